@@ -1,0 +1,1 @@
+"""The configuration: one folder a question, one file an answer."""

@@ -1,0 +1,1 @@
+"""A declarative model-zoo runner: from a PyTorch checkpoint to a published table."""

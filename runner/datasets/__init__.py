@@ -1,0 +1,48 @@
+"""Readers: where samples come from. A data set's YAML names one as `reader._target_`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.artifacts import Samples, TensorSpec
+from runner.errors import Fault
+from runner.preprocess import Geometry
+
+Policy = Callable[[NDArray[Any]], int]
+"""The network as a player: one stored state [*shape] -> the action with the largest Q value."""
+
+HashFiles = Callable[[Path, Sequence[Path]], Sequence[str]]
+"""(root, files below it) -> their SHA-256 digests, remembered between runs."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a model asks of its samples. `limit` is the number of samples wanted, None for all."""
+
+    inputs: tuple[TensorSpec, ...]
+    geometry: Geometry
+    limit: int | None
+    seed: int
+
+
+class Reader(Protocol):
+    """A source of samples: a frozen dataclass whose fields are the arguments beside `_target_`."""
+
+    @property
+    def needs_policy(self) -> bool:
+        """Whether samples can only be made with the network at hand."""
+
+    def faults(self, request: Request) -> list[Fault]:
+        """Everything wrong that can be seen without reading the samples themselves."""
+
+    def content(self, request: Request, hash_files: HashFiles) -> Any:
+        """What the samples will be made from, as JSON-like data: names, digests, labels. Makes the stage's key."""
+
+    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
+        """Write the samples into the folder `out`."""

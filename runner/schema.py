@@ -1,0 +1,206 @@
+"""The typed shape of every config file.
+
+Registered in Hydra's ConfigStore as `schema`, the first entry of `conf/config.yaml`: whatever a YAML file or an
+override sets is checked against it while the configuration is composed. Values are checked by runner.preflight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+# OmegaConf reads these annotations itself and knows Optional[X] on every Python that it supports, X | None not.
+# ruff: noqa: UP045
+
+
+@dataclass
+class TensorConfig:
+    """A named input; `shape` without the batch axis."""
+
+    name: str = MISSING
+    shape: list[int] = MISSING
+    dtype: str = "float32"
+
+
+@dataclass
+class CheckpointConfig:
+    """The published checkpoint: where it is, and how its layout maps to the network's own state dict."""
+
+    file: str = MISSING
+    """Its name in checkpoints/."""
+    url: Optional[str] = None
+    sha256: Optional[str] = None
+    """All 64 digits, or the leading ones, as file names of torch.hub carry them."""
+    size_bytes: Optional[int] = None
+    where: Optional[str] = None
+    """Where a person gets the file when there is no direct URL."""
+    unwrap: list[str] = field(default_factory=list)
+    """Entries that may hold the state dict; a flat file is taken as it is."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Old prefix -> new prefix of parameter names."""
+    drop_background: Optional[str] = None
+    """The classifier layer whose row 0 is a background class to drop, if it has one row more than the network's."""
+    settings: Optional[dict[str, Any]] = None
+    """A callable (`_target_`): state dict -> arguments of the network that the checkpoint fixes."""
+
+
+@dataclass
+class PreprocessConfig:
+    """What the weights demand of their input: value = (stored * scale - mean) / std, per channel."""
+
+    resize: Optional[int] = None
+    """Shorter side, pixels; the longer one follows, truncated."""
+    interpolation: str = "bilinear"
+    crop: Optional[int] = None
+    """Side of the centred square, pixels."""
+    channels: str = "rgb"
+    scale: float = 1.0
+    mean: list[float] = field(default_factory=lambda: [0.0])
+    std: list[float] = field(default_factory=lambda: [1.0])
+
+
+@dataclass
+class ExportConfig:
+    opset: int = 11
+    fixed_batch: bool = False
+    """Export anew for every batch size instead of once with a free batch axis."""
+
+
+@dataclass
+class SimplifyConfig:
+    enabled: bool = True
+    fixed_batch: bool = False
+    """Write the batch size into the simplified model; else the batch axis stays free."""
+
+
+@dataclass
+class PublishedConfig:
+    """One row of a guide's table. Accuracies in percent, throughput in samples a second."""
+
+    soc: str = MISSING
+    batch: int = MISSING
+    accuracy: dict[str, float] = field(default_factory=dict)
+    samples_per_second: Optional[float] = None
+    source: str = MISSING
+
+
+@dataclass
+class FidelityConfig:
+    """What the compiled model must keep of PyTorch's outputs in float32."""
+
+    cosine: float = 0.999
+    top1_agreement: Optional[float] = None
+    """Percent."""
+
+
+@dataclass
+class ModelConfig:
+    name: str = MISSING
+    task: str = MISSING
+    reference: str = MISSING
+    """URL and commit of the code that the checkpoint was trained with."""
+    network: dict[str, Any] = field(default_factory=dict)
+    """`_target_` and its arguments."""
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    inputs: list[TensorConfig] = MISSING
+    outputs: list[str] = MISSING
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+    simplify: SimplifyConfig = field(default_factory=SimplifyConfig)
+    surgery: list[str] = field(default_factory=list)
+    """Callables applied to the simplified model in order, each ModelProto -> ModelProto."""
+    fidelity: FidelityConfig = field(default_factory=FidelityConfig)
+    published: list[PublishedConfig] = field(default_factory=list)
+
+
+@dataclass
+class DatasetConfig:
+    name: str = MISSING
+    root: Optional[str] = None
+    labels: Optional[str] = None
+    reader: dict[str, Any] = field(default_factory=dict)
+    """`_target_` and its arguments: a runner.datasets.Reader."""
+    scored_against: str = "labels"
+    """labels, or reference: PyTorch's outputs on the same samples."""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """Metric name -> `_target_` and its arguments, a function of runner.metrics."""
+    preview: Optional[dict[str, Any]] = None
+    """A callable that leaves something to look at in the run folder."""
+
+
+@dataclass
+class SocConfig:
+    name: str = MISSING
+    kind: str = MISSING
+    """What a tool must drive: cpu, ascend, nvidia."""
+
+
+@dataclass
+class BatchConfig:
+    size: int = MISSING
+
+
+@dataclass
+class ToolConfig:
+    name: str = MISSING
+    serves: list[str] = MISSING
+    """The kinds of SoC that it drives."""
+    adapter: dict[str, Any] = field(default_factory=dict)
+    """`_target_` and its arguments: a runner.tools.Tool."""
+
+
+@dataclass
+class AccuracyGateConfig:
+    enabled: bool = True
+    tolerance: float = 1.0
+    """Percentage points below the published figure that still pass."""
+
+
+@dataclass
+class FidelityGateConfig:
+    enabled: bool = True
+    samples: int = 256
+    """How many samples, spread evenly, PyTorch computes too; all of them where the metrics need it."""
+
+
+@dataclass
+class GatesConfig:
+    accuracy: AccuracyGateConfig = field(default_factory=AccuracyGateConfig)
+    fidelity: FidelityGateConfig = field(default_factory=FidelityGateConfig)
+
+
+@dataclass
+class BenchmarkConfig:
+    warmup: int = 3
+    min_iterations: int = 10
+    min_seconds: float = 1.0
+    max_seconds: float = 60.0
+
+
+@dataclass
+class RunConfig:
+    model: ModelConfig = MISSING
+    dataset: DatasetConfig = MISSING
+    soc: SocConfig = MISSING
+    batch: BatchConfig = MISSING
+    tool: ToolConfig = MISSING
+    weights: str = "auto"
+    limit: Optional[int] = None
+    stages: Optional[list[str]] = None
+    dry_run: bool = False
+    force: Any = False
+    """true, false, or a list of stage names."""
+    device: Any = 0
+    """A device index or a list of them."""
+    seed: int = 0
+    cache_dir: str = "outputs/cache"
+    gates: GatesConfig = field(default_factory=GatesConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+
+
+def register() -> None:
+    """Make the schema known to Hydra."""
+    ConfigStore.instance().store(name="schema", node=RunConfig, provider="runner")
