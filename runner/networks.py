@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from runner.artifacts import TensorSpec
-from runner.targets import Target
+from runner import checkpoints
+from runner.artifacts import TensorSpec, Weights
+from runner.errors import ConfigError, ExportError
+from runner.targets import Target, call
+
+if TYPE_CHECKING:
+    import torch
+    from torch.utils.hooks import RemovableHandle
+
+_CALIBRATION_SAMPLES = 4
+_NORM_JITTER = 0.25
+"""Relative spread of the affine parameters of random batch norms."""
+_STATISTICS_JITTER = 0.02
+"""Relative spread of their statistics: enough to tell a mistaken one, too little to add up over a hundred layers."""
+_HEAD_DEVIATION = 2.0
+"""How far the outputs of random networks spread between inputs, about as logits of trained ones do."""
 
 
 @dataclass(frozen=True)
@@ -23,3 +39,166 @@ class NetworkSpec:
     target: Target
     layout: CheckpointLayout
     inputs: tuple[TensorSpec, ...]
+
+
+_OWN_NAMES = CheckpointLayout(unwrap=(), rename={}, drop_background=None, settings=None)
+"""The layout of the weights that `randomise` makes."""
+
+
+def build(spec: NetworkSpec, weights: Weights) -> torch.nn.Module:
+    """The network with its weights: float32, in evaluation mode, on the CPU.
+
+    Raises:
+        ConfigError: the network cannot be made from its target and arguments.
+        CheckpointError: the checkpoint cannot be read, or belongs to another network.
+    """
+    layout = _OWN_NAMES if weights.origin == "random" else spec.layout
+    state_dict = checkpoints.state_dict_for(checkpoints.read_state_dict(weights.path), layout)
+    settings = {} if layout.settings is None else call(layout.settings, state_dict)
+    network = _construct(Target(spec.target.name, {**spec.target.arguments, **settings}))
+    checkpoints.load(network, state_dict, layout, weights.path)
+    return network
+
+
+def randomise(spec: NetworkSpec, seed: int) -> torch.nn.Module:
+    """The network with random weights, equal for equal seeds: float32, in evaluation mode, on the CPU.
+
+    A network with batch norms gets statistics, measured on random inputs, and an output layer that spreads its
+    outputs around 0; a fresh one would answer nearly the same to every input. Others keep their own initialisation.
+
+    Raises:
+        ConfigError: the network cannot be made from its target and arguments.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        network = _construct(spec.target)
+        norms = [module for module in network.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+        if norms:
+            inputs = [_random_input(tensor) for tensor in spec.inputs]
+            with torch.no_grad():
+                try:
+                    _randomise_norms(network, norms, inputs)
+                    _spread_outputs(network, inputs)
+                except (RuntimeError, TypeError, ValueError) as error:
+                    raise ConfigError(
+                        f"{spec.target.name} cannot take inputs of shapes "
+                        f"{', '.join(str(list(tensor.shape)) for tensor in spec.inputs)}: {error}",
+                        "correct model.inputs, or the arguments in model.network",
+                    ) from error
+    return network
+
+
+def named_outputs(result: Any, names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """What a network returned, by output name: a tensor, tensors in order, or a dict with these names among its keys.
+
+    Raises:
+        ExportError: another number of tensors, a name that is not there, or something that is no tensor.
+    """
+    import torch
+
+    if isinstance(result, Mapping):
+        missing = [name for name in names if name not in result]
+        if missing:
+            raise ExportError(
+                f"the network's outputs have no {', '.join(missing)}", f"choose model.outputs from {list(result)}"
+            )
+        found = [result[name] for name in names]
+    else:
+        found = list(result) if isinstance(result, (tuple, list)) else [result]
+    if len(found) != len(names) or not all(isinstance(value, torch.Tensor) for value in found):
+        kinds = ", ".join(
+            str(list(value.shape)) if isinstance(value, torch.Tensor) else type(value).__name__ for value in found
+        )
+        raise ExportError(
+            f"the network returns {len(found)} values ({kinds}), model.outputs names {len(names)}: {list(names)}",
+            "give each tensor that the network returns one name in model.outputs",
+        )
+    return dict(zip(names, found, strict=True))
+
+
+def _construct(target: Target) -> torch.nn.Module:
+    import torch
+
+    try:
+        network = call(target)
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{target.name} refuses {target.arguments}: {error}", "correct the arguments in model.network"
+        ) from error
+    if not isinstance(network, torch.nn.Module):
+        raise ConfigError(
+            f"{target.name} made a {type(network).__name__}, not a torch.nn.Module",
+            "name the network's class, or a function that returns one, in model.network._target_",
+        )
+    return network.float().eval()
+
+
+def _random_input(spec: TensorSpec) -> torch.Tensor:
+    """A batch of unit variance, half of it white noise and half of it with areas and edges as pictures have them."""
+    import torch
+
+    noise = torch.randn(_CALIBRATION_SAMPLES, *spec.shape)
+    if len(spec.shape) == 3 and min(spec.shape[1:]) > 1:
+        noise[::2] = sum(_tiles(spec.shape, tiles) for tiles in (1, 3, 9, 27)) / 2
+    return noise.to(getattr(torch, spec.dtype))
+
+
+def _tiles(shape: tuple[int, ...], tiles: int) -> torch.Tensor:
+    """Pictures of `tiles` by `tiles` areas of random colours."""
+    import torch
+
+    channels, height, width = shape
+    colours = torch.randn(_CALIBRATION_SAMPLES // 2, channels, tiles, tiles)
+    return torch.nn.functional.interpolate(colours, size=(height, width))
+
+
+def _randomise_norms(
+    network: torch.nn.Module, norms: list[torch.nn.modules.batchnorm._BatchNorm], inputs: list[torch.Tensor]
+) -> None:
+    import torch
+
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        if norm.affine:
+            norm.weight.mul_(1 + _NORM_JITTER * torch.randn_like(norm.weight).clamp(-2, 2))
+            norm.bias.add_(_NORM_JITTER * torch.randn_like(norm.bias))
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average, so that one batch sets the statistics
+        norm.train()
+    network(*inputs)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+        if norm.running_mean is not None and norm.running_var is not None:
+            deviation = norm.running_var.sqrt()
+            norm.running_mean.add_(_STATISTICS_JITTER * deviation * torch.randn_like(deviation))
+            norm.running_var.mul_(1 + _STATISTICS_JITTER * torch.randn_like(deviation))
+
+
+def _spread_outputs(network: torch.nn.Module, inputs: list[torch.Tensor]) -> None:
+    """Shift and scale the last linear layer or convolution: mean 0 per channel, a fixed deviation over all."""
+    import torch
+
+    calls: list[tuple[Any, torch.Tensor]] = []
+    kinds = (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
+    hooks: list[RemovableHandle] = [
+        module.register_forward_hook(lambda module, _, output: calls.append((module, output)))
+        for module in network.modules()
+        if isinstance(module, kinds)
+    ]
+    network(*inputs)
+    for hook in hooks:
+        hook.remove()
+    if not calls:
+        return
+    head, output = calls[-1]
+    others = [axis for axis in range(output.dim()) if axis != (output.dim() - 1 if isinstance(head, kinds[0]) else 1)]
+    mean = output.mean(others)
+    deviation = output.std(others).mean()
+    if head.bias is None or not deviation > 0:
+        return
+    factor = _HEAD_DEVIATION / deviation
+    head.weight.mul_(factor)
+    head.bias.sub_(mean).mul_(factor)

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.errors import ConfigError
 
 # OmegaConf reads these annotations itself and knows Optional[X] on every Python that it supports, X | None not.
 # ruff: noqa: UP045
@@ -204,3 +207,23 @@ class RunConfig:
 def register() -> None:
     """Make the schema known to Hydra."""
     ConfigStore.instance().store(name="schema", node=RunConfig, provider="runner")
+
+
+def load(config: DictConfig) -> RunConfig:
+    """The composed configuration as typed objects, every interpolation resolved.
+
+    Raises:
+        ConfigError: a value is missing or points nowhere.
+    """
+    try:
+        loaded = OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        first, *rest = str(error).splitlines()
+        raise ConfigError(
+            f"{first} ({'; '.join(line.strip() for line in rest)})", "see --cfg job for the value"
+        ) from error
+    if not isinstance(loaded, RunConfig):
+        raise ConfigError(
+            "the configuration does not start from the runner's schema", "keep `- schema` first in defaults"
+        )
+    return loaded

@@ -58,9 +58,7 @@ def locate(target: Target) -> Callable[..., Any]:
         ) from error
     found = getattr(module, attribute, None)
     if not callable(found):
-        choices = sorted(
-            name for name, value in vars(module).items() if callable(value) and not name.startswith("_")
-        )
+        choices = sorted(name for name, value in vars(module).items() if callable(value) and not name.startswith("_"))
         raise ConfigError(
             f"{target.name}: {module_name} has no callable {attribute!r}",
             f"it has: {', '.join(choices[:40])}",
@@ -69,23 +67,40 @@ def locate(target: Target) -> Callable[..., Any]:
 
 
 def call(target: Target, *positional: Any, **extra: Any) -> Any:
-    """Import the callable, bind its signature, and call it with the target's arguments and `extra`.
+    """Import the callable, check its signature, and call it with the target's arguments and `extra`.
 
     Raises:
-        ConfigError: the arguments do not fit the signature; all of them are named.
+        ConfigError: the arguments do not fit the signature; all that do not are named.
     """
     function = locate(target)
-    arguments = {**target.arguments, **extra}
+    check_arguments(target, function, len(positional), extra)
+    return function(*positional, **target.arguments, **extra)
+
+
+def check_arguments(target: Target, function: Callable[..., Any], positional: int, extra: Mapping[str, Any]) -> None:
+    """Check what `call` would pass, without calling: `positional` arguments first, then those by name.
+
+    Raises:
+        ConfigError: unknown or missing arguments, all of them.
+    """
     try:
-        signature = inspect.signature(function)
+        parameters = list(inspect.signature(function).parameters.values())
     except ValueError:  # a builtin without a signature
-        return function(*positional, **arguments)
-    try:
-        signature.bind(*positional, **arguments)
-    except TypeError as error:
-        accepted = ", ".join(str(parameter) for parameter in signature.parameters.values())
-        raise ConfigError(f"{target.name}: {error}", f"it takes ({accepted})") from error
-    return function(*positional, **arguments)
+        return
+    named = parameters[positional:]
+    given = {*target.arguments, *extra}
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    unknown = [] if takes_any else sorted(given - {parameter.name for parameter in named})
+    missing = [
+        parameter.name
+        for parameter in named
+        if parameter.default is parameter.empty and parameter.kind not in variadic and parameter.name not in given
+    ]
+    if unknown or missing:
+        told = [f"has no argument {name!r}" for name in unknown] + [f"lacks its argument {name!r}" for name in missing]
+        accepted = ", ".join(str(parameter) for parameter in named)
+        raise ConfigError(f"{target.name} {' and '.join(told)}", f"it takes ({accepted})")
 
 
 def source_digest(module_name: str) -> str:

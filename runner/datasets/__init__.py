@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from runner.artifacts import Samples, TensorSpec
@@ -18,7 +17,7 @@ Policy = Callable[[NDArray[Any]], int]
 """The network as a player: one stored state [*shape] -> the action with the largest Q value."""
 
 HashFiles = Callable[[Path, Sequence[Path]], Sequence[str]]
-"""(root, files below it) -> their SHA-256 digests, remembered between runs."""
+"""(root, paths relative to it) -> their SHA-256 digests, remembered between runs."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,13 @@ class Reader(Protocol):
         """Everything wrong that can be seen without reading the samples themselves."""
 
     def content(self, request: Request, hash_files: HashFiles) -> Any:
-        """What the samples will be made from, as JSON-like data: names, digests, labels. Makes the stage's key."""
+        """What the samples will be made from, as JSON-like data: names, digests, labels. Makes the stage's key.
+
+        None where fields and request say it all. Call it, and what follows, only where there are no faults.
+        """
+
+    def stored_bytes(self, request: Request) -> int:
+        """What the samples will take on the disk."""
 
     def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
         """Write the samples into the folder `out`."""

@@ -1,0 +1,58 @@
+"""Prepared samples -> the batches that networks take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from io import FileIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.artifacts import Samples
+from runner.datasets.storage import StoredArray, open_array
+from runner.errors import DataError
+from runner.preprocess import Normalisation, normalise
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`ids` of the real samples in order; `inputs` float32 [batch, *shape] by name, padded behind them."""
+
+    ids: tuple[str, ...]
+    inputs: dict[str, NDArray[np.float32]]
+
+
+def iterate(
+    samples: Samples, normalisation: Normalisation, batch: int, indices: Sequence[int] | None = None
+) -> Iterator[Batch]:
+    """All samples, or those at `indices`, in batches of `batch`.
+
+    The last one is padded with its own first sample, as ais_bench does. Every input is normalised. Memory holds one
+    batch: files are read at offsets, since mapped pages would count as the process's own.
+
+    Raises:
+        DataError: the samples on the disk are not what they should be.
+    """
+    chosen = range(samples.count) if indices is None else indices
+    arrays = [(tensor.name, open_array(samples.path, tensor.name)) for tensor in samples.spec]
+    with ExitStack() as stack:
+        files = [(name, array, stack.enter_context(array.path.open("rb", buffering=0))) for name, array in arrays]
+        for start in range(0, len(chosen), batch):
+            part = chosen[start : start + batch]
+            inputs = {name: normalise(_read(file, array, part, batch), normalisation) for name, array, file in files}
+            yield Batch(tuple(samples.ids[index] for index in part), inputs)
+
+
+def _read(file: FileIO, array: StoredArray, indices: Sequence[int], batch: int) -> NDArray[Any]:
+    """Stored samples [batch, *shape], those behind `indices` being copies of the first."""
+    values = np.empty((batch, *array.shape), array.dtype)
+    for row, index in enumerate(indices):
+        file.seek(array.position(index))
+        # a view of shape [1, ...]: a lone scalar would have no buffer to read into
+        if file.readinto(values[row : row + 1].data.cast("B")) != array.sample_bytes:
+            raise DataError(f"the prepared samples {array.path} end early", "run again with force=[prepare]")
+    values[len(indices) :] = values[0]
+    return values

@@ -1,0 +1,92 @@
+"""Gaussian noise, which is what generators take."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner.artifacts import Samples, TensorSpec
+from runner.datasets import HashFiles, Policy, Request
+from runner.datasets.storage import (
+    create_array,
+    finish,
+    limit_note,
+    numbered,
+    positive_faults,
+    stored_bytes,
+    unwritable,
+    wanted_count,
+    write_at,
+)
+from runner.errors import Fault
+from runner.progress import track
+
+CHUNK_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Noise:
+    """`count` samples from N(0, 1), float32, for every input of the model."""
+
+    count: int
+
+    @property
+    def needs_policy(self) -> bool:
+        return False
+
+    def faults(self, request: Request) -> list[Fault]:
+        return [
+            *positive_faults(self, "count"),
+            *(
+                Fault(
+                    f"input {tensor.name!r} takes {tensor.dtype}, noise is made of floating point numbers",
+                    "choose another dataset=",
+                )
+                for tensor in request.inputs
+                if not tensor.dtype.startswith("float")
+            ),
+        ]
+
+    def content(self, request: Request, hash_files: HashFiles) -> Any:
+        return None
+
+    def stored_bytes(self, request: Request) -> int:
+        return stored_bytes(_noise_tensors(request), wanted_count(request.limit, self.count))
+
+    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
+        count = wanted_count(request.limit, self.count)
+        tensors = _noise_tensors(request)
+        for position, tensor in enumerate(tensors):
+            _write_noise(np.random.default_rng([request.seed, position]), tensor, count, out)
+        return finish(
+            out,
+            tensors,
+            numbered("noise_", count, 4, self.count),
+            note=limit_note(request.limit, self.count, "samples of noise"),
+        )
+
+
+def _noise_tensors(request: Request) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(tensor.name, "float32", tensor.shape) for tensor in request.inputs)
+
+
+def _write_noise(random: np.random.Generator, tensor: TensorSpec, count: int, out: Path) -> None:
+    """Draw in order, a chunk at a time, so that a sample does not depend on how many follow."""
+    array = create_array(out, tensor, count)
+    rows = max(1, CHUNK_BYTES // max(1, array.sample_bytes))
+    try:
+        descriptor = os.open(array.path, os.O_WRONLY)
+        try:
+            with track("prepare", count, "samples") as advance:
+                for start in range(0, count, rows):
+                    shape = (min(rows, count - start), *tensor.shape)
+                    write_at(descriptor, random.standard_normal(shape, dtype=np.float32), array.position(start))
+                    advance(shape[0])
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise unwritable(array.path, error) from error

@@ -1,0 +1,200 @@
+"""Pictures -> one uint8 array, by all cores, in memory that does not grow, going on where a killed run stopped.
+
+Workers are spawned, not forked (the parent may hold torch's threads), and write at their own offsets of one file.
+A chunk counts as finished when its bytes are on the disk; `chunks.txt` then names it: the digest of the plan in the
+first line, a chunk's index in each further one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.artifacts import TensorSpec
+from runner.datasets import Request
+from runner.datasets.storage import StoredArray, array_path, create_array, open_array, unwritable, write_at
+from runner.errors import DataError, Fault
+from runner.progress import track
+
+CHUNK_PICTURES = 64
+JOURNAL = "chunks.txt"
+BROKEN_SHOWN = 5
+CHUNKS_IN_FLIGHT_PER_WORKER = 2
+
+LoadItem = Callable[[str], NDArray[np.uint8]]
+"""A picture's name in the data set -> uint8 [3, H, W]; must pickle. Raises DataError."""
+
+
+def picture_tensor(request: Request) -> TensorSpec:
+    """How the pictures for a model are stored."""
+    return TensorSpec(request.inputs[0].name, "uint8", request.inputs[0].shape)
+
+
+def picture_faults(request: Request) -> list[Fault]:
+    """What keeps pictures from being the model's input."""
+    if len(request.inputs) == 1 and len(request.inputs[0].shape) == 3 and request.inputs[0].shape[0] == 3:
+        return []
+    shapes = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in request.inputs)
+    return [
+        Fault(
+            f"the data set holds pictures, the model takes {shapes}",
+            "choose a dataset= that fits, or a model with one input [3, height, width]",
+        )
+    ]
+
+
+def write_pictures(load: LoadItem, items: Sequence[str], tensor: TensorSpec, out: Path) -> None:
+    """Write the pictures of `items` in order as `tensor`'s array in `out`.
+
+    Raises:
+        DataError: pictures that cannot be read; the first few are named, the finished chunks are kept.
+        StoreError: the array cannot be written.
+    """
+    journal = out / JOURNAL
+    chunks = [items[start : start + CHUNK_PICTURES] for start in range(0, len(items), CHUNK_PICTURES)]
+    plan = hashlib.sha256(json.dumps([tensor.shape, CHUNK_PICTURES, list(items)]).encode()).hexdigest()
+    array, finished = _resume(journal, plan, tensor, len(items), out)
+    jobs = {
+        index: partial(_write_chunk, load, chunk, array, index * CHUNK_PICTURES)
+        for index, chunk in enumerate(chunks)
+        if index not in finished
+    }
+    broken: list[str] = []
+    with track("prepare", len(items), "images") as advance, closing(_run(jobs)) as results:
+        advance(sum(len(chunks[index]) for index in finished))
+        for index, messages in results:
+            if not messages:
+                _append(journal, index)
+            broken += messages
+            advance(len(chunks[index]))
+            if len(broken) >= BROKEN_SHOWN:
+                break
+    if broken:
+        raise DataError(
+            "\n".join(broken[:BROKEN_SHOWN]),
+            "fetch these pictures again, or take them out of the data set; what is finished is kept",
+        )
+    journal.unlink()
+
+
+def _resume(journal: Path, plan: str, tensor: TensorSpec, count: int, out: Path) -> tuple[StoredArray, set[int]]:
+    """The array to write into and the chunks in it that an earlier try has finished."""
+    finished = _read_journal(journal, plan)
+    if finished and array_path(out, tensor.name).exists():
+        array = open_array(out, tensor.name)
+    else:
+        array, finished = create_array(out, tensor, count), set()
+    # rewritten, so that a torn last line is not continued
+    _write_durably(journal, "w", "".join(f"{line}\n" for line in (plan, *sorted(finished))))
+    return array, finished
+
+
+def _read_journal(journal: Path, plan: str) -> set[int]:
+    if not journal.exists():
+        return set()
+    lines = journal.read_text().split("\n")[:-1]
+    return {int(line) for line in lines[1:]} if lines and lines[0] == plan else set()
+
+
+def _append(journal: Path, index: int) -> None:
+    _write_durably(journal, "a", f"{index}\n")
+
+
+def _write_durably(path: Path, mode: str, text: str) -> None:
+    try:
+        with path.open(mode) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _write_chunk(load: LoadItem, items: Sequence[str], array: StoredArray, first: int) -> list[str]:
+    """Write a chunk's pictures from sample `first` on; what is wrong with those that could not be written."""
+    broken = []
+    try:
+        descriptor = os.open(array.path, os.O_WRONLY)
+        try:
+            for index, item in enumerate(items, first):
+                try:
+                    write_at(descriptor, _load_fitting(load, item, array.shape), array.position(index))
+                except DataError as error:
+                    broken.append(error.message)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise unwritable(array.path, error) from error
+    return broken
+
+
+def _load_fitting(load: LoadItem, item: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    picture = load(item)
+    if picture.shape != shape:
+        raise DataError(f"{item} is {list(picture.shape)} after preprocessing, the model takes {list(shape)}")
+    return picture
+
+
+Job = Callable[[], "list[str]"]
+
+
+def _run(jobs: Mapping[int, Job]) -> Generator[tuple[int, list[str]], None, None]:
+    """Do all jobs, on all cores if there is more than one job; yields (index, result) as they finish."""
+    workers = min(_core_count(), len(jobs))
+    if workers <= 1:
+        for index, job in jobs.items():
+            yield index, job()
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_serve_parent)
+    waiting = iter(jobs.items())
+    pending: dict[Future[list[str]], int] = {}
+    try:
+        while True:
+            for index, job in islice(waiting, workers * CHUNKS_IN_FLIGHT_PER_WORKER - len(pending)):
+                pending[pool.submit(job)] = index
+            if not pending:
+                return
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                yield pending.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that prepares pictures was killed, perhaps for want of memory",
+            "run again: it goes on where it stopped; fewer cores (taskset) need less memory",
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _core_count() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _serve_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when it is gone, even killed: a pool's workers would wait forever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

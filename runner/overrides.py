@@ -1,0 +1,71 @@
+"""What users type, as Hydra takes it.
+
+Bare Hydra reads `batch=32` and `soc=310` as numbers and refuses them as names of options, and knows only batch sizes
+that have a file. So numbers are quoted here, and the batch sizes that are typed become options.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
+from hydra.errors import HydraException
+
+import conf
+
+GROUPS = ("model", "dataset", "soc", "batch", "tool")
+HELP_FLAGS = ("--help", "-h")
+
+
+def adapt(arguments: Sequence[str]) -> list[str]:
+    """The command line with numbers of group options quoted: batch=1,4 -> batch='1','4'.
+
+    With --help no model need be chosen.
+    """
+    adapted = [_adapt_one(argument) for argument in arguments]
+    chosen = any(argument.startswith("model=") for argument in adapted)
+    return [*adapted, "~model"] if asks_for_help(adapted) and not chosen else adapted
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether the command line is a question about the command line."""
+    return not set(HELP_FLAGS).isdisjoint(arguments)
+
+
+def register_batches(arguments: Sequence[str]) -> None:
+    """Make every batch size that the adapted command line names, and that has no file, an option of the group."""
+    listed = {path.stem for path in (Path(conf.__file__).parent / "batch").glob("*.yaml")}
+    for argument in arguments:
+        if argument.lstrip("+").startswith("batch="):
+            for text in set(re.findall(r"-?\d+", argument)) - listed:
+                ConfigStore.instance().store(group="batch", name=text, node={"size": int(text)}, provider="runner")
+
+
+def _adapt_one(argument: str) -> str:
+    name, equals, text = argument.partition("=")
+    if not equals or name.lstrip("+") not in GROUPS:
+        return argument
+    try:
+        override = OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return argument  # Hydra itself says what is wrong with it
+    return f"{name}={_quoted(override, text)}"
+
+
+def _quoted(override: Override, text: str) -> str:
+    value = override.value()
+    if isinstance(value, (ChoiceSweep, RangeSweep)):
+        return ",".join(_quote_number(element) for element in override.sweep_iterator())
+    return f"'{text}'" if _is_number(value) else text
+
+
+def _quote_number(element: object) -> str:
+    return f"'{element}'" if _is_number(element) else str(element)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

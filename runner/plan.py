@@ -1,0 +1,193 @@
+"""RunConfig -> Plan: the stages, what each works from, and their keys. Pure: no I/O but hashing files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from runner import environment, slices, targets
+from runner.artifacts import (
+    Artifact,
+    CompiledModel,
+    OnnxModel,
+    Predictions,
+    Samples,
+    Scores,
+    Timing,
+    Weights,
+)
+from runner.datasets import HashFiles
+from runner.networks import NetworkSpec
+from runner.preprocess import Normalisation
+from runner.schema import RunConfig
+from runner.stages.benchmark import BenchmarkSpec
+from runner.stages.compile import CompileSpec
+from runner.stages.export import ExportSpec
+from runner.stages.infer import InferSpec
+from runner.stages.prepare import PrepareSpec
+from runner.stages.reference import ReferenceSpec
+from runner.stages.score import ScoreSpec
+from runner.stages.simplify import SimplifySpec
+from runner.targets import Target
+
+STAGES = ("weights", "export", "simplify", "compile", "prepare", "infer", "reference", "score", "benchmark")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step: runner.stages.<name>.<name>(spec, *artifacts of `needs`, out) makes an artifact of `kind`.
+
+    `hooks` are the modules of the callables that the configuration names, `packages` the distributions that the step
+    calls: their source and versions are part of its key. A step that is not `stored` costs nothing and makes nothing.
+    """
+
+    name: str
+    kind: type[Artifact]
+    spec: Any
+    needs: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    stored: bool = True
+    resumes: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    stages: tuple[Stage, ...]
+
+    def wanted(self, names: list[str] | None) -> set[str]:
+        """The stages to go through: those named, and whatever they need."""
+        if names is None:
+            return {stage.name for stage in self.stages}
+        wanted = set(names)
+        for stage in reversed(self.stages):
+            if stage.name in wanted:
+                wanted |= set(stage.needs)
+        return wanted
+
+
+def key(stage: Stage, inputs: Mapping[str, Artifact]) -> str:
+    """What a stage's result depends on: its spec, the content of its inputs, versions and sources; 32 hex digits."""
+    described = {
+        "stage": stage.name,
+        "spec": stage.spec,
+        "inputs": {name: artifact.identity for name, artifact in inputs.items()},
+        "packages": {name: environment.package_version(name) for name in stage.packages},
+        "code": [targets.source_digest(f"runner.stages.{stage.name}"), *map(targets.source_digest, stage.hooks)],
+    }
+    encoded = msgspec.json.encode(described, order="deterministic", enc_hook=str)
+    return hashlib.sha256(encoded).hexdigest()[:32]
+
+
+def plan(config: RunConfig, hash_files: HashFiles) -> Plan:
+    """Lay out the run; the stages stand in the order in which they are run.
+
+    Raises:
+        ConfigError: a value that no stage could be made from.
+    """
+    model = config.model
+    network = slices.network_spec(model)
+    outputs = tuple(model.outputs)
+    batch = config.batch.size
+    normalisation = slices.normalisation_of(model.preprocess)
+    simplified_batch = batch if model.simplify.fixed_batch or model.export.fixed_batch else None
+    return Plan(
+        (
+            Stage(
+                "weights",
+                Weights,
+                slices.weights_spec(config, network, hash_files),
+                resumes=True,
+                hooks=_modules(network.target) if config.weights == "random" else (),
+                packages=("torch",) if config.weights == "random" else (),
+            ),
+            Stage(
+                "export",
+                OnnxModel,
+                ExportSpec(network, outputs, model.export.opset, batch if model.export.fixed_batch else None),
+                needs=("weights",),
+                hooks=_network_modules(network),
+                packages=("torch", "onnx"),
+            ),
+            Stage(
+                "simplify",
+                OnnxModel,
+                SimplifySpec(simplified_batch, tuple(model.surgery)),
+                needs=("export",),
+                hooks=tuple(name.rpartition(".")[0] for name in model.surgery),
+                packages=("onnx", "onnxsim"),
+            ),
+            Stage("compile", CompiledModel, CompileSpec(config.soc.name, batch), needs=("simplify",), stored=False),
+            _prepare(config, network, normalisation, hash_files),
+            _infer(config, normalisation),
+            Stage(
+                "reference",
+                Predictions,
+                ReferenceSpec(network, outputs, normalisation, slices.reference_samples(config)),
+                needs=("weights", "prepare"),
+                hooks=_network_modules(network),
+                packages=("torch", "numpy"),
+            ),
+            _score(config),
+            _benchmark(config),
+        )
+    )
+
+
+def _prepare(config: RunConfig, network: NetworkSpec, normalisation: Normalisation, hash_files: HashFiles) -> Stage:
+    target, reader, request = slices.reader_of(config)
+    played = reader.needs_policy
+    return Stage(
+        "prepare",
+        Samples,
+        PrepareSpec(
+            target,
+            request,
+            None if reader.faults(request) else reader.content(request, hash_files),
+            network if played else None,
+            normalisation if played else None,
+        ),
+        needs=("weights",) if played else (),
+        hooks=(*_modules(target), *(_network_modules(network) if played else ())),
+        packages=("numpy", "pillow", *(("torch", "gymnasium", "ale-py", "opencv-python-headless") if played else ())),
+        resumes=True,
+    )
+
+
+def _infer(config: RunConfig, normalisation: Normalisation) -> Stage:
+    target, tool = slices.tool_of(config)
+    spec = InferSpec(target, tool.version(), slices.placement_of(config), config.batch.size, normalisation)
+    return Stage("infer", Predictions, spec, needs=("compile", "prepare"), hooks=_modules(target), packages=("numpy",))
+
+
+def _score(config: RunConfig) -> Stage:
+    metrics = {name: targets.parse(node, f"dataset.metrics.{name}") for name, node in config.dataset.metrics.items()}
+    return Stage(
+        "score",
+        Scores,
+        ScoreSpec(config.model.outputs[0], config.dataset.scored_against, metrics),
+        needs=("infer", "reference", "prepare"),
+        hooks=tuple(m for t in metrics.values() for m in _modules(t)),
+        packages=("numpy",),
+    )
+
+
+def _benchmark(config: RunConfig) -> Stage:
+    target, tool = slices.tool_of(config)
+    spec = BenchmarkSpec(
+        target, tool.version(), slices.placement_of(config), slices.measuring_limits(config), environment.machine()
+    )
+    return Stage("benchmark", Timing, spec, needs=("compile",), hooks=_modules(target), packages=("numpy",))
+
+
+def _modules(target: Target) -> tuple[str, ...]:
+    return (target.name.rpartition(".")[0],)
+
+
+def _network_modules(network: NetworkSpec) -> tuple[str, ...]:
+    settings = network.layout.settings
+    return (*_modules(network.target), *(_modules(settings) if settings else ()))

@@ -1,0 +1,151 @@
+"""result.json: what a run found. Pure, but for the writing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from runner import environment, gates, performance, slices
+from runner.artifacts import Artifact, CompiledModel, Fidelity, OnnxModel, Predictions, Samples, Scores, Timing, Weights
+from runner.gates import Gate, PublishedAccuracy
+from runner.hashing import write_atomically
+from runner.schema import ModelConfig, PublishedConfig, RunConfig
+
+SCHEMA = 1
+Status = Literal["ran", "reused", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """What became of a stage; `seconds` is what it took in this run."""
+
+    name: str
+    status: Status
+    seconds: float
+    key: str | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What ended a run."""
+
+    stage: str
+    message: str
+    fix: str
+
+
+def build(
+    config: RunConfig, records: list[StageRecord], artifacts: dict[str, Artifact], failure: Failure | None
+) -> dict[str, Any]:
+    """The content of result.json; parts that the run did not reach are null."""
+    scores, timing, weights = artifacts.get("score"), artifacts.get("benchmark"), artifacts.get("weights")
+    return {
+        "schema": SCHEMA,
+        "status": "failed" if failure else "ok",
+        "model": config.model.name,
+        "soc": config.soc.name,
+        "tool": config.tool.name,
+        "batch": config.batch.size,
+        "dataset": config.dataset.name,
+        "weights": _weights(weights) if isinstance(weights, Weights) else None,
+        "accuracy": {**scores.accuracy, "samples": scores.samples} if isinstance(scores, Scores) else None,
+        "fidelity": overall(scores.fidelity) if isinstance(scores, Scores) else None,
+        "performance": performance.summarise(timing) if isinstance(timing, Timing) else None,
+        "gates": [gate.as_dict() for gate in judge(config, artifacts)] if isinstance(scores, Scores) else [],
+        "artifacts": _paths(artifacts),
+        "stages": [asdict(record) for record in records],
+        "commands": _commands(artifacts),
+        "environment": environment.describe({config.tool.name: _tool_version(config)}),
+        "error": asdict(failure) if failure else None,
+    }
+
+
+def write(folder: Path, result: dict[str, Any]) -> None:
+    """Write result.json into the run folder, whole or not at all."""
+    write_atomically(folder / "result.json", (json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def overall(fidelity: dict[str, Fidelity]) -> dict[str, Any]:
+    """The worst of all outputs, and each of them under `per_output`."""
+    agreements = [one.top1_agreement for one in fidelity.values() if one.top1_agreement is not None]
+    return {
+        "samples": min(one.samples for one in fidelity.values()),
+        "top1_agreement": min(agreements, default=None),
+        "cosine": min(one.cosine for one in fidelity.values()),
+        "max_abs": max(one.max_abs for one in fidelity.values()),
+        "mean_abs": max(one.mean_abs for one in fidelity.values()),
+        "per_output": {name: asdict(one) for name, one in fidelity.items()},
+    }
+
+
+def judge(config: RunConfig, artifacts: dict[str, Artifact]) -> list[Gate]:
+    """The gates of a scored run."""
+    scores, samples, weights = artifacts.get("score"), artifacts.get("prepare"), artifacts.get("weights")
+    if not (isinstance(scores, Scores) and isinstance(samples, Samples) and isinstance(weights, Weights)):
+        return []
+    judged: list[Gate] = []
+    if config.gates.accuracy.enabled:
+        stand_in = ["random weights"] if weights.origin == "random" else []
+        stand_in += [samples.stand_in] if samples.stand_in else []
+        judged += gates.accuracy_gates(
+            scores.accuracy,
+            published_accuracy(config.model, config.soc.name, config.batch.size),
+            config.gates.accuracy.tolerance,
+            stand_in,
+            samples.note or "",
+        )
+    if config.gates.fidelity.enabled:
+        asked = config.model.fidelity
+        judged += gates.fidelity_gates(
+            scores.fidelity, asked.cosine, asked.top1_agreement, f"conf/model: {config.model.name}, fidelity"
+        )
+    return judged
+
+
+def published_accuracy(model: ModelConfig, soc: str, batch: int) -> PublishedAccuracy | None:
+    """The published row nearest to the run: same SoC and batch, else the same SoC, else the same batch, else any."""
+    rows = [row for row in model.published if row.accuracy]
+    if not rows:
+        return None
+
+    def distance(row: PublishedConfig) -> tuple[bool, bool]:
+        return row.soc != soc, row.batch != batch
+
+    nearest = min(rows, key=distance)
+    return PublishedAccuracy(dict(nearest.accuracy), nearest.source)
+
+
+def _weights(weights: Weights) -> dict[str, Any]:
+    return {"origin": weights.origin, "path": str(weights.path), "sha256": weights.sha256}
+
+
+def _paths(artifacts: dict[str, Artifact]) -> dict[str, str | None]:
+    def path(*stages: str) -> str | None:
+        for stage in stages:
+            artifact = artifacts.get(stage)
+            if isinstance(artifact, (Weights, OnnxModel, CompiledModel, Samples, Predictions)):
+                return str(artifact.path)
+        return None
+
+    return {
+        "weights": path("weights"),
+        "onnx": path("simplify", "export"),
+        "compiled": path("compile"),
+        "samples": path("prepare"),
+        "predictions": path("infer"),
+    }
+
+
+def _commands(artifacts: dict[str, Artifact]) -> list[dict[str, Any]]:
+    compiled = artifacts.get("compile")
+    return (
+        [{"stage": "compile", "argv": list(compiled.argv)}]
+        if isinstance(compiled, CompiledModel) and compiled.argv
+        else []
+    )
+
+
+def _tool_version(config: RunConfig) -> str:
+    return slices.tool_of(config)[1].version()

@@ -1,0 +1,101 @@
+"""Stage `export`: a PyTorch network becomes an ONNX model."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner import networks, onnx_files
+from runner.artifacts import OnnxModel, Weights
+from runner.errors import ExportError
+from runner.hashing import sha256_of
+from runner.networks import NetworkSpec
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+OPSETS = range(7, 21)
+"""What torch's TorchScript exporter writes; its other exporter cannot make the 11 that ATC reads."""
+_PROBE_BATCH = 2
+
+
+@dataclass(frozen=True)
+class ExportSpec:
+    """`outputs` are the names that the network's outputs get, in order; `batch` is None for a free batch axis."""
+
+    network: NetworkSpec
+    outputs: tuple[str, ...]
+    opset: int
+    batch: int | None
+
+
+def export(spec: ExportSpec, weights: Weights, out: Path) -> OnnxModel:
+    """Write `out`/model.onnx and check it: opset, names, shapes, and that a free batch axis really is free.
+
+    Raises:
+        ExportError: torch cannot export the network, or what came out is not what was asked for.
+        CheckpointError, ConfigError: the network cannot be built (runner.networks.build).
+    """
+    import onnx
+
+    if spec.opset not in OPSETS:
+        raise ExportError(
+            f"model.export.opset is {spec.opset}, which torch does not export",
+            f"set model.export.opset to {OPSETS[0]}..{OPSETS[-1]}; ATC reads 8..13",
+        )
+    path = out / "model.onnx"
+    _write(networks.build(spec.network, weights), spec, path)
+    onnx_files.check(onnx.load(path), spec.network.inputs, spec.outputs, spec.opset, spec.batch)
+    if spec.batch is None:
+        _check_free_batch(path, spec)
+    return OnnxModel(path, sha256_of(path), spec.opset, spec.batch, spec.network.inputs, spec.outputs)
+
+
+def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
+    import torch
+
+    tensors = spec.network.inputs
+    names = [tensor.name for tensor in tensors]
+    inputs = tuple(
+        torch.zeros(spec.batch or 1, *tensor.shape, dtype=getattr(torch, tensor.dtype)) for tensor in tensors
+    )
+    free = {} if spec.batch is not None else {name: {0: "batch"} for name in (*names, *spec.outputs)}
+    network.register_forward_hook(lambda _, __, result: tuple(networks.named_outputs(result, spec.outputs).values()))
+    try:
+        with torch.no_grad(), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.onnx.export(
+                network,
+                inputs,
+                path,
+                dynamo=False,
+                opset_version=spec.opset,
+                input_names=names,
+                output_names=list(spec.outputs),
+                dynamic_axes=free,
+                do_constant_folding=True,
+            )
+    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in zip(names, inputs, strict=True))
+        raise ExportError(
+            f"torch cannot export {spec.network.target.name} with the inputs {shapes}: {error}",
+            "correct model.inputs, or the arguments in model.network, or try another model.export.opset",
+        ) from error
+    for warning in caught:
+        log.debug("%s: %s", warning.category.__name__, warning.message)
+
+
+def _check_free_batch(path: Path, spec: ExportSpec) -> None:
+    """A batch size that was written into the graph shows only when another one is run."""
+    feeds = onnx_files.random_feeds(spec.network.inputs, _PROBE_BATCH)
+    for name, array in zip(spec.outputs, onnx_files.run(path, feeds), strict=True):
+        if array.shape[0] != _PROBE_BATCH:
+            raise ExportError(
+                f"for {_PROBE_BATCH} samples the output {name} of the ONNX model is {list(array.shape)}",
+                "set model.export.fixed_batch=true, or make the network keep its first axis for the batch",
+            )

@@ -1,0 +1,149 @@
+"""Stage `simplify`: constants folded, the batch size written in, the model's own surgery applied."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+from runner import onnx_files, targets
+from runner.artifacts import OnnxModel
+from runner.errors import ConfigError, ExportError
+from runner.hashing import sha256_of
+from runner.targets import Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
+
+log = logging.getLogger(__name__)
+
+_PROBE_SAMPLES = 2
+_RELATIVE_TOLERANCE = 1e-3
+"""Of the largest output: float32 sums in another order differ by 1e-5, a wrong graph by far more."""
+
+
+@dataclass(frozen=True)
+class SimplifySpec:
+    """`batch` is the size to write into the model, None to leave the batch axis as it is.
+
+    `surgery` are dotted names of callables ModelProto -> ModelProto, applied in order after the simplification.
+    """
+
+    batch: int | None
+    surgery: tuple[str, ...]
+
+
+def simplify(spec: SimplifySpec, model: OnnxModel, out: Path) -> OnnxModel:
+    """Write `out`/model.onnx, checked like an export, and against the given model's values in ONNX Runtime.
+
+    Raises:
+        ExportError: a fixed batch size would change, or the simplified model is invalid or computes something else.
+        ConfigError: a surgery cannot be found, or returns no model.
+    """
+    import onnx
+
+    if model.batch is not None and spec.batch not in (None, model.batch):
+        raise ExportError(
+            f"{model.path} is exported for batches of {model.batch} and cannot become one for {spec.batch}",
+            "set model.export.fixed_batch=false, or export anew for this batch size",
+        )
+    batch = spec.batch if spec.batch is not None else model.batch
+    feeds = onnx_files.random_feeds(model.inputs, model.batch or min(batch or _PROBE_SAMPLES, _PROBE_SAMPLES))
+    expected = dict(zip(model.outputs, onnx_files.run(model.path, feeds), strict=True))
+
+    simplified = _simplified(model, spec.batch)
+    _check(simplified, model, batch, feeds, expected, "onnxsim")
+    for name in spec.surgery:
+        simplified = _operated(simplified, name)
+        _check(simplified, model, batch, feeds, expected, name)
+
+    path = out / "model.onnx"
+    onnx.save(simplified, path)
+    return OnnxModel(path, sha256_of(path), model.opset, batch, model.inputs, model.outputs)
+
+
+def _simplified(model: OnnxModel, batch: int | None) -> onnx.ModelProto:
+    import onnx
+    import onnxsim
+
+    shapes = None if batch is None else {tensor.name: [batch, *tensor.shape] for tensor in model.inputs}
+    try:
+        with _printing_to_log():
+            # Its own check is off: it passes wrong shapes, and _check does more.
+            simplified: onnx.ModelProto = onnxsim.simplify(onnx.load(model.path), overwrite_input_shapes=shapes)[0]
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ExportError(f"onnxsim fails on {model.path}: {error}", "set model.simplify.enabled=false") from error
+    return simplified
+
+
+@contextmanager
+def _printing_to_log() -> Iterator[None]:
+    """Send what compiled code prints to the log; it writes past sys.stdout and sys.stderr."""
+    descriptors = (1, 2)
+    with TemporaryFile() as file:
+        saved = [os.dup(descriptor) for descriptor in descriptors]
+        for descriptor in descriptors:
+            os.dup2(file.fileno(), descriptor)
+        try:
+            yield
+        finally:
+            for descriptor, duplicate in zip(descriptors, saved, strict=True):
+                os.dup2(duplicate, descriptor)
+                os.close(duplicate)
+            file.seek(0)
+            for line in file.read().decode(errors="replace").splitlines():
+                log.debug("onnxsim: %s", line)
+
+
+def _operated(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    import onnx
+
+    result = targets.call(Target(name), model)
+    if not isinstance(result, onnx.ModelProto):
+        raise ConfigError(
+            f"model.surgery: {name} returned a {type(result).__name__}, not an onnx.ModelProto",
+            "make it return the model that it changed",
+        )
+    return result
+
+
+def _check(
+    changed: onnx.ModelProto,
+    model: OnnxModel,
+    batch: int | None,
+    feeds: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    author: str,
+) -> None:
+    """Check names, shapes and values; samples are repeated up to the batch size."""
+    import numpy as np
+
+    onnx_files.check(changed, model.inputs, model.outputs, model.opset, batch)
+    samples = len(next(iter(feeds.values())))
+    rows = np.arange(batch or samples) % samples
+    found = onnx_files.run(changed, {name: array[rows] for name, array in feeds.items()})
+    for (name, wanted), got in zip(expected.items(), found, strict=True):
+        difference = _difference(got, wanted[rows])
+        if not difference <= _RELATIVE_TOLERANCE:
+            raise ExportError(
+                f"{author} changed what {model.path} computes: its output {name} {list(got.shape)} differs by "
+                f"{difference:.2g} of the largest value from {list(wanted[rows].shape)} before",
+                "set model.simplify.enabled=false" if author == "onnxsim" else f"mend {author}, or take it out",
+            )
+
+
+def _difference(got: np.ndarray, wanted: np.ndarray) -> float:
+    """Largest difference relative to the largest value; infinite for another shape, or NaN in other places."""
+    import numpy as np
+
+    if got.shape != wanted.shape or not np.array_equal(np.isnan(got), np.isnan(wanted)):
+        return float("inf")
+    got, wanted = np.nan_to_num(got.astype(np.float64)), np.nan_to_num(wanted.astype(np.float64))
+    largest = float(np.abs(wanted).max(initial=0.0))
+    return float(np.abs(got - wanted).max(initial=0.0)) / max(largest, float(np.finfo(np.float32).tiny))

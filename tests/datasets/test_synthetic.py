@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from runner.artifacts import TensorSpec
+from runner.datasets import Request
+from runner.datasets.synthetic import SyntheticImages
+from runner.preprocess import Geometry
+
+GEOMETRY = Geometry(32, "bilinear", 32, "rgb")
+INPUTS = (TensorSpec("image", "float32", (3, 32, 32)),)
+
+
+def request(limit=None, seed=0, geometry=GEOMETRY):
+    return Request(INPUTS, geometry, limit, seed)
+
+
+def write(out, reader=None, **options):
+    out.mkdir()
+    reader = reader or SyntheticImages(6, 60, 45, 10)
+    return reader.write(request(**options), out, None)
+
+
+def test_pictures_are_named_labelled_and_called_a_stand_in(tmp_path):
+    samples = write(tmp_path / "out", seed=3)
+    assert samples.ids[:2] == ("synthetic_00000", "synthetic_00001")
+    assert all(0 <= label < 10 for label in samples.labels)
+    assert samples.stand_in == "synthetic pictures generated from seed 3"
+    assert np.load(samples.path / "image.npy").shape == (6, 3, 32, 32)
+
+
+def test_only_the_array_is_left_behind(tmp_path):
+    assert [path.name for path in write(tmp_path / "out").path.iterdir()] == ["image.npy"]
+
+
+def test_same_seed_gives_the_same_bytes(tmp_path):
+    assert write(tmp_path / "1").sha256 == write(tmp_path / "2").sha256
+
+
+def test_another_seed_gives_other_pictures(tmp_path):
+    assert write(tmp_path / "1").sha256 != write(tmp_path / "2", seed=1).sha256
+
+
+def test_pictures_differ_from_one_another(tmp_path):
+    pictures = np.load(write(tmp_path / "out").path / "image.npy").astype(int)
+    assert min(np.abs(pictures[0] - other).mean() for other in pictures[1:]) > 10
+
+
+def test_limit_keeps_the_first_pictures_and_labels_as_they_are(tmp_path):
+    whole, part = write(tmp_path / "1"), write(tmp_path / "2", limit=2)
+    assert (part.ids, part.labels) == (whole.ids[:2], whole.labels[:2])
+    np.testing.assert_array_equal(np.load(part.path / "image.npy"), np.load(whole.path / "image.npy")[:2])
+
+
+def test_limit_beyond_the_count_is_noted(tmp_path):
+    samples = write(tmp_path / "out", limit=9)
+    assert (samples.count, samples.note) == (6, "limit is 9, there are only 6 pictures: all of them are used")
+
+
+def test_sound_arguments_have_no_faults():
+    assert SyntheticImages(6, 60, 45, 10).faults(request()) == []
+
+
+@pytest.mark.parametrize("name", ["count", "width", "height", "classes"])
+@pytest.mark.parametrize("value", [0, "many"])
+def test_argument_that_is_no_positive_number_is_a_fault(name, value):
+    arguments = {"count": 6, "width": 60, "height": 45, "classes": 10, name: value}
+    faults = SyntheticImages(**arguments).faults(request())
+    assert [fault.message for fault in faults] == [f"dataset.reader.{name} is {value!r}"]
+
+
+def test_pictures_smaller_than_the_crop_are_a_fault():
+    faults = SyntheticImages(6, 60, 20, 10).faults(request(geometry=Geometry(None, "bilinear", 32, "rgb")))
+    assert "pictures of 60x20 become 60x20" in faults[0].message
+
+
+def test_pictures_of_another_size_than_the_model_takes_are_a_fault():
+    faults = SyntheticImages(6, 60, 45, 10).faults(request(geometry=Geometry(None, "bilinear", None, "rgb")))
+    assert "the model takes [3, 32, 32]" in faults[0].message
+
+
+def test_stored_bytes_follow_the_limit():
+    assert SyntheticImages(6, 60, 45, 10).stored_bytes(request(limit=2)) == 2 * 3 * 32 * 32

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from runner.artifacts import TensorSpec
+from runner.batches import iterate
+from runner.datasets.storage import array_path, create_array, finish, write_at
+from runner.errors import DataError
+from runner.preprocess import Normalisation
+
+IDENTITY = Normalisation(1.0, (0.0,), (1.0,))
+HALVED = Normalisation(0.5, (1.0,), (1.0,))
+
+
+def make_samples(folder, arrays):
+    """Samples of the arrays [count, ...] by input name, called s0, s1, ..."""
+    tensors = []
+    for name, values in arrays.items():
+        tensors.append(TensorSpec(name, str(values.dtype), values.shape[1:]))
+        array = create_array(folder, tensors[-1], len(values))
+        with array.path.open("r+b") as file:
+            write_at(file.fileno(), np.ascontiguousarray(values), array.offset)
+    return finish(folder, tensors, [f"s{index}" for index in range(len(values))])
+
+
+def pixels(count):
+    return np.arange(count * 2 * 3 * 3, dtype=np.uint8).reshape(count, 2, 3, 3)
+
+
+def test_batches_hold_normalised_samples_in_order(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(4)})
+    batches = list(iterate(samples, HALVED, 2))
+    assert [batch.ids for batch in batches] == [("s0", "s1"), ("s2", "s3")]
+    np.testing.assert_array_equal(batches[1].inputs["image"], pixels(4)[2:] * np.float32(0.5) - 1)
+    assert batches[1].inputs["image"].dtype == np.float32
+
+
+def test_last_batch_is_padded_with_its_own_first_sample(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(5)})
+    last = list(iterate(samples, IDENTITY, 3))[-1]
+    assert last.ids == ("s3", "s4")
+    np.testing.assert_array_equal(last.inputs["image"], pixels(5)[[3, 4, 3]])
+
+
+def test_indices_pick_samples_in_their_order(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(5)})
+    batch = next(iterate(samples, IDENTITY, 2, [4, 1]))
+    assert batch.ids == ("s4", "s1")
+    np.testing.assert_array_equal(batch.inputs["image"], pixels(5)[[4, 1]])
+
+
+def test_no_indices_make_no_batches(tmp_path):
+    assert list(iterate(make_samples(tmp_path, {"image": pixels(2)}), IDENTITY, 2, [])) == []
+
+
+def test_floats_are_normalised_too(tmp_path):
+    values = np.array([[1.0], [4.0]], np.float32)
+    batch = next(iterate(make_samples(tmp_path, {"x": values}), HALVED, 2))
+    assert batch.inputs["x"].tolist() == [[-0.5], [1.0]]
+
+
+def test_batches_do_not_share_memory(tmp_path):
+    values = np.arange(4, dtype=np.float32)[:, None]
+    first, second = iterate(make_samples(tmp_path, {"x": values}), IDENTITY, 2)
+    assert first.inputs["x"].tolist() == [[0.0], [1.0]]
+    assert second.inputs["x"].tolist() == [[2.0], [3.0]]
+
+
+def test_every_input_is_read(tmp_path):
+    arrays = {"a": pixels(2), "scope/b:0": np.ones((2, 3), np.float32), "scalar": np.array([1.0, 2.0], np.float32)}
+    batch = next(iterate(make_samples(tmp_path, arrays), IDENTITY, 2))
+    assert {name: values.shape for name, values in batch.inputs.items()} == {
+        "a": (2, 2, 3, 3),
+        "scope/b:0": (2, 3),
+        "scalar": (2,),
+    }
+
+
+def test_samples_that_were_cut_short_are_an_error(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(4)})
+    path = array_path(tmp_path, "image")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"image\.npy have \d+ bytes, not \d+"):
+        next(iterate(samples, IDENTITY, 2))
+
+
+def test_samples_that_are_gone_are_an_error(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(4)})
+    array_path(tmp_path, "image").unlink()
+    with pytest.raises(DataError, match=r"image\.npy cannot be read"):
+        next(iterate(samples, IDENTITY, 2))

@@ -1,0 +1,52 @@
+"""Every option of every group, resolved, as a review sees it: tests/golden/<group>/<option>.yaml."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+import conf
+from runner.overrides import GROUPS
+
+GOLDEN = Path(__file__).parent / "golden"
+CONF = Path(conf.__file__).parent
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=["/".join(option) for option in OPTIONS])
+def test_the_resolved_config_is_the_golden_one(group: str, option: str, composed, request) -> None:
+    model = [] if group == "model" else ["model=squeezenet1_0"]
+    config = composed(*model, f"{group}={option}")
+    resolved = OmegaConf.to_yaml(config if group == "model" else config[group], resolve=True)
+    golden = GOLDEN / group / f"{option}.yaml"
+    if request.config.getoption("--regenerate-goldens"):
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_text(resolved)
+    assert resolved == golden.read_text()
+
+
+def test_no_golden_outlives_its_option() -> None:
+    assert {(path.parent.name, path.stem) for path in GOLDEN.glob("*/*.yaml")} == set(OPTIONS)
+
+
+def test_every_published_figure_names_its_source(run_config) -> None:
+    for group, option in OPTIONS:
+        if group == "model":
+            assert all(row.source for row in run_config(f"model={option}").model.published)
+
+
+@pytest.mark.parametrize(
+    ("model", "soc", "batch", "samples_per_second"),
+    [
+        ("dqn", "310P3", 1, 8147.444),
+        ("dcgan", "310", 32, 99208.283),
+        ("dcgan", "t4", 8, 18339.4121),
+        ("pnasnet5large", "310P3", 64, 148.531),
+        ("dpn131", "310P3", 4, 550.0),
+        ("moco_v2", "310P3", 32, 2607.27),
+        ("moco_v2", "t4", 64, 1870.913),
+    ],
+)
+def test_the_guides_throughputs_are_there(model, soc, batch, samples_per_second, run_config) -> None:
+    rows = [row for row in run_config(f"model={model}").model.published if (row.soc, row.batch) == (soc, batch)]
+    assert [row.samples_per_second for row in rows] == [samples_per_second]

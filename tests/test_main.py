@@ -1,0 +1,311 @@
+"""The command line as users type it, in processes of its own."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+HEAVY = {"torch", "torchvision", "timm", "onnx", "onnxsim", "onnxruntime", "matplotlib", "pandas", "gymnasium", "ale_py"}
+RANDOM = "weights=random"
+
+
+def result(folder, run_dir: str = "out") -> dict:
+    return json.loads((folder / run_dir / "result.json").read_text())
+
+
+def statuses(found: dict) -> dict[str, str]:
+    return {stage["name"]: stage["status"] for stage in found["stages"]}
+
+
+def python(*arguments: str, cwd, path: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH", "")]))}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_a_run_writes_its_result_log_config_and_predictions(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM)
+    found = result(tiny_zoo)
+    assert (found["status"], found["model"], found["soc"], found["tool"], found["batch"]) == (
+        "ok", "tiny", "cpu", "onnxruntime", 1
+    )
+    assert statuses(found) == {
+        "weights": "ran", "export": "ran", "simplify": "ran", "compile": "skipped", "prepare": "ran",
+        "infer": "ran", "reference": "ran", "score": "ran", "benchmark": "ran",
+    }
+    assert found["accuracy"]["samples"] == 8
+    assert found["fidelity"]["cosine"] == pytest.approx(1.0, abs=1e-6)
+    assert {gate["name"]: gate["verdict"] for gate in found["gates"]}["accuracy.top1"] == "skip"
+    assert {path.name for path in (tiny_zoo / "out").iterdir()} >= {"result.json", "run.log", "config.yaml"}
+    with np.load(found["artifacts"]["predictions"]) as arrays:
+        assert arrays["class"].shape == (8, 4)
+        assert len(arrays["ids"]) == 8
+
+
+def test_a_repeated_run_does_nothing_twice_and_gives_the_same_result(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM)
+    first = result(tiny_zoo)
+    run_tiny(RANDOM)
+    second = result(tiny_zoo)
+    assert set(statuses(second).values()) == {"reused", "skipped"}
+    for part in ("accuracy", "fidelity", "performance", "artifacts"):
+        assert second[part] == first[part]
+
+
+def test_a_reused_run_imports_nothing_heavy(run_tiny, tiny_zoo) -> None:
+    done = run_tiny(RANDOM)
+    code = (
+        "import runpy, sys; sys.argv = ['runner', *sys.argv[1:]]\n"
+        "try: runpy.run_module('runner', run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code\n"
+        f"print('HEAVY', sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", code, *done.args[3:]],
+        cwd=tiny_zoo, env={**os.environ, "PYTHONPATH": str(tiny_zoo)}, capture_output=True, text=True, timeout=120,
+    )
+    assert "HEAVY []" in again.stdout, again.stdout + again.stderr
+    assert set(statuses(result(tiny_zoo)).values()) == {"reused", "skipped"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--cfg", "job", "model=dqn"], ["model=dqn", "weights=random", "dry_run=true"]]
+)
+def test_looking_imports_nothing_heavy(arguments, tmp_path) -> None:
+    code = (
+        "import runpy, sys; sys.argv = ['runner', *sys.argv[1:]]\n"
+        "try: runpy.run_module('runner', run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code\n"
+        f"print('HEAVY', sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = python("-c", code, *arguments, cwd=tmp_path)
+    assert "HEAVY []" in done.stdout, done.stdout + done.stderr
+
+
+def test_another_batch_reuses_weights_onnx_and_samples(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM)
+    run_tiny(RANDOM, "batch=3")
+    found = statuses(result(tiny_zoo))
+    assert [name for name, status in found.items() if status == "ran"] == ["infer", "benchmark"]
+
+
+def test_another_batch_exports_anew_where_the_model_fixes_it(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM, "model.export.fixed_batch=true")
+    run_tiny(RANDOM, "model.export.fixed_batch=true", "batch=3")
+    found = statuses(result(tiny_zoo))
+    assert [name for name, status in found.items() if status == "ran"] == ["export", "simplify", "infer", "benchmark"]
+
+
+def test_a_hook_whose_source_changed_redoes_what_calls_it(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM)
+    weights = tiny_zoo / "tiny.safetensors"
+    weights.write_bytes(open(result(tiny_zoo)["artifacts"]["weights"], "rb").read())
+    run_tiny(f"weights={weights}")
+    network = tiny_zoo / "tiny_zoo" / "net.py"
+    network.write_text(network.read_text().replace(".relu()", ".tanh()"))
+    run_tiny(f"weights={weights}")
+    found = statuses(result(tiny_zoo))
+    assert (found["weights"], found["prepare"]) == ("reused", "reused")
+    assert {found[name] for name in ("export", "simplify", "infer", "reference", "score", "benchmark")} == {"ran"}
+
+
+def test_a_normalisation_that_changed_keeps_the_prepared_samples(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM)
+    run_tiny(RANDOM, "model.preprocess.mean=[0.5]")
+    found = statuses(result(tiny_zoo))
+    assert [name for name, status in found.items() if status == "ran"] == ["infer", "reference", "score"]
+
+
+def test_a_crop_that_changed_prepares_anew(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM)
+    run_tiny(RANDOM, "model.preprocess.resize=9")
+    found = statuses(result(tiny_zoo))
+    assert [name for name, status in found.items() if status == "ran"] == ["prepare", "infer", "reference", "score"]
+
+
+def test_an_artifact_whose_bytes_changed_is_made_again_and_said(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM)
+    with open(result(tiny_zoo)["artifacts"]["predictions"], "r+b") as file:
+        file.write(b"rot")
+    done = run_tiny(RANDOM)
+    assert statuses(result(tiny_zoo))["infer"] == "ran"
+    assert "damaged" in done.stderr
+
+
+def test_force_of_a_stage_redoes_that_one(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM)
+    run_tiny(RANDOM, "force=[benchmark]")
+    found = statuses(result(tiny_zoo))
+    assert [name for name, status in found.items() if status == "ran"] == ["benchmark"]
+
+
+def test_force_redoes_everything(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM)
+    run_tiny(RANDOM, "force=true")
+    assert set(statuses(result(tiny_zoo)).values()) == {"ran", "skipped"}
+
+
+def test_stages_run_a_part(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM, "stages=[weights,export,simplify]")
+    found = result(tiny_zoo)
+    ran = [name for name, status in statuses(found).items() if status == "ran"]
+    assert ran == ["weights", "export", "simplify"]
+    assert (found["accuracy"], found["gates"], found["artifacts"]["predictions"]) == (None, [], None)
+
+
+def test_a_stage_brings_what_it_needs(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM, "stages=[benchmark]")
+    ran = [name for name, status in statuses(result(tiny_zoo)).items() if status == "ran"]
+    assert ran == ["weights", "export", "simplify", "benchmark"]
+
+
+def test_a_dry_run_shows_what_would_run_and_does_nothing(run_tiny, tiny_zoo) -> None:
+    done = run_tiny(RANDOM, "dry_run=true")
+    assert "known after weights" in done.stdout
+    assert not (tiny_zoo / "outputs" / "cache" / "weights").exists()
+    assert not (tiny_zoo / "out" / "result.json").exists()
+
+
+def test_a_dry_run_shows_what_would_be_reused(run_tiny) -> None:
+    run_tiny(RANDOM)
+    done = run_tiny(RANDOM, "dry_run=true", "force=[score]")
+    words = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in done.stdout.splitlines() if "│" in line}
+    assert words == {
+        "weights": "reused", "export": "reused", "simplify": "reused", "compile": "skipped", "prepare": "reused",
+        "infer": "reused", "reference": "reused", "score": "run", "benchmark": "reused",
+    }
+
+
+def test_a_dry_run_shows_what_would_stop_it(run_tiny) -> None:
+    done = run_tiny("dry_run=true", dataset="imagenet")
+    assert "would stop: weights=auto" in done.stdout
+    assert "would stop: dataset.root is not set" in done.stdout
+
+
+def test_a_gate_that_fails_exits_2(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM, "model.fidelity.cosine=1.1", check=2)
+    assert result(tiny_zoo)["status"] == "ok"
+
+
+def test_a_sweep_runs_every_job_and_exits_with_the_largest_code(run_tiny, tiny_zoo) -> None:
+    run_tiny("-m", RANDOM, "hydra.sweep.dir=sweep", "batch=1,3", "model.fidelity.cosine=1.1,0.9", check=2)
+    codes = [[gate["verdict"] for gate in result(tiny_zoo, f"sweep/{job}")["gates"]][1] for job in range(4)]
+    assert codes == ["fail", "pass", "fail", "pass"]
+
+
+def test_a_failing_job_does_not_stop_the_sweep(run_tiny, tiny_zoo) -> None:
+    run_tiny("-m", RANDOM, "hydra.sweep.dir=sweep", "batch=0,1", check=1)
+    assert [result(tiny_zoo, f"sweep/{job}")["status"] for job in range(2)] == ["failed", "ok"]
+
+
+def test_several_faults_are_told_at_once_without_a_traceback(run_tiny, tiny_zoo) -> None:
+    done = run_tiny("limit=0", "batch=0", check=1)
+    assert "batch is 0" in done.stderr
+    assert "limit is 0" in done.stderr
+    assert "weights=auto" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert result(tiny_zoo)["error"]["stage"] == "preflight"
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("model.opst=3", "opst"),
+        ("model.export.opset=eleven", "eleven"),
+        ("tool=onnxruntim", "onnxruntim"),
+        ("soc=999", "999"),
+        ("batch=big", "big"),
+        ("batch=[", "batch=["),
+        ("dataset.rot=x", "rot"),
+        ("dry_run=perhaps", "perhaps"),
+        ("seed=${nope}", "nope"),
+        ("hydra.run.dir=${nope}", "nope"),
+        ("soc=1.5", "1.5"),
+        ("soc=[1,2]", "soc"),
+        ("model.network.actons=3", "actons"),
+        ("+modle=dqn", "modle"),
+    ],
+)
+def test_a_mistyped_line_is_named_without_a_traceback(argument, told, tmp_path) -> None:
+    done = python("-m", "runner", "model=dqn", "weights=random", argument, cwd=tmp_path)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_without_a_model_the_choices_are_listed(tmp_path) -> None:
+    done = python("-m", "runner", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "You must specify 'model'" in done.stderr
+    assert "moco_v2" in done.stderr
+
+
+def test_a_checkpoint_that_would_run_code_is_refused_and_not_run(run_tiny, tiny_zoo) -> None:
+    class Malicious:
+        def __reduce__(self):
+            return os.mkdir, (str(tiny_zoo / "owned"),)
+
+    (tiny_zoo / "bad.pth").write_bytes(pickle.dumps(Malicious()))
+    done = run_tiny("weights=bad.pth", check=1)
+    assert not (tiny_zoo / "owned").exists()
+    assert "bad.pth" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_checkpoint_of_another_network_is_named(run_tiny, tiny_zoo) -> None:
+    import torch
+
+    torch.save({"head.weight": torch.zeros(2, 2)}, tiny_zoo / "other.pth")
+    done = run_tiny("weights=other.pth", check=1)
+    assert "other.pth" in done.stderr
+    assert "head.weight" in done.stderr
+
+
+def test_a_picture_cut_in_half_is_named_and_nothing_half_made_is_left(run_tiny, tiny_zoo) -> None:
+    from PIL import Image
+
+    pictures = tiny_zoo / "pictures" / "val"
+    pictures.mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    for name in ("a", "b"):
+        Image.fromarray(noise).save(pictures / f"{name}.jpg")
+    whole = (pictures / "b.jpg").read_bytes()
+    (pictures / "b.jpg").write_bytes(whole[: len(whole) // 2])
+    (tiny_zoo / "pictures" / "val_label.txt").write_text("a.jpg 0\nb.jpg 1\n")
+    done = run_tiny(RANDOM, f"dataset.root={tiny_zoo / 'pictures'}", dataset="imagenet", check=1)
+    assert "b.jpg" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not (tiny_zoo / "outputs" / "cache" / "prepare").exists()
+
+
+def test_a_generator_leaves_its_pictures(tmp_path) -> None:
+    done = python(
+        "-m", "runner", "model=dcgan", "weights=random", "batch=4", "limit=10", "hydra.run.dir=out",
+        "benchmark.min_seconds=0", "stages=[score]", cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "grid.png").read_bytes().startswith(b"\x89PNG")
+    assert set(result(tmp_path)["accuracy"]) == {"mean_abs", "cosine", "acc", "samples"}
+
+
+def test_the_guides_28_pixel_generator_works(tmp_path) -> None:
+    done = python(
+        "-m", "runner", "model=dcgan", "weights=random", "limit=3", "hydra.run.dir=out",
+        "model.network.image_size=28", "stages=[score]", cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    with np.load(result(tmp_path)["artifacts"]["predictions"]) as arrays:
+        assert arrays["image"].shape == (3, 1, 28, 28)
+
+
+def test_dqn_plays_breakout_and_agrees_with_pytorch(tmp_path) -> None:
+    done = python(
+        "-m", "runner", "model=dqn", "weights=random", "limit=5", "hydra.run.dir=out", "benchmark.min_seconds=0",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert result(tmp_path)["accuracy"] == {"action_agreement": 100.0, "samples": 5}

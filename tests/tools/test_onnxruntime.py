@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from runner.artifacts import CompiledModel, TensorSpec
+from runner.batches import Batch
+from runner.errors import ToolError
+from runner.tools import MeasuringLimits, Placement
+from runner.tools.onnxruntime import OnnxRuntime
+
+CPU = Placement("cpu", "cpu", (0,))
+
+
+@pytest.fixture
+def doubling(tmp_path: Path) -> CompiledModel:
+    """y = x + x on [batch, 2], and z = -x."""
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"]), helper.make_node("Neg", ["x"], ["z"])],
+        "doubling",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2]) for name in ("y", "z")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
+    onnx.save(model, tmp_path / "m.onnx")
+    return CompiledModel(tmp_path / "m.onnx", "digest", "cpu", 2, (TensorSpec("x", "float32", (2,)),), ("y", "z"))
+
+
+def batch(value: float) -> Batch:
+    return Batch(("a", "b"), {"x": np.full((2, 2), value, dtype=np.float32)})
+
+
+def test_outputs_come_by_name_a_batch_at_a_time(doubling) -> None:
+    first, second = OnnxRuntime().infer(doubling, CPU, [batch(1.0), batch(2.0)])
+    assert first["y"].tolist() == [[2.0, 2.0]] * 2
+    assert second["z"].tolist() == [[-2.0, -2.0]] * 2
+
+
+def test_batches_are_taken_only_as_outputs_are(doubling) -> None:
+    taken = []
+
+    def feed():
+        for value in (1.0, 2.0, 3.0):
+            taken.append(value)
+            yield batch(value)
+
+    outputs = OnnxRuntime().infer(doubling, CPU, feed())
+    next(outputs)
+    assert taken == [1.0]
+
+
+def test_raw_latencies_of_every_call_are_kept(doubling) -> None:
+    timing = OnnxRuntime().measure(doubling, CPU, batch(1.0).inputs, MeasuringLimits(2, 7, 0.0, 10.0))
+    assert (len(timing.latencies_ms), timing.batch, timing.warmup, timing.reasons) == (7, 2, 2, ())
+    assert timing.source.startswith("onnxruntime ")
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"no model")
+    broken = CompiledModel(tmp_path / "m.onnx", "digest", "cpu", 1, (), ("y",))
+    with pytest.raises(ToolError, match=r"cannot load .*m\.onnx"):
+        next(OnnxRuntime().infer(broken, CPU, [batch(1.0)]))
+
+
+def test_an_input_of_another_shape_is_told_with_its_shape(doubling) -> None:
+    wrong = Batch(("a",), {"x": np.zeros((1, 3), dtype=np.float32)})
+    with pytest.raises(ToolError, match=r"failed on x \[1, 3\]"):
+        next(OnnxRuntime().infer(doubling, CPU, [wrong]))
+
+
+def test_a_device_that_the_cpu_has_not_is_a_fault() -> None:
+    (fault,) = OnnxRuntime().faults(Placement("cpu", "cpu", (1,)))
+    assert "device is [1]" in fault.message
+
+
+def test_a_negative_number_of_threads_is_a_fault() -> None:
+    (fault,) = OnnxRuntime(threads=-1).faults(CPU)
+    assert "threads is -1" in fault.message
