@@ -65,7 +65,7 @@ class CompiledModel:
 
     @property
     def identity(self) -> str:
-        return self.sha256
+        return f"{self.sha256} {self.soc} {self.batch}"
 
 
 @dataclass(frozen=True)

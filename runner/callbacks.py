@@ -18,6 +18,11 @@ def record(code: int) -> None:
     _codes.append(code)
 
 
+def forget() -> None:
+    """Start anew."""
+    _codes.clear()
+
+
 def worst_code() -> int:
     """The largest exit code on record; 0 when no job ran, as with --cfg."""
     return max(_codes, default=0)

@@ -88,13 +88,11 @@ def load(
     found = {name: _as_float32(tensor) for name, tensor in state_dict.items()}
     if layout.drop_background is not None:
         _drop_first_row(found, own, layout.drop_background)
-    for name, tensor in own.items():
-        # Checkpoints older than torch 0.4.1 lack this counter, which inference does not use.
-        if name.endswith(".num_batches_tracked"):
-            found.setdefault(name, tensor)
-    _check_names_and_shapes(found, own, path)
+    # Checkpoints older than torch 0.4.1 lack this counter, which inference does not use.
+    counters = {name: own[name] for name in own if name.endswith(".num_batches_tracked") and name not in found}
+    _check_names_and_shapes(found, {name: own[name] for name in own if name not in counters}, path)
     _check_finite(found, path)
-    network.load_state_dict(found)
+    network.load_state_dict(found | counters)
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -180,9 +178,7 @@ def _rows(tensor: torch.Tensor) -> int:
     return tensor.shape[0] if tensor.dim() else 0
 
 
-def _check_names_and_shapes(
-    found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], path: Path
-) -> None:
+def _check_names_and_shapes(found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], path: Path) -> None:
     common = [name for name in own if name in found]
     faults = (
         ("missing", [name for name in own if name not in found]),

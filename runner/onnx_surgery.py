@@ -102,9 +102,7 @@ def _pad_and_slice(graph: onnx.GraphProto, node: onnx.NodeProto, pads: _Pads, op
     return nodes
 
 
-def _positive_pad(
-    graph: onnx.GraphProto, node: onnx.NodeProto, pads: _Pads, opset: int, output: str
-) -> onnx.NodeProto:
+def _positive_pad(graph: onnx.GraphProto, node: onnx.NodeProto, pads: _Pads, opset: int, output: str) -> onnx.NodeProto:
     import onnx
 
     positive = [max(value, 0) for value in (*pads.begins, *pads.ends)]

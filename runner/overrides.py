@@ -15,8 +15,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-import conf
+from runner.errors import ConfigError
 
+CONF = Path(__file__).parent.parent / "conf"
 GROUPS = ("model", "dataset", "soc", "batch", "tool")
 HELP_FLAGS = ("--help", "-h")
 
@@ -25,6 +26,9 @@ def adapt(arguments: Sequence[str]) -> list[str]:
     """The command line with numbers of group options quoted: batch=1,4 -> batch='1','4'.
 
     With --help no model need be chosen.
+
+    Raises:
+        ConfigError: a group is given a list or a mapping.
     """
     adapted = [_adapt_one(argument) for argument in arguments]
     chosen = any(argument.startswith("model=") for argument in adapted)
@@ -38,7 +42,7 @@ def asks_for_help(arguments: Sequence[str]) -> bool:
 
 def register_batches(arguments: Sequence[str]) -> None:
     """Make every batch size that the adapted command line names, and that has no file, an option of the group."""
-    listed = {path.stem for path in (Path(conf.__file__).parent / "batch").glob("*.yaml")}
+    listed = {path.stem for path in (CONF / "batch").glob("*.yaml")}
     for argument in arguments:
         if argument.lstrip("+").startswith("batch="):
             for text in set(re.findall(r"-?\d+", argument)) - listed:
@@ -53,6 +57,8 @@ def _adapt_one(argument: str) -> str:
         override = OverridesParser.create().parse_override(argument)
     except HydraException:
         return argument  # Hydra itself says what is wrong with it
+    if isinstance(override.value(), (list, dict)):
+        raise ConfigError(f"{argument}: {name} takes one option", f"give {name}=OPTION, or a sweep: -m {name}=A,B")
     return f"{name}={_quoted(override, text)}"
 
 

@@ -6,11 +6,13 @@ override sets is checked against it while the configuration is composed. Values 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
 from typing import Any, Optional
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import ConfigError
@@ -213,17 +215,32 @@ def load(config: DictConfig) -> RunConfig:
     """The composed configuration as typed objects, every interpolation resolved.
 
     Raises:
-        ConfigError: a value is missing or points nowhere.
+        ConfigError: a key that the schema does not know (Hydra's `+key=value` adds any), or a value that is missing
+            or points nowhere.
     """
+    unknown = list(_unknown_keys(config, ""))
+    if unknown:
+        raise ConfigError("; ".join(unknown), "correct the name, or leave it out: see --cfg job for the keys")
     try:
         loaded = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
         first, *rest = str(error).splitlines()
-        raise ConfigError(
-            f"{first} ({'; '.join(line.strip() for line in rest)})", "see --cfg job for the value"
-        ) from error
+        context = "; ".join(line.strip() for line in rest)
+        raise ConfigError(f"{first} ({context})", "see --cfg job for the value") from error
     if not isinstance(loaded, RunConfig):
-        raise ConfigError(
-            "the configuration does not start from the runner's schema", "keep `- schema` first in defaults"
-        )
+        raise ConfigError("the configuration lacks the runner's schema", "keep `- schema` first in the defaults")
     return loaded
+
+
+def _unknown_keys(node: Any, path: str) -> Iterator[str]:
+    if not isinstance(node, (DictConfig, ListConfig)) or node._is_none() or node._is_missing():
+        return
+    kind = OmegaConf.get_type(node)
+    known = {field.name for field in fields(kind)} if is_dataclass(kind) else None
+    for key in node if isinstance(node, DictConfig) else range(len(node)):
+        name = f"{path}.{key}" if path else str(key)
+        if known is not None and key not in known:
+            nearest = get_close_matches(str(key), known, n=1)
+            yield f"there is no key {name}" + (f"; did you mean {nearest[0]}?" if nearest else "")
+        elif not OmegaConf.is_interpolation(node, key) and not OmegaConf.is_missing(node, key):
+            yield from _unknown_keys(node[key], name)

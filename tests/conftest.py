@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import importlib
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_module
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from runner import overrides, schema
-
-REPOSITORY = Path(__file__).parent.parent
+from runner.__main__ import main
 
 TINY_NETWORK = '''
 """A network of 4 classes on 8x8 pictures, small enough for tests."""
@@ -67,7 +66,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def composed() -> Iterator[Callable[..., DictConfig]]:
     """Compose a configuration as the command line does."""
     schema.register()
-    with initialize_config_module(version_base="1.3", config_module="conf"):
+    with initialize_config_dir(version_base="1.3", config_dir=str(overrides.CONF)):
 
         def build(*arguments: str) -> DictConfig:
             adapted = overrides.adapt(arguments)
@@ -96,21 +95,57 @@ def tiny_zoo(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def run_tiny(tiny_zoo: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`python -m runner --config-dir conf model=tiny ...` in the tiny zoo, on eight synthetic pictures."""
+@dataclass(frozen=True)
+class Done:
+    """What a command line did."""
 
-    def run(*arguments: str, check: int | None = 0, dataset: str = "synthetic_images") -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable, "-m", "runner", *arguments, "--config-dir", str(tiny_zoo / "conf"), "model=tiny",
-            f"dataset={dataset}", "hydra.run.dir=out", "benchmark.min_seconds=0", "benchmark.min_iterations=2",
-        ]
-        if dataset == "synthetic_images":
-            command += ["dataset.reader.count=8", "dataset.reader.classes=4"]
-        environment = {**os.environ, "PYTHONPATH": f"{tiny_zoo}{os.pathsep}{REPOSITORY}"}
-        done = subprocess.run(command, cwd=tiny_zoo, env=environment, capture_output=True, text=True, timeout=300)
-        if check is not None:
-            assert done.returncode == check, done.stdout + done.stderr
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run_main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """`python -m runner ...` in this process, so that PyTorch is imported once; fails on another exit code."""
+
+    def run(*arguments: str, check: int = 0) -> Done:
+        monkeypatch.setattr(sys, "argv", ["runner", *arguments])
+        returncode = main()
+        done = Done(returncode, *capfd.readouterr())
+        assert returncode == check, done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
         return done
+
+    return run
+
+
+@pytest.fixture
+def tiny_arguments() -> list[str]:
+    """What a short run of the tiny model takes, on eight synthetic pictures."""
+    return [
+        "model=tiny",
+        "hydra.run.dir=out",
+        "benchmark.min_seconds=0",
+        "benchmark.min_iterations=2",
+        "dataset=synthetic_images",
+        "dataset.reader.count=8",
+        "dataset.reader.classes=4",
+    ]
+
+
+@pytest.fixture
+def run_tiny(
+    tiny_zoo: Path, tiny_arguments: list[str], run_main: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Done]:
+    """`python -m runner --config-dir conf ... model=tiny` in the tiny zoo; pictures=DIR replaces the synthetic ones."""
+    monkeypatch.chdir(tiny_zoo)
+    monkeypatch.syspath_prepend(tiny_zoo)
+
+    def run(*arguments: str, check: int = 0, pictures: str | None = None) -> Done:
+        for name in [name for name in sys.modules if name.startswith("tiny_zoo")]:
+            del sys.modules[name]  # as a new process would, see the hook's source as it is now
+        importlib.invalidate_caches()
+        data = ["dataset=imagenet", f"dataset.root={pictures}"] if pictures else tiny_arguments[4:]
+        return run_main("--config-dir", str(tiny_zoo / "conf"), *arguments, *tiny_arguments[:4], *data, check=check)
 
     return run

@@ -5,11 +5,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-import conf
-from runner.overrides import GROUPS
+from runner.overrides import CONF, GROUPS
 
 GOLDEN = Path(__file__).parent / "golden"
-CONF = Path(conf.__file__).parent
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 
 

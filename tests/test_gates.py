@@ -38,7 +38,11 @@ def test_nothing_published_skips_the_gate() -> None:
 
 
 def fidelity(**values: float) -> dict[str, Fidelity]:
-    return {"out": Fidelity(**{"samples": 2, "top1_agreement": 100.0, "cosine": 1.0, "max_abs": 0.0, "mean_abs": 0.0} | values)}
+    return {
+        "out": Fidelity(
+            **{"samples": 2, "top1_agreement": 100.0, "cosine": 1.0, "max_abs": 0.0, "mean_abs": 0.0} | values
+        )
+    }
 
 
 def test_fidelity_at_its_thresholds_passes() -> None:
@@ -49,7 +53,8 @@ def test_fidelity_at_its_thresholds_passes() -> None:
 def test_fidelity_below_a_threshold_fails_that_gate() -> None:
     found = gates.fidelity_gates(fidelity(cosine=0.9), 0.999, 98.0, "x")
     assert {gate.name: gate.verdict for gate in found} == {
-        "fidelity.out.cosine": "fail", "fidelity.out.top1_agreement": "pass"
+        "fidelity.out.cosine": "fail",
+        "fidelity.out.top1_agreement": "pass",
     }
 
 

@@ -5,11 +5,23 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-HEAVY = {"torch", "torchvision", "timm", "onnx", "onnxsim", "onnxruntime", "matplotlib", "pandas", "gymnasium", "ale_py"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "timm",
+    "onnx",
+    "onnxsim",
+    "onnxruntime",
+    "matplotlib",
+    "pandas",
+    "gymnasium",
+    "ale_py",
+}
 RANDOM = "weights=random"
 
 
@@ -27,15 +39,32 @@ def python(*arguments: str, cwd, path: str = "") -> subprocess.CompletedProcess[
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
 
 
+def imported(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """The top-level modules that `python -X importtime` saw."""
+    names = (line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:"))
+    return {name.split(".")[0] for name in names}
+
+
 def test_a_run_writes_its_result_log_config_and_predictions(run_tiny, tiny_zoo) -> None:
     run_tiny(RANDOM)
     found = result(tiny_zoo)
     assert (found["status"], found["model"], found["soc"], found["tool"], found["batch"]) == (
-        "ok", "tiny", "cpu", "onnxruntime", 1
+        "ok",
+        "tiny",
+        "cpu",
+        "onnxruntime",
+        1,
     )
     assert statuses(found) == {
-        "weights": "ran", "export": "ran", "simplify": "ran", "compile": "skipped", "prepare": "ran",
-        "infer": "ran", "reference": "ran", "score": "ran", "benchmark": "ran",
+        "weights": "ran",
+        "export": "ran",
+        "simplify": "ran",
+        "compile": "skipped",
+        "prepare": "ran",
+        "infer": "ran",
+        "reference": "ran",
+        "score": "ran",
+        "benchmark": "ran",
     }
     assert found["accuracy"]["samples"] == 8
     assert found["fidelity"]["cosine"] == pytest.approx(1.0, abs=1e-6)
@@ -56,34 +85,37 @@ def test_a_repeated_run_does_nothing_twice_and_gives_the_same_result(run_tiny, t
         assert second[part] == first[part]
 
 
-def test_a_reused_run_imports_nothing_heavy(run_tiny, tiny_zoo) -> None:
-    done = run_tiny(RANDOM)
-    code = (
-        "import runpy, sys; sys.argv = ['runner', *sys.argv[1:]]\n"
-        "try: runpy.run_module('runner', run_name='__main__')\n"
-        "except SystemExit as end: assert not end.code\n"
-        f"print('HEAVY', sorted({HEAVY!r} & set(sys.modules)))"
-    )
-    again = subprocess.run(
-        [sys.executable, "-c", code, *done.args[3:]],
-        cwd=tiny_zoo, env={**os.environ, "PYTHONPATH": str(tiny_zoo)}, capture_output=True, text=True, timeout=120,
-    )
-    assert "HEAVY []" in again.stdout, again.stdout + again.stderr
+def test_folders_named_as_ours_where_a_user_works_are_no_matter(tmp_path) -> None:
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "zoo").mkdir()
+    done = python("-m", "runner", "model=dqn", RANDOM, "stages=[weights]", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_reused_run_imports_nothing_heavy(run_tiny, tiny_zoo, tiny_arguments) -> None:
+    run_tiny(RANDOM)
+    arguments = ["--config-dir", str(tiny_zoo / "conf"), RANDOM, *tiny_arguments]
+    again = python("-X", "importtime", "-m", "runner", *arguments, cwd=tiny_zoo, path=str(tiny_zoo))
+    assert again.returncode == 0, again.stdout + again.stderr[-2000:]
     assert set(statuses(result(tiny_zoo)).values()) == {"reused", "skipped"}
+    assert "hydra" in imported(again)
+    assert imported(again) & HEAVY == set()
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--cfg", "job", "model=dqn"], ["model=dqn", "weights=random", "dry_run=true"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--cfg", "job", "model=dqn"],
+        ["model=dqn", RANDOM, "dry_run=true"],
+        ["model=moco_v2", "dry_run=true"],
+    ],
 )
 def test_looking_imports_nothing_heavy(arguments, tmp_path) -> None:
-    code = (
-        "import runpy, sys; sys.argv = ['runner', *sys.argv[1:]]\n"
-        "try: runpy.run_module('runner', run_name='__main__')\n"
-        "except SystemExit as end: assert not end.code\n"
-        f"print('HEAVY', sorted({HEAVY!r} & set(sys.modules)))"
-    )
-    done = python("-c", code, *arguments, cwd=tmp_path)
-    assert "HEAVY []" in done.stdout, done.stdout + done.stderr
+    done = python("-X", "importtime", "-m", "runner", *arguments, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "hydra" in imported(done)
+    assert imported(done) & HEAVY == set()
 
 
 def test_another_batch_reuses_weights_onnx_and_samples(run_tiny, tiny_zoo) -> None:
@@ -103,7 +135,7 @@ def test_another_batch_exports_anew_where_the_model_fixes_it(run_tiny, tiny_zoo)
 def test_a_hook_whose_source_changed_redoes_what_calls_it(run_tiny, tiny_zoo) -> None:
     run_tiny(RANDOM)
     weights = tiny_zoo / "tiny.safetensors"
-    weights.write_bytes(open(result(tiny_zoo)["artifacts"]["weights"], "rb").read())
+    weights.write_bytes(Path(result(tiny_zoo)["artifacts"]["weights"]).read_bytes())
     run_tiny(f"weights={weights}")
     network = tiny_zoo / "tiny_zoo" / "net.py"
     network.write_text(network.read_text().replace(".relu()", ".tanh()"))
@@ -129,7 +161,7 @@ def test_a_crop_that_changed_prepares_anew(run_tiny, tiny_zoo) -> None:
 
 def test_an_artifact_whose_bytes_changed_is_made_again_and_said(run_tiny, tiny_zoo) -> None:
     run_tiny(RANDOM)
-    with open(result(tiny_zoo)["artifacts"]["predictions"], "r+b") as file:
+    with Path(result(tiny_zoo)["artifacts"]["predictions"]).open("r+b") as file:
         file.write(b"rot")
     done = run_tiny(RANDOM)
     assert statuses(result(tiny_zoo))["infer"] == "ran"
@@ -175,13 +207,20 @@ def test_a_dry_run_shows_what_would_be_reused(run_tiny) -> None:
     done = run_tiny(RANDOM, "dry_run=true", "force=[score]")
     words = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in done.stdout.splitlines() if "│" in line}
     assert words == {
-        "weights": "reused", "export": "reused", "simplify": "reused", "compile": "skipped", "prepare": "reused",
-        "infer": "reused", "reference": "reused", "score": "run", "benchmark": "reused",
+        "weights": "reused",
+        "export": "reused",
+        "simplify": "reused",
+        "compile": "skipped",
+        "prepare": "reused",
+        "infer": "reused",
+        "reference": "reused",
+        "score": "run",
+        "benchmark": "reused",
     }
 
 
 def test_a_dry_run_shows_what_would_stop_it(run_tiny) -> None:
-    done = run_tiny("dry_run=true", dataset="imagenet")
+    done = run_tiny("dry_run=true", pictures="null")
     assert "would stop: weights=auto" in done.stdout
     assert "would stop: dataset.root is not set" in done.stdout
 
@@ -207,7 +246,6 @@ def test_several_faults_are_told_at_once_without_a_traceback(run_tiny, tiny_zoo)
     assert "batch is 0" in done.stderr
     assert "limit is 0" in done.stderr
     assert "weights=auto" in done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
     assert result(tiny_zoo)["error"]["stage"] == "preflight"
 
 
@@ -227,19 +265,19 @@ def test_several_faults_are_told_at_once_without_a_traceback(run_tiny, tiny_zoo)
         ("soc=1.5", "1.5"),
         ("soc=[1,2]", "soc"),
         ("model.network.actons=3", "actons"),
-        ("+modle=dqn", "modle"),
+        ("+modle=dqn", "did you mean model?"),
+        ("+model.opst=3", "no key model.opst"),
+        ("batch=-1", "batch is -1"),
     ],
 )
-def test_a_mistyped_line_is_named_without_a_traceback(argument, told, tmp_path) -> None:
-    done = python("-m", "runner", "model=dqn", "weights=random", argument, cwd=tmp_path)
-    assert done.returncode == 1
-    assert told in done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
+def test_a_mistyped_line_is_named_without_a_traceback(argument, told, run_main, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert told in run_main("model=dqn", RANDOM, argument, check=1).stderr
 
 
-def test_without_a_model_the_choices_are_listed(tmp_path) -> None:
-    done = python("-m", "runner", cwd=tmp_path)
-    assert done.returncode == 1
+def test_without_a_model_the_choices_are_listed(run_main, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run_main(check=1)
     assert "You must specify 'model'" in done.stderr
     assert "moco_v2" in done.stderr
 
@@ -253,7 +291,6 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_not_run(run_tiny, tiny_
     done = run_tiny("weights=bad.pth", check=1)
     assert not (tiny_zoo / "owned").exists()
     assert "bad.pth" in done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
 
 
 def test_a_checkpoint_of_another_network_is_named(run_tiny, tiny_zoo) -> None:
@@ -276,36 +313,47 @@ def test_a_picture_cut_in_half_is_named_and_nothing_half_made_is_left(run_tiny, 
     whole = (pictures / "b.jpg").read_bytes()
     (pictures / "b.jpg").write_bytes(whole[: len(whole) // 2])
     (tiny_zoo / "pictures" / "val_label.txt").write_text("a.jpg 0\nb.jpg 1\n")
-    done = run_tiny(RANDOM, f"dataset.root={tiny_zoo / 'pictures'}", dataset="imagenet", check=1)
+    done = run_tiny(RANDOM, pictures=str(tiny_zoo / "pictures"), check=1)
     assert "b.jpg" in done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
     assert not (tiny_zoo / "outputs" / "cache" / "prepare").exists()
 
 
-def test_a_generator_leaves_its_pictures(tmp_path) -> None:
-    done = python(
-        "-m", "runner", "model=dcgan", "weights=random", "batch=4", "limit=10", "hydra.run.dir=out",
-        "benchmark.min_seconds=0", "stages=[score]", cwd=tmp_path,
+def test_a_generator_leaves_its_pictures(run_main, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_main(
+        "model=dcgan",
+        "weights=random",
+        "batch=4",
+        "limit=10",
+        "hydra.run.dir=out",
+        "benchmark.min_seconds=0",
+        "stages=[score]",
     )
-    assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "grid.png").read_bytes().startswith(b"\x89PNG")
     assert set(result(tmp_path)["accuracy"]) == {"mean_abs", "cosine", "acc", "samples"}
 
 
-def test_the_guides_28_pixel_generator_works(tmp_path) -> None:
-    done = python(
-        "-m", "runner", "model=dcgan", "weights=random", "limit=3", "hydra.run.dir=out",
-        "model.network.image_size=28", "stages=[score]", cwd=tmp_path,
+def test_the_guides_28_pixel_generator_works(run_main, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_main(
+        "model=dcgan",
+        "weights=random",
+        "limit=3",
+        "hydra.run.dir=out",
+        "model.network.image_size=28",
+        "stages=[score]",
     )
-    assert done.returncode == 0, done.stderr
     with np.load(result(tmp_path)["artifacts"]["predictions"]) as arrays:
         assert arrays["image"].shape == (3, 1, 28, 28)
 
 
-def test_dqn_plays_breakout_and_agrees_with_pytorch(tmp_path) -> None:
-    done = python(
-        "-m", "runner", "model=dqn", "weights=random", "limit=5", "hydra.run.dir=out", "benchmark.min_seconds=0",
-        cwd=tmp_path,
+def test_dqn_plays_breakout_and_agrees_with_pytorch(run_main, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_main(
+        "model=dqn",
+        "weights=random",
+        "limit=5",
+        "hydra.run.dir=out",
+        "benchmark.min_seconds=0",
     )
-    assert done.returncode == 0, done.stderr
     assert result(tmp_path)["accuracy"] == {"action_agreement": 100.0, "samples": 5}

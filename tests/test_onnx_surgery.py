@@ -88,7 +88,8 @@ def test_mixed_pads_become_a_pad_and_a_slice(pads: list[int], opset: int, value:
 def expected(pads: list[int], value: float) -> np.ndarray:
     x = np.random.default_rng(0).random(SHAPE, dtype=np.float32)
     padded = np.pad(x, [(max(pads[axis], 0), max(pads[axis + 4], 0)) for axis in range(4)], constant_values=value)
-    return padded[tuple(slice(max(-pads[axis], 0), pads[axis + 4] if pads[axis + 4] < 0 else None) for axis in range(4))]
+    ends = [end if end < 0 else None for end in pads[4:]]
+    return padded[tuple(slice(max(-begin, 0), end) for begin, end in zip(pads[:4], ends, strict=True))]
 
 
 def test_pads_in_a_constant_node_are_read_and_dropped() -> None:

@@ -12,7 +12,9 @@ IMAGES = ("model=moco_v2", "weights=random", "dataset=synthetic_images")
 def faults(run_config, tmp_path, monkeypatch):
     """The faults of a run composed from the arguments, as texts."""
     monkeypatch.chdir(tmp_path)
-    return lambda *arguments: [str(fault) for fault in preflight.find_faults(run_config(*arguments), Store(tmp_path / "c"))]
+    return lambda *arguments: [
+        str(fault) for fault in preflight.find_faults(run_config(*arguments), Store(tmp_path / "c"))
+    ]
 
 
 def test_a_run_that_can_be_done_has_none(faults) -> None:

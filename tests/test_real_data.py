@@ -16,10 +16,20 @@ DATA = Path(os.environ.get("MODEL_ZOO_SHARED_DATA", ROOT.parent / "shared" / "da
 def test_squeezenet_scores_what_its_weights_score_with_pytorch(tmp_path) -> None:
     done = subprocess.run(
         [
-            sys.executable, "-m", "runner", "model=squeezenet1_0", f"weights={DATA / 'squeezenet1_0_caffe.pth.tar'}",
-            f"dataset.root={DATA / 'imagenet100'}", "batch=8", "hydra.run.dir=out", "stages=[score]",
+            sys.executable,
+            "-m",
+            "runner",
+            "model=squeezenet1_0",
+            f"weights={DATA / 'squeezenet1_0_caffe.pth.tar'}",
+            f"dataset.root={DATA / 'imagenet100'}",
+            "batch=8",
+            "hydra.run.dir=out",
+            "stages=[score]",
         ],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((tmp_path / "out" / "result.json").read_text())

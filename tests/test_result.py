@@ -18,7 +18,11 @@ def scored(origin: str = "file", stand_in: str | None = None, top1: float = 67.3
 def test_the_worst_output_speaks_for_all() -> None:
     overall = result.overall(FIDELITY)
     assert {name: overall[name] for name in ("samples", "top1_agreement", "cosine", "max_abs", "mean_abs")} == {
-        "samples": 3, "top1_agreement": 50.0, "cosine": 0.9, "max_abs": 0.5, "mean_abs": 0.2
+        "samples": 3,
+        "top1_agreement": 50.0,
+        "cosine": 0.9,
+        "max_abs": 0.5,
+        "mean_abs": 0.2,
     }
     assert set(overall["per_output"]) == {"a", "b"}
 
@@ -26,8 +30,10 @@ def test_the_worst_output_speaks_for_all() -> None:
 def test_a_run_that_meets_what_was_published_passes(run_config) -> None:
     gates = result.judge(run_config("model=moco_v2", "batch=32", "soc=310P3"), scored())
     assert {gate.name: gate.verdict for gate in gates} == {
-        "accuracy.top1": "pass", "accuracy.top5": "pass",
-        "fidelity.output1.cosine": "pass", "fidelity.output1.top1_agreement": "pass",
+        "accuracy.top1": "pass",
+        "accuracy.top5": "pass",
+        "fidelity.output1.cosine": "pass",
+        "fidelity.output1.top1_agreement": "pass",
     }
 
 

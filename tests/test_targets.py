@@ -16,7 +16,7 @@ def test_a_target_that_is_no_dotted_name_is_refused(name: object) -> None:
 
 
 def test_an_unknown_module_is_named() -> None:
-    with pytest.raises(ConfigError, match="no module 'zoo.nothing'"):
+    with pytest.raises(ConfigError, match=r"no module 'zoo\.nothing'"):
         targets.locate(Target("zoo.nothing.Net"))
 
 

@@ -56,7 +56,7 @@ class BatchLost(Network):
         return super().forward(image).sum(0)
 
 
-class Warning_(Network):
+class DataDependent(Network):
     def forward(self, image: Tensor) -> Any:
         return super().forward(image) if image.sum() == 0 else image
 
@@ -64,7 +64,7 @@ class Warning_(Network):
 @pytest.fixture(autouse=True)
 def networks(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("networks_to_export")
-    for network in (Network, Pair, Named, BatchWrittenIn, BatchLost, Warning_):
+    for network in (Network, Pair, Named, BatchWrittenIn, BatchLost, DataDependent):
         setattr(module, network.__name__, network)
     monkeypatch.setitem(sys.modules, "networks_to_export", module)
 
@@ -196,5 +196,5 @@ def test_another_networks_weights_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("error")
 def test_torch_prints_nothing(exported: Exporter, capfd: pytest.CaptureFixture[str]) -> None:
-    exported(Warning_)
+    exported(DataDependent)
     assert capfd.readouterr() == ("", "")

@@ -24,7 +24,9 @@ def samples(folder, count: int, labels=None) -> Samples:
 
 def test_accuracy_is_the_mean_over_all_samples(tmp_path) -> None:
     made = write(tmp_path, "a", [[1, 0], [0, 1], [1, 0]])
-    assert score(LABELLED, made, made, samples(tmp_path, 3, (0, 1, 1)), tmp_path).accuracy["top1"] == pytest.approx(200 / 3)
+    assert score(LABELLED, made, made, samples(tmp_path, 3, (0, 1, 1)), tmp_path).accuracy["top1"] == pytest.approx(
+        200 / 3
+    )
 
 
 def test_scores_do_not_depend_on_the_chunks(tmp_path) -> None:
