@@ -39,8 +39,9 @@ class _BrokenOff(Exception):
 def download(url: str, target: Path, partial: Path, sha256: str | None, size_bytes: int | None) -> None:
     """Fetch an http, https or file URL to `target`.
 
-    The bytes gather in `partial`, on the same file system. With a declared hash, what an earlier try has left there
-    is resumed; without one nothing would notice a mixture of two versions, so the file is fetched from its start.
+    The bytes gather in `partial`, on the same file system, and what an earlier try has left there is resumed where
+    a mixture of two versions would be noticed: with a declared hash, or a server that names the version (ETag,
+    Last-Modified) it sends. Elsewhere the file is fetched from its start.
 
     Args:
         sha256: All 64 hexadecimal digits, or at least the leading 8.
@@ -61,7 +62,7 @@ def download(url: str, target: Path, partial: Path, sha256: str | None, size_byt
     if scheme == "file":
         _copy(url, partial)
     elif scheme == "https" or (scheme == "http" and declared is not None):
-        _fetch(url, partial, resumable=declared is not None, size_bytes=size_bytes)
+        _fetch(url, partial, hashed=declared is not None, size_bytes=size_bytes)
     elif scheme == "http":
         raise DownloadError(
             f"{url} is plain http and no SHA-256 is declared, so anyone on the way could replace the file",
@@ -71,6 +72,7 @@ def download(url: str, target: Path, partial: Path, sha256: str | None, size_byt
         raise DownloadError(f"{url} has the scheme {scheme!r}", "use http, https or file")
     _check(url, partial, declared, size_bytes)
     partial.replace(target)
+    _version_file(partial).unlink(missing_ok=True)
 
 
 def _check(url: str, partial: Path, sha256: str | None, size_bytes: int | None) -> None:
@@ -113,14 +115,26 @@ def _copy(url: str, partial: Path) -> None:
         raise DownloadError(reason, "mend that and run again") from error
 
 
-def _fetch(url: str, partial: Path, *, resumable: bool, size_bytes: int | None) -> None:
+def _version_file(partial: Path) -> Path:
+    """Where the version that `partial` belongs to is kept, as the server names it."""
+    return partial.with_name(f"{partial.name}.version")
+
+
+def _version(partial: Path) -> str | None:
+    try:
+        return _version_file(partial).read_text() or None
+    except OSError:
+        return None
+
+
+def _fetch(url: str, partial: Path, *, hashed: bool, size_bytes: int | None) -> None:
     import requests
 
     passing = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-    if not resumable:
-        partial.unlink(missing_ok=True)
     with requests.Session() as session:
         for attempt in range(1, ATTEMPTS + 1):
+            if not hashed and _version(partial) is None:
+                partial.unlink(missing_ok=True)
             try:
                 _attempt(session, url, partial, size_bytes)
                 return
@@ -130,11 +144,9 @@ def _fetch(url: str, partial: Path, *, resumable: bool, size_bytes: int | None) 
                 ) from error
             except (_BrokenOff, *passing) as error:
                 if attempt == ATTEMPTS:
-                    raise _given_up(url, partial, resumable, error) from error
+                    raise _given_up(url, partial, hashed or _version(partial) is not None, error) from error
             except requests.RequestException as error:
                 raise DownloadError(f"{url}: {error}", "correct the URL") from error
-            if not resumable:
-                partial.unlink(missing_ok=True)
             time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
 
 
@@ -149,7 +161,7 @@ def _given_up(url: str, partial: Path, resumable: bool, error: Exception) -> Dow
 def _attempt(session: requests.Session, url: str, partial: Path, size_bytes: int | None) -> None:
     """Fetch what `partial` lacks, or all of it from a server that cannot resume."""
     start = partial.stat().st_size if partial.exists() else 0
-    with _get(session, url, start) as response:
+    with _get(session, url, start, _version(partial)) as response:
         if response.status_code == 416 and start:
             if _total_bytes(response) != start:
                 partial.unlink()
@@ -164,6 +176,7 @@ def _attempt(session: requests.Session, url: str, partial: Path, size_bytes: int
             )
         if response.status_code == 200:
             start = 0
+            _keep_version(response, partial)
         elif _first_byte(response) != start:
             partial.unlink(missing_ok=True)
             raise _BrokenOff(f"asked for the bytes from {start} on, the server sent others")
@@ -173,10 +186,22 @@ def _attempt(session: requests.Session, url: str, partial: Path, size_bytes: int
         _receive(response, partial, start, total)
 
 
-def _get(session: requests.Session, url: str, start: int) -> requests.Response:
-    """Ask for the bytes from `start` on; follows redirects, but never out of https and never to a file."""
+def _keep_version(response: requests.Response, partial: Path) -> None:
+    tag = response.headers.get("ETag", "")
+    # A weak tag promises the same meaning, not the same bytes.
+    named = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
+    _version_file(partial).write_text(named)
+
+
+def _get(session: requests.Session, url: str, start: int, version: str | None) -> requests.Response:
+    """Ask for the bytes from `start` on, or for the whole file where its version is another one by now.
+
+    Follows redirects, but never out of https and never to a file.
+    """
     # Identity: a compressed answer would have another length than the file.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    if start and version:
+        headers["If-Range"] = version
     place = url
     for _ in range(_MOST_REDIRECTS):
         response = session.get(place, headers=headers, stream=True, allow_redirects=False, timeout=TIMEOUT_SECONDS)

@@ -7,11 +7,12 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner import callbacks, display, preflight, result, schema, targets
+from runner import callbacks, display, preflight, result, schema, slices, targets
 from runner import plan as planning
 from runner.artifacts import Artifact, Predictions
 from runner.errors import PreflightError, RunnerError
@@ -118,11 +119,12 @@ def run_job(composed: DictConfig, folder: Path) -> int:
 
 def _attempt(run: Run) -> Failure | None:
     try:
-        faults = preflight.find_faults(run.config, run.store)
+        source = cache(lambda: slices.data_source(run.config))
+        faults = preflight.find_faults(run.config, run.store, source)
         if faults:
             raise PreflightError(faults)
         with display.live():
-            run.go(planning.plan(run.config, run.store.hash_files))
+            run.go(planning.plan(run.config, source(), run.store.hash_files))
     except RunnerError as error:
         display.failure(f"{run.stage}: {error}")
         return Failure(run.stage, error.message, error.fix)
@@ -145,9 +147,10 @@ def _preview(run: Run, folder: Path) -> None:
 
 def dry_run(config: RunConfig, store: Store) -> int:
     """Print the plan: each stage, whether it would be reused, and every external command; returns the exit code."""
-    faults = preflight.find_faults(config, store)
+    source = cache(lambda: slices.data_source(config))
+    faults = preflight.find_faults(config, store, source)
     try:
-        plan = planning.plan(config, store.hash_files)
+        plan = planning.plan(config, source(), store.hash_files)
     except RunnerError as error:
         display.failure(str(PreflightError(faults) if faults else error))
         return 1

@@ -24,6 +24,7 @@ from runner.datasets import HashFiles
 from runner.networks import NetworkSpec
 from runner.preprocess import Normalisation
 from runner.schema import RunConfig
+from runner.slices import DataSource
 from runner.stages.benchmark import BenchmarkSpec
 from runner.stages.compile import CompileSpec
 from runner.stages.export import ExportSpec
@@ -83,7 +84,7 @@ def key(stage: Stage, inputs: Mapping[str, Artifact]) -> str:
     return hashlib.sha256(encoded).hexdigest()[:32]
 
 
-def plan(config: RunConfig, hash_files: HashFiles) -> Plan:
+def plan(config: RunConfig, source: DataSource, hash_files: HashFiles) -> Plan:
     """Lay out the run; the stages stand in the order in which they are run.
 
     Raises:
@@ -116,13 +117,14 @@ def plan(config: RunConfig, hash_files: HashFiles) -> Plan:
             Stage(
                 "simplify",
                 OnnxModel,
-                SimplifySpec(simplified_batch, tuple(model.surgery)),
+                SimplifySpec(model.simplify.enabled, simplified_batch, tuple(model.surgery)),
                 needs=("export",),
+                stored=model.simplify.enabled or bool(model.surgery),
                 hooks=tuple(name.rpartition(".")[0] for name in model.surgery),
                 packages=("onnx", "onnxsim"),
             ),
             Stage("compile", CompiledModel, CompileSpec(config.soc.name, batch), needs=("simplify",), stored=False),
-            _prepare(config, network, normalisation, hash_files),
+            _prepare(source, network, normalisation, hash_files),
             _infer(config, normalisation),
             Stage(
                 "reference",
@@ -138,23 +140,21 @@ def plan(config: RunConfig, hash_files: HashFiles) -> Plan:
     )
 
 
-def _prepare(config: RunConfig, network: NetworkSpec, normalisation: Normalisation, hash_files: HashFiles) -> Stage:
-    target, reader, request = slices.reader_of(config)
-    played = reader.needs_policy
+def _prepare(source: DataSource, network: NetworkSpec, normalisation: Normalisation, hash_files: HashFiles) -> Stage:
+    reader, request = source.reader, source.request
+    content = None if reader.faults(request) else reader.content(request, hash_files)
+    if not reader.needs_policy:
+        spec = PrepareSpec(source.target, request, content, None, None)
+        return Stage(
+            "prepare", Samples, spec, hooks=_modules(source.target), packages=("numpy", "pillow"), resumes=True
+        )
     return Stage(
         "prepare",
         Samples,
-        PrepareSpec(
-            target,
-            request,
-            None if reader.faults(request) else reader.content(request, hash_files),
-            network if played else None,
-            normalisation if played else None,
-        ),
-        needs=("weights",) if played else (),
-        hooks=(*_modules(target), *(_network_modules(network) if played else ())),
-        packages=("numpy", "pillow", *(("torch", "gymnasium", "ale-py", "opencv-python-headless") if played else ())),
-        resumes=True,
+        PrepareSpec(source.target, request, content, network, normalisation),
+        needs=("weights",),
+        hooks=(*_modules(source.target), *_network_modules(network)),
+        packages=("numpy", "torch", "gymnasium", "ale-py", "opencv-python-headless"),
     )
 
 

@@ -11,6 +11,7 @@ from runner import plan, slices, targets
 from runner.errors import ConfigError, Fault
 from runner.preprocess import geometry_faults
 from runner.schema import RunConfig
+from runner.slices import DataSource
 from runner.store import Store
 from runner.targets import Target
 
@@ -19,8 +20,11 @@ DISK_RESERVE_BYTES = 256 << 20
 """Room for models, logs and results beside the samples."""
 
 
-def find_faults(config: RunConfig, store: Store) -> list[Fault]:
-    """Every fault of the configuration and of the machine, in the order of the configuration."""
+def find_faults(config: RunConfig, store: Store, source: Callable[[], DataSource]) -> list[Fault]:
+    """Every fault of the configuration and of the machine, in the order of the configuration.
+
+    `source` makes the data source, which may itself be at fault.
+    """
     checks: list[Callable[[RunConfig], Iterator[Fault]]] = [
         _options,
         _model,
@@ -28,7 +32,7 @@ def find_faults(config: RunConfig, store: Store) -> list[Fault]:
         _preprocess,
         _metrics,
         _soc_and_tool,
-        _data,
+        lambda _: iter(source().reader.faults(source().request)),
     ]
     faults: list[Fault] = []
     for check in checks:
@@ -36,7 +40,7 @@ def find_faults(config: RunConfig, store: Store) -> list[Fault]:
             faults += check(config)
         except ConfigError as error:
             faults.append(Fault(error.message, error.fix))
-    return list(dict.fromkeys(faults)) or list(_disk(config, store))
+    return list(dict.fromkeys(faults)) or list(_disk(config, store, source()))
 
 
 def _options(config: RunConfig) -> Iterator[Fault]:
@@ -137,25 +141,19 @@ def _soc_and_tool(config: RunConfig) -> Iterator[Fault]:
     yield from tool.faults(slices.placement_of(config))
 
 
-def _data(config: RunConfig) -> Iterator[Fault]:
-    _, reader, request = slices.reader_of(config)
-    yield from reader.faults(request)
-
-
-def _disk(config: RunConfig, store: Store) -> Iterator[Fault]:
-    _, reader, request = slices.reader_of(config)
-    needed_bytes = DISK_RESERVE_BYTES + reader.stored_bytes(request)
+def _disk(config: RunConfig, store: Store, source: DataSource) -> Iterator[Fault]:
+    needed_bytes = DISK_RESERVE_BYTES + source.reader.stored_bytes(source.request)
     folder = existing_parent(store.root.absolute())
     free_bytes = shutil.disk_usage(folder).free
-    if free_bytes < needed_bytes and not _prepared(config, store):
+    if free_bytes < needed_bytes and not _prepared(config, store, source):
         yield Fault(
             f"{folder} has {free_bytes / 2**30:.1f} GiB free, the run needs about {needed_bytes / 2**30:.1f} GiB",
             "make room, choose another folder with cache_dir=DIR, or fewer samples with limit=N",
         )
 
 
-def _prepared(config: RunConfig, store: Store) -> bool:
-    stages = {stage.name: stage for stage in plan.plan(config, store.hash_files).stages}
+def _prepared(config: RunConfig, store: Store, source: DataSource) -> bool:
+    stages = {stage.name: stage for stage in plan.plan(config, source, store.hash_files).stages}
     prepare = stages["prepare"]
     return not prepare.needs and store.find("prepare", plan.key(prepare, {}), prepare.kind) is not None
 

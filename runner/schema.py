@@ -237,10 +237,11 @@ def _unknown_keys(node: Any, path: str) -> Iterator[str]:
         return
     kind = OmegaConf.get_type(node)
     known = {field.name for field in fields(kind)} if is_dataclass(kind) else None
-    for key in node if isinstance(node, DictConfig) else range(len(node)):
+    keys = [str(key) for key in node] if isinstance(node, DictConfig) else range(len(node))
+    for key in keys:
         name = f"{path}.{key}" if path else str(key)
         if known is not None and key not in known:
             nearest = get_close_matches(str(key), known, n=1)
             yield f"there is no key {name}" + (f"; did you mean {nearest[0]}?" if nearest else "")
         elif not OmegaConf.is_interpolation(node, key) and not OmegaConf.is_missing(node, key):
-            yield from _unknown_keys(node[key], name)
+            yield from _unknown_keys(node._get_node(key), name)

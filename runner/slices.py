@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from runner import targets
@@ -66,12 +67,21 @@ def weights_origin(config: RunConfig) -> tuple[Origin, Path | None]:
     return "file", path.absolute()
 
 
-def reader_of(config: RunConfig) -> tuple[Target, Reader, Request]:
-    """The data set's reader, and what the model asks of it."""
+@dataclass(frozen=True)
+class DataSource:
+    """A data set's reader, and what the model asks of it."""
+
+    target: Target
+    reader: Reader
+    request: Request
+
+
+def data_source(config: RunConfig) -> DataSource:
+    """The data set. Readers list their files once, so a run makes one source and keeps it."""
     target = targets.parse(config.dataset.reader, "dataset.reader")
     preprocess = config.model.preprocess
     request = Request(input_specs(config.model), geometry_of(preprocess), config.limit, config.seed)
-    return target, targets.call(target), request
+    return DataSource(target, targets.call(target), request)
 
 
 def tool_of(config: RunConfig) -> tuple[Target, Tool]:

@@ -34,6 +34,8 @@ class Site:
     redirects: dict[str, str] = field(default_factory=dict)
     shift_bytes: int = 0
     """How far the ranges that it sends start from those that it was asked for."""
+    version: str | None = None
+    """The ETag of what it serves."""
     ranges_asked: list[str | None] = field(default_factory=list)
 
 
@@ -57,7 +59,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and site.ranges_supported else 0
+        same_version = self.headers.get("If-Range", site.version) == site.version
+        ranged = asked and site.ranges_supported and same_version
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and ranged else 0
         if start >= len(CONTENT):
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{len(CONTENT)}")
@@ -71,6 +75,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send_response(200)
         body = CONTENT[start:]
+        if site.version is not None:
+            self.send_header("ETag", site.version)
         if site.length_told:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -313,3 +319,34 @@ def test_progress_counts_the_resumed_bytes(site: Site, places: Places) -> None:
         get(site.url, places)
     assert shown == [("download weights.pth", len(CONTENT), "B")]
     assert done[0] == 100 and sum(done) == len(CONTENT)
+
+
+def test_a_file_that_was_replaced_since_the_break_is_fetched_from_its_start(site: Site, tmp_path: Path) -> None:
+    partial = tmp_path / "part"
+    partial.write_bytes(b"of the old version")
+    partial.with_name("part.version").write_text('"old"')
+    site.version = '"new"'
+    download(site.url, tmp_path / "file", partial, SHA256, None)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert site.ranges_asked == ["bytes=18-"]
+
+
+def test_a_version_that_the_server_names_is_enough_to_resume(site: Site, tmp_path: Path) -> None:
+    site.version = '"one"'
+    site.break_after = [3 * PIECE]
+    downloads._fetch(site.url, tmp_path / "part", hashed=False, size_bytes=None)
+    assert (tmp_path / "part").read_bytes() == CONTENT
+    assert site.ranges_asked == [None, f"bytes={3 * PIECE}-"]
+
+
+def test_without_hash_and_version_a_broken_download_starts_over(site: Site, tmp_path: Path) -> None:
+    site.break_after = [3 * PIECE]
+    downloads._fetch(site.url, tmp_path / "part", hashed=False, size_bytes=None)
+    assert (tmp_path / "part").read_bytes() == CONTENT
+    assert site.ranges_asked == [None, None]
+
+
+def test_nothing_but_the_file_is_left(site: Site, tmp_path: Path) -> None:
+    site.version = '"one"'
+    download(site.url, tmp_path / "file", tmp_path / "part", SHA256, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import preflight
+from runner import preflight, slices
 from runner.store import Store
 
 IMAGES = ("model=moco_v2", "weights=random", "dataset=synthetic_images")
@@ -12,9 +12,13 @@ IMAGES = ("model=moco_v2", "weights=random", "dataset=synthetic_images")
 def faults(run_config, tmp_path, monkeypatch):
     """The faults of a run composed from the arguments, as texts."""
     monkeypatch.chdir(tmp_path)
-    return lambda *arguments: [
-        str(fault) for fault in preflight.find_faults(run_config(*arguments), Store(tmp_path / "c"))
-    ]
+
+    def find(*arguments: str) -> list[str]:
+        config = run_config(*arguments)
+        found = preflight.find_faults(config, Store(tmp_path / "c"), lambda: slices.data_source(config))
+        return [str(fault) for fault in found]
+
+    return find
 
 
 def test_a_run_that_can_be_done_has_none(faults) -> None:

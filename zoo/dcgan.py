@@ -19,6 +19,8 @@ class Generator(nn.Module):
 
     def __init__(self, image_size: int = 32, latent_size: int = 100, channels: int = 1) -> None:
         super().__init__()
+        if image_size < _UPSAMPLING or image_size % _UPSAMPLING:
+            raise ValueError(f"image_size is {image_size}, not a multiple of {_UPSAMPLING}")
         self.first_size = image_size // _UPSAMPLING
         self.l1 = nn.Sequential(nn.Linear(latent_size, _FIRST_CHANNELS * self.first_size**2))
         self.conv_blocks = nn.Sequential(

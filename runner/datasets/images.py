@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,23 @@ class ImageFolder:
         return False
 
     def faults(self, request: Request) -> list[Fault]:
-        faults = _faults_of(lambda: find_pictures(self.root))
-        if self.labels is not None:
-            labels = Path(self.labels).expanduser()
-            faults += _faults_of(lambda: read_labels(labels))
-        return picture_faults(request) + (faults or _faults_of(lambda: list_samples(self.root, self.labels)))
+        try:
+            self.stored_bytes(request)
+        except DataError as error:
+            return [*picture_faults(request), Fault(error.message, error.fix), *self._label_file_faults(error)]
+        return picture_faults(request)
+
+    def _label_file_faults(self, told: DataError) -> list[Fault]:
+        """What is wrong with the label file, where the pictures were found to be wrong before it was read."""
+        try:
+            if self.labels is not None:
+                read_labels(Path(self.labels).expanduser())
+        except DataError as error:
+            return [] if error.message == told.message else [Fault(error.message, error.fix)]
+        return []
 
     def content(self, request: Request, hash_files: HashFiles) -> Any:
-        listing = list_samples(self.root, self.labels)
+        listing = self._listing
         count = wanted_count(request.limit, len(listing.files))
         return {
             "ids": list(listing.ids[:count]),
@@ -59,11 +68,11 @@ class ImageFolder:
         }
 
     def stored_bytes(self, request: Request) -> int:
-        _, files = find_pictures(self.root)
-        return stored_bytes((picture_tensor(request),), wanted_count(request.limit, len(files)))
+        count = wanted_count(request.limit, len(self._listing.files))
+        return stored_bytes((picture_tensor(request),), count)
 
     def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        listing = list_samples(self.root, self.labels)
+        listing = self._listing
         count = wanted_count(request.limit, len(listing.files))
         tensor = picture_tensor(request)
         write_pictures(partial(_load, listing.folder, request.geometry), listing.files[:count], tensor, out)
@@ -76,17 +85,13 @@ class ImageFolder:
             note="; ".join(note for note in notes if note) or None,
         )
 
+    @cached_property
+    def _listing(self) -> Listing:
+        return list_samples(self.root, self.labels)
+
 
 def _load(folder: Path, geometry: Geometry, file: str) -> NDArray[np.uint8]:
     return load_picture(folder / file, geometry)
-
-
-def _faults_of(step: Callable[[], object]) -> list[Fault]:
-    try:
-        step()
-    except DataError as error:
-        return [Fault(error.message, error.fix)]
-    return []
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ def find_pictures(root: str | None) -> tuple[Path, list[str]]:
         raise DataError(f"dataset.root: {base} is {'a file, not' if base.exists() else 'not'} a folder", fix)
     folder = base / "val" if (base / "val").is_dir() else base
     try:
-        files = [path.relative_to(folder).as_posix() for path in _scan(folder, ())]
+        files = list(_scan(folder, "", ()))
     except OSError as error:
         raise DataError(f"dataset.root: {error.filename}: {error.strerror}", "give permission to read it") from error
     if not files:
@@ -152,28 +157,28 @@ def find_pictures(root: str | None) -> tuple[Path, list[str]]:
     return folder, sorted(files, key=lambda file: (file.rpartition("/")[2], file))
 
 
-def _scan(folder: Path, parents: tuple[Path, ...]) -> Iterator[Path]:
-    """All pictures below a folder; links are followed, but not round in circles."""
-    place = folder.resolve()
+def _scan(folder: Path, prefix: str, parents: tuple[Path, ...]) -> Iterator[str]:
+    """All pictures below `folder`/`prefix`, as paths below `folder`; links are followed, but not round in circles."""
+    place = (folder / prefix).resolve()
     if place in parents:
         return
-    with os.scandir(folder) as entries:
+    with os.scandir(place) as entries:
         for entry in entries:
-            path = folder / entry.name
             if entry.name.startswith("."):
                 continue
             if entry.is_dir():
-                yield from _scan(path, (*parents, place))
-            elif path.suffix.lower() in EXTENSIONS:
-                _check_picture(path)
-                yield path
+                yield from _scan(folder, f"{prefix}{entry.name}/", (*parents, place))
+            elif entry.name.lower().endswith(EXTENSIONS):
+                _check_picture(entry, folder / prefix)
+                yield prefix + entry.name
 
 
-def _check_picture(path: Path) -> None:
-    if not path.is_file():
+def _check_picture(entry: os.DirEntry[str], folder: Path) -> None:
+    if not entry.is_file():
+        path = folder / entry.name
         raise DataError(f"dataset.root: {path} is neither a file nor a link to one", "mend the link, or remove it")
-    if not _is_unicode(path.name):
-        raise DataError(f"dataset.root: the file name {path.name!a} is not UTF-8", "rename the file")
+    if not _is_unicode(entry.name):
+        raise DataError(f"dataset.root: the file name {entry.name!a} is not UTF-8", "rename the file")
 
 
 def _is_unicode(name: str) -> bool:
@@ -243,10 +248,10 @@ def read_labels(path: Path) -> dict[str, int]:
 
 
 def _parse_label(where: str, line: str) -> tuple[str, int]:
-    fields = line.split()
+    fields = line.rsplit(maxsplit=1)  # a name may hold spaces
     if len(fields) != 2 or not re.fullmatch("[0-9]{1,9}", fields[1]):
         raise DataError(f"{where}: {line.strip()[:80]!r} is not `name label`", LABEL_FIX)
-    return fields[0].partition(".")[0], int(fields[1])
+    return fields[0].strip().partition(".")[0], int(fields[1])
 
 
 def _synset_labels(folder: Path, files: Sequence[str]) -> tuple[int, ...]:

@@ -54,6 +54,5 @@ def _outputs(
     with torch.no_grad(), track("reference", len(chosen), "samples") as advance:
         for batch in batches.iterate(samples, spec.normalisation, BATCH, chosen):
             result = network(*(torch.from_numpy(batch.inputs[tensor.name]) for tensor in spec.network.inputs))
-            arrays = result if isinstance(result, (tuple, list)) else [result]
-            yield {name: array.numpy() for name, array in zip(spec.outputs, arrays, strict=True)}
+            yield {name: tensor.numpy() for name, tensor in networks.named_outputs(result, spec.outputs).items()}
             advance(len(batch.ids))

@@ -17,6 +17,7 @@ from runner.datasets.images import ImageFolder
 from runner.datasets.pictures import CHUNK_PICTURES, JOURNAL
 from runner.datasets.storage import open_array
 from runner.errors import DataError
+from runner.hashing import FileHashes
 from runner.preprocess import Geometry, load_picture
 
 GEOMETRY = Geometry(16, "bilinear", 16, "rgb")
@@ -187,13 +188,18 @@ def test_file_name_that_is_not_utf8_is_a_fault(tmp_path):
     assert "is not UTF-8" in fault_of(tmp_path)
 
 
+def test_names_with_spaces_are_labelled(tmp_path):
+    root = make_folder(tmp_path, ["my cat.png"], ["my cat.png 7"])
+    assert ImageFolder(str(root)).content(request(), FileHashes(tmp_path / "memory"))["labels"] == [7]
+
+
 def test_pictures_without_labels_are_a_fault_with_number_and_names(tmp_path):
     root = make_folder(tmp_path, ["a.png", "b.png", "c.png", "d.png", "e.png"], ["a 1"])
     assert "4 of the 5 pictures" in fault_of(root)
     assert "b.png, c.png, d.png and 1 more" in fault_of(root)
 
 
-@pytest.mark.parametrize("line", ["a one", "a", "a -1", "a 1.0", "a 1 2", "a 99999999999999999999"])
+@pytest.mark.parametrize("line", ["a one", "a", "a -1", "a 1.0", "a 1 x", "a 99999999999999999999"])
 def test_label_line_that_does_not_parse_is_a_fault_with_its_place_and_content(tmp_path, line):
     root = make_folder(tmp_path, ["a.png"], ["b 1", line])
     assert f"val_label.txt:2: {line!r} is not `name label`" in fault_of(root)

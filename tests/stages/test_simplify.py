@@ -66,7 +66,7 @@ def input_axes(model: OnnxModel) -> list[int | str]:
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_the_batch_is_written_in(tmp_path: Path, batch: int) -> None:
-    model = simplified(tmp_path, SimplifySpec(batch, ()))
+    model = simplified(tmp_path, SimplifySpec(True, batch, ()))
     output = onnx.load(model.path).graph.output[0].type.tensor_type.shape.dim
     assert input_axes(model) == [batch, 2, 3]
     assert [axis.dim_value for axis in output] == [batch, 4]
@@ -74,7 +74,7 @@ def test_the_batch_is_written_in(tmp_path: Path, batch: int) -> None:
 
 
 def test_a_free_batch_stays_free(tmp_path: Path) -> None:
-    model = simplified(tmp_path, SimplifySpec(None, ()))
+    model = simplified(tmp_path, SimplifySpec(True, None, ()))
     assert input_axes(model) == ["batch", 2, 3]
     assert model.batch is None
     assert [run(model.path, count).shape for count in (1, 7)] == [(1, 4), (7, 4)]
@@ -82,31 +82,31 @@ def test_a_free_batch_stays_free(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [None, 3])
 def test_values_stay(tmp_path: Path, batch: int | None) -> None:
-    model = simplified(tmp_path, SimplifySpec(batch, ()))
+    model = simplified(tmp_path, SimplifySpec(True, batch, ()))
     np.testing.assert_allclose(run(model.path, 3), run(tmp_path / "exported.onnx", 3), rtol=1e-5, atol=1e-6)
 
 
 def test_there_are_fewer_nodes(tmp_path: Path) -> None:
-    model = simplified(tmp_path, SimplifySpec(2, ()))
+    model = simplified(tmp_path, SimplifySpec(True, 2, ()))
     assert len(onnx.load(model.path).graph.node) <= 2
 
 
 def test_the_artifact_describes_the_model(tmp_path: Path) -> None:
-    model = simplified(tmp_path, SimplifySpec(2, ()))
+    model = simplified(tmp_path, SimplifySpec(True, 2, ()))
     assert model.path == tmp_path / "out" / "model.onnx"
     assert (model.opset, model.outputs, model.inputs) == (11, ("y",), (TensorSpec("x", "float32", (2, 3)),))
 
 
 @pytest.mark.parametrize("asked", [None, 4])
 def test_a_fixed_batch_stays(tmp_path: Path, asked: int | None) -> None:
-    model = simplified(tmp_path, SimplifySpec(asked, ()), batch=4)
+    model = simplified(tmp_path, SimplifySpec(True, asked, ()), batch=4)
     assert model.batch == 4
     assert input_axes(model) == [4, 2, 3]
 
 
 def test_a_fixed_batch_is_not_changed(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"batches of 4 and cannot become one for 8") as caught:
-        simplified(tmp_path, SimplifySpec(8, ()), batch=4)
+        simplified(tmp_path, SimplifySpec(True, 8, ()), batch=4)
     assert "fixed_batch=false" in caught.value.fix
 
 
@@ -144,34 +144,34 @@ def surgeries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_surgeries_are_applied_in_order(tmp_path: Path, surgeries: None) -> None:
-    model = simplified(tmp_path, SimplifySpec(2, ("surgeries.marked", "surgeries.marked")))
+    model = simplified(tmp_path, SimplifySpec(True, 2, ("surgeries.marked", "surgeries.marked")))
     assert onnx.load(model.path).doc_string.endswith("marked marked ")
 
 
 def test_a_surgery_that_changes_values_is_refused(tmp_path: Path, surgeries: None) -> None:
     with pytest.raises(ExportError, match=r"surgeries\.scaled changed what .* its output y"):
-        simplified(tmp_path, SimplifySpec(2, ("surgeries.scaled",)))
+        simplified(tmp_path, SimplifySpec(True, 2, ("surgeries.scaled",)))
 
 
 def test_a_surgery_that_changes_names_is_refused(tmp_path: Path, surgeries: None) -> None:
     with pytest.raises(ExportError, match=r"outputs \['z'\], not \['y'\]"):
-        simplified(tmp_path, SimplifySpec(2, ("surgeries.renamed",)))
+        simplified(tmp_path, SimplifySpec(True, 2, ("surgeries.renamed",)))
 
 
 def test_a_surgery_that_returns_nothing_is_told(tmp_path: Path, surgeries: None) -> None:
     with pytest.raises(ConfigError, match=r"surgeries\.nothing returned a NoneType"):
-        simplified(tmp_path, SimplifySpec(2, ("surgeries.nothing",)))
+        simplified(tmp_path, SimplifySpec(True, 2, ("surgeries.nothing",)))
 
 
 def test_a_surgery_that_does_not_exist_is_told(tmp_path: Path, surgeries: None) -> None:
     with pytest.raises(ConfigError, match="no callable 'absent'"):
-        simplified(tmp_path, SimplifySpec(2, ("surgeries.absent",)))
+        simplified(tmp_path, SimplifySpec(True, 2, ("surgeries.absent",)))
 
 
 def test_onnxsims_own_ok_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxsim, "simplify", lambda model, **_: (scaled(model), True))
     with pytest.raises(ExportError, match="onnxsim changed what") as caught:
-        simplified(tmp_path, SimplifySpec(None, ()))
+        simplified(tmp_path, SimplifySpec(True, None, ()))
     assert "model.simplify.enabled=false" in caught.value.fix
 
 
@@ -181,7 +181,7 @@ def test_a_failure_of_onnxsim_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(onnxsim, "simplify", failing)
     with pytest.raises(ExportError, match=r"onnxsim fails on .*no such shape"):
-        simplified(tmp_path, SimplifySpec(2, ()))
+        simplified(tmp_path, SimplifySpec(True, 2, ()))
 
 
 def test_what_onnxsim_prints_goes_to_the_log(
@@ -197,9 +197,17 @@ def test_what_onnxsim_prints_goes_to_the_log(
 
     monkeypatch.setattr(onnxsim, "simplify", chatting)
     with caplog.at_level(logging.DEBUG, "runner.stages.simplify"):
-        simplified(tmp_path, SimplifySpec(None, ()))
+        simplified(tmp_path, SimplifySpec(True, None, ()))
     assert capfd.readouterr() == ("", "")
     assert [record.message for record in caplog.records] == [
         "onnxsim: to standard output",
         "onnxsim: to standard error",
     ]
+
+
+def test_without_onnxsim_and_surgery_the_model_is_passed_on(tmp_path) -> None:
+    folder = tmp_path / "disabled"
+    folder.mkdir()
+    given = written(tmp_path, None)
+    assert simplify(SimplifySpec(False, None, ()), given, folder) == given
+    assert list(folder.iterdir()) == []

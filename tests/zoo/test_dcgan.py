@@ -45,3 +45,8 @@ def test_rows_that_fit_no_image_size_are_refused() -> None:
 def test_another_networks_checkpoint_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"none is l1\.0\.weight"):
         checkpoint_settings({"fc.weight": torch.zeros(2, 2)})
+
+
+def test_an_image_size_that_no_upsampling_reaches_is_refused() -> None:
+    with pytest.raises(ValueError, match="image_size is 30, not a multiple of 4"):
+        Generator(image_size=30)
