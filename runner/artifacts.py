@@ -44,7 +44,7 @@ class OnnxModel:
     opset: int
     batch: int | None
     inputs: tuple[TensorSpec, ...]
-    outputs: tuple[str, ...]
+    outputs: tuple[TensorSpec, ...]
 
     @property
     def identity(self) -> str:
@@ -60,7 +60,7 @@ class CompiledModel:
     soc: str
     batch: int
     inputs: tuple[TensorSpec, ...]
-    outputs: tuple[str, ...]
+    outputs: tuple[TensorSpec, ...]
     argv: tuple[str, ...] = ()
 
     @property
@@ -136,14 +136,20 @@ class Scores:
 
 @dataclass(frozen=True)
 class Timing:
-    """Raw latencies of `batch` samples each; mean, percentiles and samples/s are derived (runner.performance)."""
+    """A measurement of calls on `batch` samples each, on one chip of a card that has `chips`.
+
+    `latencies_ms` are the raw values, one a call, where the tool tells them; else `mean_ms` is all that it tells.
+    Percentiles and samples/s are derived (runner.performance). `reasons` say why the measurement does not count.
+    """
 
     batch: int
     latencies_ms: tuple[float, ...]
     warmup: int
     source: str
     reasons: tuple[str, ...] = ()
-    """Why the measurement does not count; empty when it does."""
+    mean_ms: float | None = None
+    iterations: int | None = None
+    chips: int = 1
 
     @property
     def identity(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -123,7 +123,7 @@ def plan(config: RunConfig, source: DataSource, hash_files: HashFiles) -> Plan:
                 hooks=tuple(name.rpartition(".")[0] for name in model.surgery),
                 packages=("onnx", "onnxsim"),
             ),
-            Stage("compile", CompiledModel, CompileSpec(config.soc.name, batch), needs=("simplify",), stored=False),
+            _compile(config, normalisation),
             _prepare(source, network, normalisation, hash_files),
             _infer(config, normalisation),
             Stage(
@@ -156,6 +156,26 @@ def _prepare(source: DataSource, network: NetworkSpec, normalisation: Normalisat
         hooks=(*_modules(source.target), *_network_modules(network)),
         packages=("numpy", "torch", "gymnasium", "ale-py", "opencv-python-headless"),
     )
+
+
+def _compile(config: RunConfig, normalisation: Normalisation) -> Stage:
+    placement = slices.placement_of(config)
+    found = slices.compiler_of(config)
+    if found is None:
+        spec = CompileSpec(None, "", placement, config.batch.size, {}, None)
+        return Stage("compile", CompiledModel, spec, needs=("simplify",), stored=False)
+    target, compiler = found
+    aipp = normalisation if config.model.aipp else None
+    # Which of a host's cards it is does not matter to a compiler.
+    spec = CompileSpec(
+        target,
+        compiler.version(),
+        replace(placement, devices=()),
+        config.batch.size,
+        slices.compiler_flags(config),
+        aipp,
+    )
+    return Stage("compile", CompiledModel, spec, needs=("simplify",), hooks=_modules(target))
 
 
 def _infer(config: RunConfig, normalisation: Normalisation) -> Stage:

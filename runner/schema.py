@@ -117,6 +117,12 @@ class ModelConfig:
     simplify: SimplifyConfig = field(default_factory=SimplifyConfig)
     surgery: list[str] = field(default_factory=list)
     """Callables applied to the simplified model in order, each ModelProto -> ModelProto."""
+    atc: dict[str, Any] = field(default_factory=dict)
+    """Further flags of atc by name, such as `input_format: NCHW`; each is one that atc documents."""
+    aipp: bool = False
+    """Let the card normalise: the compiled model takes uint8 pictures [N, H, W, C]."""
+    deviations: list[str] = field(default_factory=list)
+    """Where the commands differ from the guide's on purpose, and why."""
     fidelity: FidelityConfig = field(default_factory=FidelityConfig)
     published: list[PublishedConfig] = field(default_factory=list)
 
@@ -141,6 +147,12 @@ class SocConfig:
     name: str = MISSING
     kind: str = MISSING
     """What a tool must drive: cpu, ascend, nvidia."""
+    soc_version: Optional[str] = None
+    """What atc calls it."""
+    chips: int = 1
+    """Chips on a card; a device is one of them, and published throughputs are a card's."""
+    source: Optional[str] = None
+    """Where these facts are from."""
 
 
 @dataclass
@@ -155,6 +167,8 @@ class ToolConfig:
     """The kinds of SoC that it drives."""
     adapter: dict[str, Any] = field(default_factory=dict)
     """`_target_` and its arguments: a runner.tools.Tool."""
+    compiler: Optional[dict[str, Any]] = None
+    """`_target_` and its arguments: a runner.compilers.Compiler; null for a tool that loads ONNX itself."""
 
 
 @dataclass
@@ -237,7 +251,7 @@ def _unknown_keys(node: Any, path: str) -> Iterator[str]:
         return
     kind = OmegaConf.get_type(node)
     known = {field.name for field in fields(kind)} if is_dataclass(kind) else None
-    keys = [str(key) for key in node] if isinstance(node, DictConfig) else range(len(node))
+    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
     for key in keys:
         name = f"{path}.{key}" if path else str(key)
         if known is not None and key not in known:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runner import targets
 from runner.artifacts import Origin, TensorSpec
+from runner.compilers import Compiler
 from runner.datasets import HashFiles, Reader, Request
 from runner.errors import ConfigError
 from runner.networks import CheckpointLayout, NetworkSpec
@@ -90,6 +92,19 @@ def tool_of(config: RunConfig) -> tuple[Target, Tool]:
     return target, targets.call(target)
 
 
+def compiler_of(config: RunConfig) -> tuple[Target, Compiler] | None:
+    """The tool's compiler; None for a tool that loads ONNX itself."""
+    if config.tool.compiler is None:
+        return None
+    target = targets.parse(config.tool.compiler, "tool.compiler")
+    return target, targets.call(target)
+
+
+def compiler_flags(config: RunConfig) -> dict[str, Any]:
+    """The model's own flags of the compiler: those of atc, for Ascend."""
+    return dict(config.model.atc) if config.soc.kind == "ascend" else {}
+
+
 def placement_of(config: RunConfig) -> Placement:
     """The SoC and the devices.
 
@@ -101,7 +116,8 @@ def placement_of(config: RunConfig) -> Placement:
         raise ConfigError(
             f"device is {config.device!r}", "give a device index, as in device=0, or a list, as in device=[0,1]"
         )
-    return Placement(config.soc.name, config.soc.kind, tuple(devices))
+    soc = config.soc
+    return Placement(soc.name, soc.kind, tuple(devices), soc.soc_version, soc.chips)
 
 
 def geometry_of(preprocess: PreprocessConfig) -> Geometry:

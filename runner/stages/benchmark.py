@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from runner.artifacts import CompiledModel, TensorSpec, Timing
 from runner.measuring import exclusive
 from runner.progress import track
 from runner.targets import Target
-from runner.tools import MeasuringLimits, Placement
+from runner.tools import MeasuringLimits, Placement, Tool
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,13 @@ class BenchmarkSpec:
 def benchmark(spec: BenchmarkSpec, model: CompiledModel, out: Path) -> Timing:
     """Time one batch of random inputs while nothing else is measured on the device."""
     inputs = random_inputs(model.inputs, model.batch)
+    tool: Tool = targets.call(spec.tool)
+    work = out / "work"
+    work.mkdir()
     with track("benchmark", None, ""), exclusive(spec.placement):
-        return targets.call(spec.tool).measure(model, spec.placement, inputs, spec.limits)  # type: ignore[no-any-return]
+        timing = tool.measure(model, spec.placement, inputs, spec.limits, work)
+    shutil.rmtree(work)
+    return timing
 
 
 def random_inputs(inputs: tuple[TensorSpec, ...], batch: int) -> dict[str, NDArray[Any]]:

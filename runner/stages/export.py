@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner import networks, onnx_files
-from runner.artifacts import OnnxModel, Weights
+from runner.artifacts import OnnxModel, TensorSpec, Weights
 from runner.errors import ExportError
 from runner.hashing import sha256_of
 from runner.networks import NetworkSpec
@@ -51,9 +51,8 @@ def export(spec: ExportSpec, weights: Weights, out: Path) -> OnnxModel:
     path = out / "model.onnx"
     _write(networks.build(spec.network, weights), spec, path)
     onnx_files.check(onnx.load(path), spec.network.inputs, spec.outputs, spec.opset, spec.batch)
-    if spec.batch is None:
-        _check_free_batch(path, spec)
-    return OnnxModel(path, sha256_of(path), spec.opset, spec.batch, spec.network.inputs, spec.outputs)
+    outputs = _probed_outputs(path, spec)
+    return OnnxModel(path, sha256_of(path), spec.opset, spec.batch, spec.network.inputs, outputs)
 
 
 def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
@@ -90,12 +89,15 @@ def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
         log.debug("%s: %s", warning.category.__name__, warning.message)
 
 
-def _check_free_batch(path: Path, spec: ExportSpec) -> None:
-    """A batch size that was written into the graph shows only when another one is run."""
-    feeds = onnx_files.random_feeds(spec.network.inputs, _PROBE_BATCH)
-    for name, array in zip(spec.outputs, onnx_files.run(path, feeds), strict=True):
-        if array.shape[0] != _PROBE_BATCH:
+def _probed_outputs(path: Path, spec: ExportSpec) -> tuple[TensorSpec, ...]:
+    """The outputs as ONNX Runtime gives them: a batch size that was written into the graph shows only here."""
+    batch = spec.batch or _PROBE_BATCH
+    feeds = onnx_files.random_feeds(spec.network.inputs, batch)
+    arrays = dict(zip(spec.outputs, onnx_files.run(path, feeds), strict=True))
+    for name, array in arrays.items():
+        if array.ndim == 0 or array.shape[0] != batch:
             raise ExportError(
-                f"for {_PROBE_BATCH} samples the output {name} of the ONNX model is {list(array.shape)}",
+                f"for {batch} samples the output {name} of the ONNX model is {list(array.shape)}",
                 "set model.export.fixed_batch=true, or make the network keep its first axis for the batch",
             )
+    return tuple(TensorSpec(name, str(array.dtype), array.shape[1:]) for name, array in arrays.items())

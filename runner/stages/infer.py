@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from runner.batches import Batch
 from runner.preprocess import Normalisation
 from runner.progress import track
 from runner.targets import Target
-from runner.tools import Placement
+from runner.tools import Placement, Tool
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def infer(spec: InferSpec, model: CompiledModel, samples: Samples, out: Path) ->
     Raises:
         ToolError: the tool fails. ComparisonError: its outputs are not those that the model declares.
     """
-    tool = targets.call(spec.tool)
+    tool: Tool = targets.call(spec.tool)
     with track("infer", samples.count, "samples") as advance:
 
         def fed() -> Iterator[Batch]:
@@ -38,5 +39,10 @@ def infer(spec: InferSpec, model: CompiledModel, samples: Samples, out: Path) ->
                 yield batch
                 advance(len(batch.ids))
 
-        outputs = tool.infer(model, spec.placement, fed())
-        return predictions.write(out / "predictions.npz", model.outputs, samples.ids, outputs)
+        work = out / "work"
+        work.mkdir()
+        names = [tensor.name for tensor in model.outputs]
+        outputs = tool.infer(model, spec.placement, fed(), work)
+        written = predictions.write(out / "predictions.npz", names, samples.ids, outputs)
+        shutil.rmtree(work)
+        return written

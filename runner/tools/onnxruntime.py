@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from runner.artifacts import CompiledModel, Timing
 from runner.batches import Batch
 from runner.errors import Fault, ToolError
 from runner.measuring import repeat
-from runner.tools import MeasuringLimits, Placement
+from runner.tools import Command, Foreseen, MeasuringLimits, Placement
 
 PROVIDERS = {"cpu": "CPUExecutionProvider"}
 """Kind of SoC -> execution provider."""
@@ -43,8 +44,12 @@ class OnnxRuntime:
             found.append(Fault(f"device is {list(placement.devices)}: the CPU is device 0", "leave device out"))
         return found
 
+    def commands(self, foreseen: Foreseen, placement: Placement, limits: MeasuringLimits) -> list[Command]:
+        """None: it runs in this process."""
+        return []
+
     def infer(
-        self, model: CompiledModel, placement: Placement, batches: Iterable[Batch]
+        self, model: CompiledModel, placement: Placement, batches: Iterable[Batch], work: Path
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Outputs by name, [batch, ...]."""
         session = self._session(model, placement)
@@ -58,6 +63,7 @@ class OnnxRuntime:
         placement: Placement,
         inputs: Mapping[str, NDArray[Any]],
         limits: MeasuringLimits,
+        work: Path,
     ) -> Timing:
         """Time `InferenceSession.run` on one batch."""
         session = self._session(model, placement)

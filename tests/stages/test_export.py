@@ -99,7 +99,7 @@ def images(count: int) -> np.ndarray:
 
 def run_onnx(model: OnnxModel, count: int) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(str(model.path), providers=["CPUExecutionProvider"])
-    return list(session.run(list(model.outputs), {"image": images(count)}))
+    return list(session.run([tensor.name for tensor in model.outputs], {"image": images(count)}))
 
 
 def test_values_are_those_of_torch(exported: Exporter, tmp_path: Path) -> None:
@@ -113,7 +113,12 @@ def test_values_are_those_of_torch(exported: Exporter, tmp_path: Path) -> None:
 def test_the_artifact_describes_the_model(exported: Exporter, tmp_path: Path) -> None:
     model = exported()
     assert model.path == tmp_path / "model.onnx"
-    assert (model.opset, model.batch, model.inputs, model.outputs) == (11, None, (INPUT,), ("class",))
+    assert (model.opset, model.batch, model.inputs, model.outputs) == (
+        11,
+        None,
+        (INPUT,),
+        (TensorSpec("class", "float32", (5,)),),
+    )
 
 
 @pytest.mark.parametrize("opset", [9, 11, 13, 17])

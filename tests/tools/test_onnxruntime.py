@@ -12,6 +12,7 @@ from runner.tools import MeasuringLimits, Placement
 from runner.tools.onnxruntime import OnnxRuntime
 
 CPU = Placement("cpu", "cpu", (0,))
+NOWHERE = Path("/nonexistent")
 
 
 @pytest.fixture
@@ -25,7 +26,11 @@ def doubling(tmp_path: Path) -> CompiledModel:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
     onnx.save(model, tmp_path / "m.onnx")
-    return CompiledModel(tmp_path / "m.onnx", "digest", "cpu", 2, (TensorSpec("x", "float32", (2,)),), ("y", "z"))
+    return CompiledModel(tmp_path / "m.onnx", "digest", "cpu", 2, tensors("x"), tensors("y", "z"))
+
+
+def tensors(*names: str) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(name, "float32", (2,)) for name in names)
 
 
 def batch(value: float) -> Batch:
@@ -33,7 +38,7 @@ def batch(value: float) -> Batch:
 
 
 def test_outputs_come_by_name_a_batch_at_a_time(doubling) -> None:
-    first, second = OnnxRuntime().infer(doubling, CPU, [batch(1.0), batch(2.0)])
+    first, second = OnnxRuntime().infer(doubling, CPU, [batch(1.0), batch(2.0)], NOWHERE)
     assert first["y"].tolist() == [[2.0, 2.0]] * 2
     assert second["z"].tolist() == [[-2.0, -2.0]] * 2
 
@@ -46,28 +51,28 @@ def test_batches_are_taken_only_as_outputs_are(doubling) -> None:
             taken.append(value)
             yield batch(value)
 
-    outputs = OnnxRuntime().infer(doubling, CPU, feed())
+    outputs = OnnxRuntime().infer(doubling, CPU, feed(), NOWHERE)
     next(outputs)
     assert taken == [1.0]
 
 
 def test_raw_latencies_of_every_call_are_kept(doubling) -> None:
-    timing = OnnxRuntime().measure(doubling, CPU, batch(1.0).inputs, MeasuringLimits(2, 7, 0.0, 10.0))
+    timing = OnnxRuntime().measure(doubling, CPU, batch(1.0).inputs, MeasuringLimits(2, 7, 0.0, 10.0), NOWHERE)
     assert (len(timing.latencies_ms), timing.batch, timing.warmup, timing.reasons) == (7, 2, 2, ())
     assert timing.source.startswith("onnxruntime ")
 
 
 def test_a_file_that_is_no_model_is_named(tmp_path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"no model")
-    broken = CompiledModel(tmp_path / "m.onnx", "digest", "cpu", 1, (), ("y",))
+    broken = CompiledModel(tmp_path / "m.onnx", "digest", "cpu", 1, (), tensors("y"))
     with pytest.raises(ToolError, match=r"cannot load .*m\.onnx"):
-        next(OnnxRuntime().infer(broken, CPU, [batch(1.0)]))
+        next(OnnxRuntime().infer(broken, CPU, [batch(1.0)], NOWHERE))
 
 
 def test_an_input_of_another_shape_is_told_with_its_shape(doubling) -> None:
     wrong = Batch(("a",), {"x": np.zeros((1, 3), dtype=np.float32)})
     with pytest.raises(ToolError, match=r"failed on x \[1, 3\]"):
-        next(OnnxRuntime().infer(doubling, CPU, [wrong]))
+        next(OnnxRuntime().infer(doubling, CPU, [wrong], NOWHERE))
 
 
 def test_a_device_that_the_cpu_has_not_is_a_fault() -> None:
