@@ -16,6 +16,8 @@ from rich.table import Table
 from runner.progress import Advance, shown_by
 
 log = logging.getLogger(__name__)
+UNITLESS = ("mean_abs", "cosine")
+"""Metrics that are no percentage."""
 LIVE_WIDTH_LEAST = 60
 """Narrower terminals get no bar."""
 
@@ -99,7 +101,7 @@ def _figures(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "data set", result["dataset"]
     accuracy = result["accuracy"] or {}
     for name, value in accuracy.items():
-        yield name, f"{value}" if name == "samples" else f"{value:.6g}"
+        yield name, f"{value}" if name == "samples" else f"{value:.6g}" if name in UNITLESS else f"{value:.2f} %"
     fidelity = result["fidelity"]
     if fidelity:
         if fidelity["top1_agreement"] is not None:

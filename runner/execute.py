@@ -7,6 +7,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -74,7 +75,8 @@ class Run:
                 display.notice(f"{stage.name}: what was stored under {key} is damaged; it is made again")
             out = self.store.workplace(stage.name, key, stage.resumes)
             start = time.perf_counter()
-            artifact = make(stage, inputs, out)
+            with nullcontext() if stage.name == "benchmark" else display.live():  # a live line would disturb it
+                artifact = make(stage, inputs, out)
             return self.store.publish(stage.name, key, artifact, time.perf_counter() - start), True
 
 
@@ -123,8 +125,7 @@ def _attempt(run: Run) -> Failure | None:
         faults = preflight.find_faults(run.config, run.store, source)
         if faults:
             raise PreflightError(faults)
-        with display.live():
-            run.go(planning.plan(run.config, source(), run.store.hash_files))
+        run.go(planning.plan(run.config, source(), run.store.hash_files))
     except RunnerError as error:
         display.failure(f"{run.stage}: {error}")
         return Failure(run.stage, error.message, error.fix)

@@ -82,8 +82,10 @@ def data_source(config: RunConfig) -> DataSource:
     """The data set. Readers list their files once, so a run makes one source and keeps it."""
     target = targets.parse(config.dataset.reader, "dataset.reader")
     preprocess = config.model.preprocess
-    request = Request(input_specs(config.model), geometry_of(preprocess), config.limit, config.seed)
-    return DataSource(target, targets.call(target), request)
+    reader: Reader = targets.call(target)
+    seed = config.seed if reader.seeded else 0
+    request = Request(input_specs(config.model), geometry_of(preprocess), config.limit, seed)
+    return DataSource(target, reader, request)
 
 
 def tool_of(config: RunConfig) -> tuple[Target, Tool]:

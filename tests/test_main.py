@@ -1,10 +1,15 @@
 """The command line as users type it, in processes of its own."""
 
+import functools
+import hashlib
+import http.server
 import json
 import os
 import pickle
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -357,3 +362,73 @@ def test_dqn_plays_breakout_and_agrees_with_pytorch(run_main, tmp_path, monkeypa
         "benchmark.min_seconds=0",
     )
     assert result(tmp_path)["accuracy"] == {"action_agreement": 100.0, "samples": 5}
+
+
+@pytest.fixture
+def served(tmp_path) -> Iterator[str]:
+    """The URL of a server of the files in tmp_path."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def checkpoint(tiny_zoo) -> Path:
+    """A checkpoint of the tiny network, wrapped and prefixed as training scripts save it."""
+    import torch
+
+    sys.modules.pop("tiny_zoo.net", None)
+    from tiny_zoo.net import Tiny
+
+    state_dict = {f"module.{name}": value for name, value in Tiny().state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": state_dict}, tiny_zoo / "trained.pth")
+    return tiny_zoo / "trained.pth"
+
+
+def test_a_checkpoint_in_its_published_layout_is_taken(run_tiny, tiny_zoo) -> None:
+    run_tiny(f"weights={checkpoint(tiny_zoo)}", "gates.accuracy.enabled=false")
+    found = result(tiny_zoo)
+    assert found["weights"]["origin"] == "file"
+    assert found["fidelity"]["top1_agreement"] == 100.0
+
+
+def test_declared_weights_are_downloaded_once(run_tiny, tiny_zoo, served, monkeypatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    digest = hashlib.sha256(checkpoint(tiny_zoo).read_bytes()).hexdigest()
+    declared = (
+        f"model.checkpoint.url={served}/trained.pth",
+        f"model.checkpoint.sha256='{digest}'",
+        "gates.accuracy.enabled=false",
+    )
+    run_tiny(*declared)
+    assert result(tiny_zoo)["weights"]["origin"] == "url"
+    assert result(tiny_zoo)["weights"]["sha256"] == digest
+    (tiny_zoo / "trained.pth").unlink()
+    run_tiny(*declared)
+    assert statuses(result(tiny_zoo))["weights"] == "reused"
+
+
+def test_a_download_with_another_hash_is_refused(run_tiny, tiny_zoo, served, monkeypatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    checkpoint(tiny_zoo)
+    done = run_tiny(f"model.checkpoint.url={served}/trained.pth", "model.checkpoint.sha256='0123456789abcdef'", check=1)
+    assert "expected 0123456789abcdef" in done.stderr
+    assert result(tiny_zoo)["error"]["stage"] == "weights"
+
+
+def test_the_file_in_checkpoints_goes_before_the_url(run_tiny, tiny_zoo) -> None:
+    trained = checkpoint(tiny_zoo)
+    (tiny_zoo / "checkpoints").mkdir()
+    trained.rename(tiny_zoo / "checkpoints" / "tiny.pth")
+    run_tiny("model.checkpoint.url=https://127.0.0.1:1/none.pth", "gates.accuracy.enabled=false")
+    assert result(tiny_zoo)["weights"]["path"] == str(tiny_zoo / "checkpoints" / "tiny.pth")
+
+
+@pytest.mark.parametrize("kept", [0, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_named(kept, run_tiny, tiny_zoo) -> None:
+    trained = checkpoint(tiny_zoo)
+    whole = trained.read_bytes()
+    trained.write_bytes(whole[: int(kept * len(whole))])
+    assert "trained.pth" in run_tiny(f"weights={trained}", check=1).stderr
+    assert not list((tiny_zoo / "outputs" / "cache").glob("export/*"))

@@ -37,6 +37,10 @@ class Reader(Protocol):
     def needs_policy(self) -> bool:
         """Whether samples can only be made with the network at hand."""
 
+    @property
+    def seeded(self) -> bool:
+        """Whether the samples follow from the request's seed; where not, it is 0."""
+
     def faults(self, request: Request) -> list[Fault]:
         """Everything wrong that can be seen without reading the samples themselves."""
 

@@ -56,6 +56,10 @@ class AtariFrames:
     def needs_policy(self) -> bool:
         return True
 
+    @property
+    def seeded(self) -> bool:
+        return True
+
     def faults(self, request: Request) -> list[Fault]:
         faults = positive_faults(self, "count")
         try:

@@ -42,6 +42,10 @@ class ImageFolder:
     def needs_policy(self) -> bool:
         return False
 
+    @property
+    def seeded(self) -> bool:
+        return False
+
     def faults(self, request: Request) -> list[Fault]:
         try:
             self.stored_bytes(request)

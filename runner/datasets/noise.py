@@ -38,6 +38,10 @@ class Noise:
     def needs_policy(self) -> bool:
         return False
 
+    @property
+    def seeded(self) -> bool:
+        return True
+
     def faults(self, request: Request) -> list[Fault]:
         return [
             *positive_faults(self, "count"),

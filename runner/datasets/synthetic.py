@@ -49,6 +49,10 @@ class SyntheticImages:
     def needs_policy(self) -> bool:
         return False
 
+    @property
+    def seeded(self) -> bool:
+        return True
+
     def faults(self, request: Request) -> list[Fault]:
         faults = [*picture_faults(request), *positive_faults(self, "count", "width", "height", "classes")]
         return faults or self._size_faults(request)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from runner import targets
 from runner.artifacts import CompiledModel, TensorSpec, Timing
 from runner.measuring import exclusive
-from runner.progress import track
 from runner.targets import Target
 from runner.tools import MeasuringLimits, Placement, Tool
 
@@ -35,7 +34,7 @@ def benchmark(spec: BenchmarkSpec, model: CompiledModel, out: Path) -> Timing:
     tool: Tool = targets.call(spec.tool)
     work = out / "work"
     work.mkdir()
-    with track("benchmark", None, ""), exclusive(spec.placement):
+    with exclusive(spec.placement):
         timing = tool.measure(model, spec.placement, inputs, spec.limits, work)
     shutil.rmtree(work)
     return timing
