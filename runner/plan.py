@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,7 +35,19 @@ from runner.stages.score import ScoreSpec
 from runner.stages.simplify import SimplifySpec
 from runner.targets import Target
 
-STAGES = ("weights", "export", "simplify", "compile", "prepare", "infer", "reference", "score", "benchmark")
+NEEDS: dict[str, tuple[str, ...]] = {
+    "weights": (),
+    "export": ("weights",),
+    "simplify": ("export",),
+    "compile": ("simplify",),
+    "prepare": (),  # and weights, where the network itself plays
+    "infer": ("compile", "prepare"),
+    "reference": ("weights", "prepare"),
+    "score": ("infer", "reference", "prepare"),
+    "benchmark": ("compile",),
+}
+"""The stages in the order in which they run, and whose artifacts each takes."""
+STAGES = tuple(NEEDS)
 
 
 @dataclass(frozen=True)
@@ -60,15 +72,18 @@ class Stage:
 class Plan:
     stages: tuple[Stage, ...]
 
-    def wanted(self, names: list[str] | None) -> set[str]:
+    def wanted(self, names: Sequence[str] | None) -> set[str]:
         """The stages to go through: those named, and whatever they need."""
-        if names is None:
-            return {stage.name for stage in self.stages}
-        wanted = set(names)
-        for stage in reversed(self.stages):
-            if stage.name in wanted:
-                wanted |= set(stage.needs)
-        return wanted
+        return with_needs(names, {stage.name: stage.needs for stage in self.stages})
+
+
+def with_needs(names: Sequence[str] | None, needs: Mapping[str, tuple[str, ...]] = NEEDS) -> set[str]:
+    """The stages named and whatever they need; all for None."""
+    wanted = set(needs if names is None else names)
+    for name in reversed(tuple(needs)):
+        if name in wanted:
+            wanted |= set(needs[name])
+    return wanted
 
 
 def key(stage: Stage, inputs: Mapping[str, Artifact]) -> str:
@@ -110,7 +125,7 @@ def plan(config: RunConfig, source: DataSource, hash_files: HashFiles) -> Plan:
                 "export",
                 OnnxModel,
                 ExportSpec(network, outputs, model.export.opset, batch if model.export.fixed_batch else None),
-                needs=("weights",),
+                needs=NEEDS["export"],
                 hooks=_network_modules(network),
                 packages=("torch", "onnx"),
             ),
@@ -118,7 +133,7 @@ def plan(config: RunConfig, source: DataSource, hash_files: HashFiles) -> Plan:
                 "simplify",
                 OnnxModel,
                 SimplifySpec(model.simplify.enabled, simplified_batch, tuple(model.surgery)),
-                needs=("export",),
+                needs=NEEDS["simplify"],
                 stored=model.simplify.enabled or bool(model.surgery),
                 hooks=tuple(name.rpartition(".")[0] for name in model.surgery),
                 packages=("onnx", "onnxsim"),
@@ -130,7 +145,7 @@ def plan(config: RunConfig, source: DataSource, hash_files: HashFiles) -> Plan:
                 "reference",
                 Predictions,
                 ReferenceSpec(network, outputs, normalisation, slices.reference_samples(config)),
-                needs=("weights", "prepare"),
+                needs=NEEDS["reference"],
                 hooks=_network_modules(network),
                 packages=("torch", "numpy"),
             ),
@@ -163,7 +178,7 @@ def _compile(config: RunConfig, normalisation: Normalisation) -> Stage:
     found = slices.compiler_of(config)
     if found is None:
         spec = CompileSpec(None, "", placement, config.batch.size, {}, None)
-        return Stage("compile", CompiledModel, spec, needs=("simplify",), stored=False)
+        return Stage("compile", CompiledModel, spec, needs=NEEDS["compile"], stored=False)
     target, compiler = found
     aipp = normalisation if config.model.aipp else None
     # Which of a host's cards it is does not matter to a compiler.
@@ -175,13 +190,13 @@ def _compile(config: RunConfig, normalisation: Normalisation) -> Stage:
         slices.compiler_flags(config),
         aipp,
     )
-    return Stage("compile", CompiledModel, spec, needs=("simplify",), hooks=_modules(target))
+    return Stage("compile", CompiledModel, spec, needs=NEEDS["compile"], hooks=_modules(target))
 
 
 def _infer(config: RunConfig, normalisation: Normalisation) -> Stage:
     target, tool = slices.tool_of(config)
     spec = InferSpec(target, tool.version(), slices.placement_of(config), config.batch.size, normalisation)
-    return Stage("infer", Predictions, spec, needs=("compile", "prepare"), hooks=_modules(target), packages=("numpy",))
+    return Stage("infer", Predictions, spec, needs=NEEDS["infer"], hooks=_modules(target), packages=("numpy",))
 
 
 def _score(config: RunConfig) -> Stage:
@@ -190,7 +205,7 @@ def _score(config: RunConfig) -> Stage:
         "score",
         Scores,
         ScoreSpec(config.model.outputs[0], config.dataset.scored_against, metrics),
-        needs=("infer", "reference", "prepare"),
+        needs=NEEDS["score"],
         hooks=tuple(m for t in metrics.values() for m in _modules(t)),
         packages=("numpy",),
     )
@@ -201,7 +216,7 @@ def _benchmark(config: RunConfig) -> Stage:
     spec = BenchmarkSpec(
         target, tool.version(), slices.placement_of(config), slices.measuring_limits(config), environment.machine()
     )
-    return Stage("benchmark", Timing, spec, needs=("compile",), hooks=_modules(target), packages=("numpy",))
+    return Stage("benchmark", Timing, spec, needs=NEEDS["benchmark"], hooks=_modules(target), packages=("numpy",))
 
 
 def _modules(target: Target) -> tuple[str, ...]:

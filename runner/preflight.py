@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from runner import plan, slices, targets
-from runner.errors import ConfigError, Fault
+from runner.errors import Fault, RunnerError
 from runner.preprocess import geometry_faults
 from runner.schema import RunConfig
 from runner.slices import DataSource
@@ -23,24 +23,27 @@ DISK_RESERVE_BYTES = 256 << 20
 def find_faults(config: RunConfig, store: Store, source: Callable[[], DataSource]) -> list[Fault]:
     """Every fault of the configuration and of the machine, in the order of the configuration.
 
-    `source` makes the data source, which may itself be at fault.
+    Only what the wanted stages need is checked. `source` makes the data source, which may itself be at fault.
     """
-    checks: list[Callable[[RunConfig], Iterator[Fault]]] = [
-        _options,
-        _model,
-        _weights,
-        _preprocess,
-        _metrics,
-        _soc_and_tool,
-        lambda _: iter(source().reader.faults(source().request)),
+    wanted = plan.with_needs(config.stages)
+    checks: list[tuple[str, Callable[[RunConfig], Iterator[Fault]]]] = [
+        ("", _options),
+        ("", _model),
+        ("weights", _weights),
+        ("prepare", _preprocess),
+        ("score", _metrics),
+        ("compile", _soc_and_tool),
+        ("prepare", lambda _: iter(source().reader.faults(source().request))),
+        ("prepare", lambda _: _disk(config, store, source())),
     ]
     faults: list[Fault] = []
-    for check in checks:
+    for stage, check in checks:
         try:
-            faults += check(config)
-        except ConfigError as error:
+            if stage in wanted or not stage:
+                faults += check(config)
+        except RunnerError as error:
             faults.append(Fault(error.message, error.fix))
-    return list(dict.fromkeys(faults)) or list(_disk(config, store, source()))
+    return list(dict.fromkeys(faults))
 
 
 def _options(config: RunConfig) -> Iterator[Fault]:
@@ -142,6 +145,8 @@ def _soc_and_tool(config: RunConfig) -> Iterator[Fault]:
 
 
 def _disk(config: RunConfig, store: Store, source: DataSource) -> Iterator[Fault]:
+    if source.reader.faults(source.request):
+        return
     needed_bytes = DISK_RESERVE_BYTES + source.reader.stored_bytes(source.request)
     folder = existing_parent(store.root.absolute())
     free_bytes = shutil.disk_usage(folder).free

@@ -96,3 +96,11 @@ def test_too_little_disk_is_told_with_what_is_needed(faults, monkeypatch) -> Non
 
 def test_a_folder_that_does_not_exist_yet_is_judged_by_its_parent(tmp_path) -> None:
     assert preflight.existing_parent(tmp_path / "a" / "b") == Path(tmp_path)
+
+
+def test_only_what_the_wanted_stages_need_is_checked(faults) -> None:
+    assert faults("model=moco_v2", "weights=random", "soc=310P3", "stages=[weights,export,simplify]") == []
+
+
+def test_what_a_wanted_stage_needs_is_checked_too(faults) -> None:
+    assert len(faults("model=moco_v2", "stages=[benchmark]")) == 1

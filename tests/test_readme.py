@@ -15,7 +15,7 @@ def test_the_model_in_the_readme_runs_from_a_folder_of_its_own(run_main, tmp_pat
 
 
 def test_the_set_up_is_two_lines_and_ci_runs_the_second() -> None:
-    (commands,) = re.findall(r"## Set-up\n.*?\n\n((?:    .*\n)+)", README, re.DOTALL)
+    (commands,) = re.findall(r"## Set-up\n.*?\n\n((?:    [^\n]*\n)+)", README, re.DOTALL)
     assert [line.strip() for line in commands.splitlines()] == [
         "pip install -e . && python -m runner model=dqn weights=random",
         "pip install -e '.[test]' && pytest",
