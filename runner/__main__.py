@@ -34,7 +34,7 @@ def main() -> int:
     """Compose the configuration, run it, and return the exit code: 0 done, 1 an error, 2 a gate failed."""
     callbacks.forget()
     try:
-        sys.argv[1:] = overrides.adapt(sys.argv[1:])
+        sys.argv[1:] = overrides.adapt(sys.argv[1:], _detect_chips)
         overrides.register_batches(sys.argv[1:])
         _register_schema(sys.argv[1:])
         with _errors_raised():
@@ -73,6 +73,12 @@ def _told(error: Exception) -> str:
     if not isinstance(error, (RunnerError, HydraException, OmegaConfBaseException)):
         parts.append(f"({type(error).__name__}; set {FULL_ERROR}=1 for the traceback)")
     return "\n".join(parts)
+
+
+def _detect_chips() -> list[str]:
+    from runner.compilers import cann
+
+    return cann.detected_chips()
 
 
 def _register_schema(arguments: list[str]) -> None:

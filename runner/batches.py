@@ -19,19 +19,20 @@ from runner.preprocess import Normalisation, normalise
 
 @dataclass(frozen=True)
 class Batch:
-    """`ids` of the real samples in order; `inputs` float32 [batch, *shape] by name, padded behind them."""
+    """`ids` of the real samples in order; `inputs` [batch, *shape] by name, padded behind them."""
 
     ids: tuple[str, ...]
-    inputs: dict[str, NDArray[np.float32]]
+    inputs: dict[str, NDArray[Any]]
 
 
 def iterate(
-    samples: Samples, normalisation: Normalisation, batch: int, indices: Sequence[int] | None = None
+    samples: Samples, normalisation: Normalisation | None, batch: int, indices: Sequence[int] | None = None
 ) -> Iterator[Batch]:
     """All samples, or those at `indices`, in batches of `batch`.
 
-    The last one is padded with its own first sample, as ais_bench does. Every input is normalised. Memory holds one
-    batch: files are read at offsets, since mapped pages would count as the process's own.
+    The last one is padded with its own first sample, as ais_bench does. Every input is normalised to float32, or,
+    without a normalisation, given as it is stored, channels last: [batch, H, W, C], as AIPP takes it. Memory holds
+    one batch: files are read at offsets, since mapped pages would count as the process's own.
 
     Raises:
         DataError: the samples on the disk are not what they should be.
@@ -42,8 +43,14 @@ def iterate(
         files = [(name, array, stack.enter_context(array.path.open("rb", buffering=0))) for name, array in arrays]
         for start in range(0, len(chosen), batch):
             part = chosen[start : start + batch]
-            inputs = {name: normalise(_read(file, array, part, batch), normalisation) for name, array, file in files}
+            inputs = {name: _as_taken(_read(file, array, part, batch), normalisation) for name, array, file in files}
             yield Batch(tuple(samples.ids[index] for index in part), inputs)
+
+
+def _as_taken(stored: NDArray[Any], normalisation: Normalisation | None) -> NDArray[Any]:
+    if normalisation is not None:
+        return normalise(stored, normalisation)
+    return np.ascontiguousarray(np.moveaxis(stored, 1, -1))
 
 
 def _read(file: FileIO, array: StoredArray, indices: Sequence[int], batch: int) -> NDArray[Any]:

@@ -128,13 +128,15 @@ def _gate_line(gate: dict[str, Any]) -> str:
     return f"{gate['verdict']:<4} {gate['name']}{numbers}{reason}"
 
 
-def plan_table(rows: Sequence[tuple[str, str, str]], faults: Sequence[str]) -> None:
+def plan_table(rows: Sequence[tuple[str, str, str]], commands: Sequence[str], faults: Sequence[str]) -> None:
     """What a dry run prints: each stage and what would be done, the commands, and what would stop it."""
     console = Console(highlight=False, soft_wrap=True)
     table = Table("stage", "would be", "key", title="plan", title_justify="left")
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    console.print("commands: none, every stage runs in this process")
+    console.print("commands:" if commands else "commands: none, every stage runs in this process")
+    for command in commands:
+        console.print(command, markup=False)
     for fault in faults:
         console.print(f"would stop: {fault}", markup=False)

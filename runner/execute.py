@@ -13,7 +13,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner import callbacks, display, preflight, result, schema, slices, targets
+from runner import callbacks, commands, display, preflight, process, result, schema, slices, targets
 from runner import plan as planning
 from runner.artifacts import Artifact, Predictions
 from runner.errors import PreflightError, RunnerError
@@ -21,6 +21,7 @@ from runner.plan import Plan, Stage
 from runner.result import Failure, StageRecord
 from runner.schema import RunConfig
 from runner.store import Entry, Store
+from runner.tools import Command
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +29,13 @@ log = logging.getLogger(__name__)
 class Run:
     """One run: what its stages made so far, and what became of them."""
 
-    def __init__(self, config: RunConfig, store: Store) -> None:
+    def __init__(self, config: RunConfig, store: Store, folder: Path) -> None:
         self.config = config
         self.store = store
+        self.folder = folder
         self.artifacts: dict[str, Artifact] = {}
         self.records: list[StageRecord] = []
+        self.commands: list[Command] = []
         self.stage = "preflight"
 
     def go(self, plan: Plan) -> None:
@@ -60,6 +63,8 @@ class Run:
             return artifact, StageRecord(stage.name, "skipped", time.perf_counter() - start, None)
         key = planning.key(stage, inputs)
         entry, made = self._reuse_or_make(stage, key, inputs)
+        if not made:
+            self.commands += entry.commands
         return entry.artifact, StageRecord(stage.name, "ran" if made else "reused", time.perf_counter() - start, key)
 
     def _reuse_or_make(self, stage: Stage, key: str, inputs: dict[str, Artifact]) -> tuple[Entry[Artifact], bool]:
@@ -75,9 +80,16 @@ class Run:
                 display.notice(f"{stage.name}: what was stored under {key} is damaged; it is made again")
             out = self.store.workplace(stage.name, key, stage.resumes)
             start = time.perf_counter()
-            with nullcontext() if stage.name == "benchmark" else display.live():  # a live line would disturb it
-                artifact = make(stage, inputs, out)
-            return self.store.publish(stage.name, key, artifact, time.perf_counter() - start), True
+            artifact, commands = self._make(stage, inputs, out)
+            return self.store.publish(stage.name, key, artifact, time.perf_counter() - start, commands), True
+
+    def _make(self, stage: Stage, inputs: dict[str, Artifact], out: Path) -> tuple[Artifact, list[Command]]:
+        shown = nullcontext() if stage.name == "benchmark" else display.live()  # a live line would disturb it
+        with shown, process.logging_to(self.folder), process.recording() as commands:
+            try:
+                return make(stage, inputs, out), commands
+            finally:
+                self.commands += commands
 
 
 def make(stage: Stage, inputs: dict[str, Artifact], out: Path) -> Artifact:
@@ -101,14 +113,14 @@ def run_job(composed: DictConfig, folder: Path) -> int:
     if config.dry_run:
         return dry_run(config, store)
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True))
-    run = Run(config, store)
+    run = Run(config, store, folder)
     interrupted = False
     try:
         failure = _attempt(run)
     except KeyboardInterrupt:
         interrupted = True
         failure = Failure(run.stage, "interrupted", "run the same command again to go on from the last finished stage")
-    found = result.build(config, run.records, run.artifacts, failure)
+    found = result.build(config, run.records, run.artifacts, run.commands, failure)
     if failure is None:
         _preview(run, folder)
         display.summary(found)
@@ -161,7 +173,7 @@ def dry_run(config: RunConfig, store: Store) -> int:
     for stage in plan.stages:
         foreseen = _foreseen(stage, config, store, known) if stage.name in wanted else ("skipped", "")
         rows.append((stage.name, *foreseen))
-    display.plan_table(rows, [str(fault) for fault in faults])
+    display.plan_table(rows, commands.foreseen(config, plan, known), [str(fault) for fault in faults])
     return 0
 
 

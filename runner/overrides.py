@@ -7,7 +7,7 @@ that have a file. So numbers are quoted here, and the batch sizes that are typed
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
@@ -19,18 +19,21 @@ from runner.errors import ConfigError
 
 CONF = Path(__file__).parent.parent / "conf"
 GROUPS = ("model", "dataset", "soc", "batch", "tool")
+AUTO = ("soc=auto", "+soc=auto", "++soc=auto")
 HELP_FLAGS = ("--help", "-h")
 
 
-def adapt(arguments: Sequence[str]) -> list[str]:
+def adapt(arguments: Sequence[str], detect_chips: Callable[[], Sequence[str]]) -> list[str]:
     """The command line with numbers of group options quoted: batch=1,4 -> batch='1','4'.
 
+    soc=Ascend310P3, atc's name, becomes soc=310P3; soc=auto the chip that `detect_chips` finds, called only then.
     With --help no model need be chosen.
 
     Raises:
-        ConfigError: a group is given a list or a mapping.
+        ConfigError: a group is given a list or a mapping; there is no chip to find, or no option for it.
     """
     adapted = [_adapt_one(argument) for argument in arguments]
+    adapted = [_soc_detected(argument, detect_chips) if argument in AUTO else argument for argument in adapted]
     chosen = any(argument.startswith("model=") for argument in adapted)
     return [*adapted, "~model"] if asks_for_help(adapted) and not chosen else adapted
 
@@ -59,7 +62,31 @@ def _adapt_one(argument: str) -> str:
         return argument  # Hydra itself says what is wrong with it
     if isinstance(override.value(), (list, dict)):
         raise ConfigError(f"{argument}: {name} takes one option", f"give {name}=OPTION, or a sweep: -m {name}=A,B")
-    return f"{name}={_quoted(override, text)}"
+    return f"{name}={_long_names_shortened(_quoted(override, text)) if name == 'soc' else _quoted(override, text)}"
+
+
+def _soc_detected(argument: str, detect_chips: Callable[[], Sequence[str]]) -> str:
+    chips = sorted(set(detect_chips()))
+    options = sorted(path.stem for path in (CONF / "soc").glob("*.yaml"))
+    if not chips:
+        raise ConfigError(
+            "soc=auto: npu-smi names no chip on this machine", f"name the chip: choose soc from {', '.join(options)}"
+        )
+    if len(chips) > 1:
+        raise ConfigError(
+            f"soc=auto: this machine has different chips, {', '.join(chips)}", "name the one to run on with soc=NAME"
+        )
+    if chips[0] not in options:
+        raise ConfigError(
+            f"soc=auto: npu-smi names the chip {chips[0]}, for which there is no conf/soc/{chips[0]}.yaml",
+            f"add that file, or choose soc from {', '.join(options)}",
+        )
+    return argument.replace("auto", f"'{chips[0]}'")
+
+
+def _long_names_shortened(options: str) -> str:
+    """Ascend310P3, atc's name, is the option 310P3."""
+    return re.sub(r"\bAscend(?=\w)", "", options)
 
 
 def _quoted(override: Override, text: str) -> str:

@@ -195,7 +195,8 @@ def _compile(config: RunConfig, normalisation: Normalisation) -> Stage:
 
 def _infer(config: RunConfig, normalisation: Normalisation) -> Stage:
     target, tool = slices.tool_of(config)
-    spec = InferSpec(target, tool.version(), slices.placement_of(config), config.batch.size, normalisation)
+    taken = None if config.model.aipp else normalisation
+    spec = InferSpec(target, tool.version(), slices.placement_of(config), config.batch.size, taken)
     return Stage("infer", Predictions, spec, needs=NEEDS["infer"], hooks=_modules(target), packages=("numpy",))
 
 

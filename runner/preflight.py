@@ -140,8 +140,16 @@ def _soc_and_tool(config: RunConfig) -> Iterator[Fault]:
             f"choose a tool that serves {config.soc.kind}, or a soc that {config.tool.name} serves, such as soc=cpu",
         )
         return
+    placement = slices.placement_of(config)
     _, tool = slices.tool_of(config)
-    yield from tool.faults(slices.placement_of(config))
+    yield from tool.faults(placement)
+    compiler = slices.compiler_of(config)
+    if compiler is not None:
+        yield from compiler[1].faults(placement, slices.compiler_flags(config))
+    if config.model.aipp and placement.kind != "ascend":
+        yield Fault(
+            f"model.aipp is true, and soc={config.soc.name} is no Ascend card to normalise on", "leave model.aipp out"
+        )
 
 
 def _disk(config: RunConfig, store: Store, source: DataSource) -> Iterator[Fault]:

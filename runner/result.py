@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from runner.artifacts import Artifact, CompiledModel, Fidelity, OnnxModel, Predi
 from runner.gates import Gate, PublishedAccuracy
 from runner.hashing import write_atomically
 from runner.schema import ModelConfig, PublishedConfig, RunConfig
+from runner.tools import Command
 
 SCHEMA = 1
 Status = Literal["ran", "reused", "skipped", "failed"]
@@ -37,7 +39,11 @@ class Failure:
 
 
 def build(
-    config: RunConfig, records: list[StageRecord], artifacts: dict[str, Artifact], failure: Failure | None
+    config: RunConfig,
+    records: Sequence[StageRecord],
+    artifacts: dict[str, Artifact],
+    commands: Sequence[Command],
+    failure: Failure | None,
 ) -> dict[str, Any]:
     """The content of result.json; parts that the run did not reach are null."""
     scores, timing, weights = artifacts.get("score"), artifacts.get("benchmark"), artifacts.get("weights")
@@ -56,7 +62,7 @@ def build(
         "gates": [gate.as_dict() for gate in judge(config, artifacts)] if isinstance(scores, Scores) else [],
         "artifacts": _paths(artifacts),
         "stages": [asdict(record) for record in records],
-        "commands": _commands(artifacts),
+        "commands": [{"stage": command.stage, "argv": list(command.argv)} for command in commands],
         "environment": environment.describe({config.tool.name: _tool_version(config)}),
         "error": asdict(failure) if failure else None,
     }
@@ -136,15 +142,6 @@ def _paths(artifacts: dict[str, Artifact]) -> dict[str, str | None]:
         "samples": path("prepare"),
         "predictions": path("infer"),
     }
-
-
-def _commands(artifacts: dict[str, Artifact]) -> list[dict[str, Any]]:
-    compiled = artifacts.get("compile")
-    return (
-        [{"stage": "compile", "argv": list(compiled.argv)}]
-        if isinstance(compiled, CompiledModel) and compiled.argv
-        else []
-    )
 
 
 def _tool_version(config: RunConfig) -> str:

@@ -167,6 +167,13 @@ class ToolConfig:
     """The kinds of SoC that it drives."""
     adapter: dict[str, Any] = field(default_factory=dict)
     """`_target_` and its arguments: a runner.tools.Tool."""
+    python: Optional[str] = None
+    """The interpreter that a tool in Python lives in."""
+    script: Optional[str] = None
+    program: Optional[str] = None
+    mode: Optional[str] = None
+    environment_script: Optional[str] = None
+    """What sets the tool's and the compiler's environment, sourced for them where they are not on the PATH."""
     compiler: Optional[dict[str, Any]] = None
     """`_target_` and its arguments: a runner.compilers.Compiler; null for a tool that loads ONNX itself."""
 

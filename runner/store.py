@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from filelock import FileLock
 from runner.artifacts import Artifact
 from runner.errors import StoreError
 from runner.hashing import FileHashes, Stat, sha256_of, stat_of, write_atomically
+from runner.tools import Command
 
 SCHEMA = 1
 MANIFEST = "artifact.json"
@@ -38,10 +39,11 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Entry(Generic[T]):
-    """A finished artifact. `seconds` is what making it took."""
+    """A finished artifact. `seconds` is what making it took, `commands` the external programs that made it."""
 
     artifact: T
     seconds: float
+    commands: tuple[Command, ...]
 
 
 class Store:
@@ -61,9 +63,10 @@ class Store:
             files = msgspec.convert(manifest["files"], dict[str, StoredFile])
             artifact = msgspec.convert(manifest["artifact"], kind, dec_hook=_resolver(folder))
             seconds = float(manifest["seconds"])
+            commands = msgspec.convert(manifest["commands"], tuple[Command, ...])
         except (OSError, msgspec.MsgspecError, KeyError, TypeError, ValueError):
             return None
-        return Entry(artifact, seconds) if _intact(folder, files) else None
+        return Entry(artifact, seconds, commands) if _intact(folder, files) else None
 
     def spoilt(self, stage: str, key: str) -> bool:
         """Whether something lies where the artifact should, though `find` does not take it."""
@@ -95,7 +98,7 @@ class Store:
             path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def publish(self, stage: str, key: str, artifact: T, seconds: float) -> Entry[T]:
+    def publish(self, stage: str, key: str, artifact: T, seconds: float, commands: Sequence[Command] = ()) -> Entry[T]:
         """Make what lies in the workplace the finished artifact, in one rename."""
         partial = self.root / "partial" / f"{stage}-{key}"
         folder = self._folder(stage, key)
@@ -106,6 +109,7 @@ class Store:
                 "artifact": msgspec.to_builtins(artifact, enc_hook=_relativiser(partial)),
                 "files": {name: StoredFile(sha256_of(path), _synced_stat(path)) for name, path in files.items()},
                 "seconds": seconds,
+                "commands": list(commands),
             }
             write_atomically(partial / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
             if folder.exists():

@@ -69,7 +69,7 @@ def composed() -> Iterator[Callable[..., DictConfig]]:
     with initialize_config_dir(version_base="1.3", config_dir=str(overrides.CONF)):
 
         def build(*arguments: str) -> DictConfig:
-            adapted = overrides.adapt(arguments)
+            adapted = overrides.adapt(arguments, list)
             overrides.register_batches(adapted)
             return compose("config", overrides=adapted)
 

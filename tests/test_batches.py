@@ -88,3 +88,11 @@ def test_samples_that_are_gone_are_an_error(tmp_path):
     array_path(tmp_path, "image").unlink()
     with pytest.raises(DataError, match=r"image\.npy cannot be read"):
         next(iterate(samples, IDENTITY, 2))
+
+
+def test_without_a_normalisation_pictures_come_as_stored_with_their_channels_last(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(2)})
+    (batch,) = iterate(samples, None, 2)
+    assert batch.inputs["image"].dtype == np.uint8
+    assert batch.inputs["image"].flags["C_CONTIGUOUS"]
+    np.testing.assert_array_equal(batch.inputs["image"], pixels(2).transpose(0, 2, 3, 1))

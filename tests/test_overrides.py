@@ -1,6 +1,7 @@
 import pytest
 
 from runner import overrides
+from runner.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,8 @@ from runner import overrides
         ("soc=310,cpu", "soc='310',cpu"),
         ("soc=310P3", "soc=310P3"),
         ("batch='32'", "batch='32'"),
+        ("soc=Ascend310P3", "soc=310P3"),
+        ("soc=Ascend310,Ascend310P3", "soc=310,310P3"),
         ("model=dcgan,dqn", "model=dcgan,dqn"),
         ("model=glob(*)", "model=glob(*)"),
         ("seed=7", "seed=7"),
@@ -25,15 +28,15 @@ from runner import overrides
     ],
 )
 def test_numbers_that_name_an_option_are_quoted_and_nothing_else(typed: str, adapted: str) -> None:
-    assert overrides.adapt([typed]) == [adapted]
+    assert overrides.adapt([typed], list) == [adapted]
 
 
 def test_help_needs_no_model() -> None:
-    assert overrides.adapt(["--help"]) == ["--help", "~model"]
+    assert overrides.adapt(["--help"], list) == ["--help", "~model"]
 
 
 def test_help_with_a_model_keeps_it() -> None:
-    assert overrides.adapt(["--help", "model=dqn"]) == ["--help", "model=dqn"]
+    assert overrides.adapt(["--help", "model=dqn"], list) == ["--help", "model=dqn"]
 
 
 def test_any_batch_size_is_an_option_listed_or_not(run_config) -> None:
@@ -42,3 +45,19 @@ def test_any_batch_size_is_an_option_listed_or_not(run_config) -> None:
 
 def test_a_batch_in_quotes_is_an_option_too(run_config) -> None:
     assert run_config("model=dqn", "batch='9'").batch.size == 9
+
+
+def test_the_chip_that_is_there_is_found() -> None:
+    assert overrides.adapt(["soc=auto"], lambda: ["310P3", "310P3"]) == ["soc='310P3'"]
+
+
+@pytest.mark.parametrize(
+    ("chips", "told"), [([], "names no chip"), (["310", "310P3"], "different chips, 310, 310P3"), (["999"], "999.yaml")]
+)
+def test_a_chip_that_cannot_be_told_is_an_error_with_the_choices(chips, told) -> None:
+    with pytest.raises(ConfigError, match=told):
+        overrides.adapt(["soc=auto"], lambda: chips)
+
+
+def test_chips_are_looked_for_only_when_asked() -> None:
+    overrides.adapt(["soc=310P3", "model=dqn"], lambda: pytest.fail("looked"))

@@ -38,7 +38,10 @@ def test_a_run_that_can_be_done_has_none(faults) -> None:
         (("device=[0,x]",), "device is [0, 'x']"),
         (("device=[]",), "device is []"),
         (("device=3",), "device is [3]"),
-        (("soc=310P3",), "soc=310P3 (ascend) cannot be served by tool=onnxruntime, which serves cpu"),
+        (
+            ("soc=310P3", "tool=onnxruntime"),
+            "soc=310P3 (ascend) cannot be served by tool=onnxruntime, which serves cpu, cuda",
+        ),
         (("benchmark.min_iterations=0",), "benchmark.min_iterations is 0"),
         (("benchmark.min_seconds=nan",), "benchmark.min_seconds is nan"),
         (("benchmark.max_seconds=0.1",), "benchmark.max_seconds is 0.1"),
@@ -66,7 +69,7 @@ def test_each_fault_names_the_key_and_the_value_and_says_what_to_do(arguments, t
 
 
 def test_all_faults_come_at_once(faults) -> None:
-    found = faults("model=moco_v2", "batch=0", "limit=0", "soc=310", "dataset=imagenet")
+    found = faults("model=moco_v2", "batch=0", "limit=0", "soc=310", "tool=onnxruntime", "dataset=imagenet")
     for told in ("batch is 0", "limit is 0", "soc=310", "weights=auto", "dataset.root is not set"):
         assert any(told in fault for fault in found), told
 
@@ -104,3 +107,8 @@ def test_only_what_the_wanted_stages_need_is_checked(faults) -> None:
 
 def test_what_a_wanted_stage_needs_is_checked_too(faults) -> None:
     assert len(faults("model=moco_v2", "stages=[benchmark]")) == 1
+
+
+def test_aipp_without_an_ascend_card_is_a_fault(faults) -> None:
+    (fault,) = faults(*IMAGES, "model.aipp=true")
+    assert "soc=cpu is no Ascend card to normalise on" in fault

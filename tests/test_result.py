@@ -38,7 +38,7 @@ def test_a_run_that_meets_what_was_published_passes(run_config) -> None:
 
 
 def test_a_run_below_what_was_published_fails_and_exits_2(run_config) -> None:
-    found = result.build(run_config("model=moco_v2", "batch=32"), [], scored(top1=60.0), None)
+    found = result.build(run_config("model=moco_v2", "batch=32"), [], scored(top1=60.0), [], None)
     assert found["status"] == "ok"
     assert callbacks.exit_code(found) == 2
 
@@ -69,7 +69,7 @@ def test_another_soc_is_judged_by_the_nearest_row(run_config) -> None:
 
 def test_a_failed_run_says_where_and_why(run_config) -> None:
     records = [StageRecord("weights", "failed", 0.1, None)]
-    found = result.build(run_config("model=dqn"), records, {}, Failure("weights", "no such file", "make one"))
+    found = result.build(run_config("model=dqn"), records, {}, [], Failure("weights", "no such file", "make one"))
     assert found["status"] == "failed"
     assert found["error"] == {"stage": "weights", "message": "no such file", "fix": "make one"}
     assert (found["accuracy"], found["performance"], found["gates"]) == (None, None, [])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import targets
-from runner.artifacts import CompiledModel, OnnxModel
+from runner.artifacts import CompiledModel, OnnxModel, TensorSpec
 from runner.compilers import Compiler, CompileRequest
 from runner.errors import ExportError
 from runner.hashing import sha256_of
@@ -47,4 +47,11 @@ def compile(spec: CompileSpec, model: OnnxModel, out: Path) -> CompiledModel:
     request = CompileRequest(model.path, model.inputs, spec.batch, spec.placement, spec.flags, spec.aipp)
     path = compiler.compile(request, out / "model")
     argv = compiler.commands(request, out / "model")[-1]
-    return CompiledModel(path, sha256_of(path), soc, spec.batch, model.inputs, model.outputs, argv)
+    inputs = model.inputs if spec.aipp is None else tuple(map(_as_picture, model.inputs))
+    return CompiledModel(path, sha256_of(path), soc, spec.batch, inputs, model.outputs, argv)
+
+
+def _as_picture(tensor: TensorSpec) -> TensorSpec:
+    """What AIPP takes in the place of a normalised [C, H, W]."""
+    channels, height, width = tensor.shape
+    return TensorSpec(tensor.name, "uint8", (height, width, channels))

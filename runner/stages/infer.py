@@ -18,11 +18,13 @@ from runner.tools import Placement, Tool
 
 @dataclass(frozen=True)
 class InferSpec:
+    """`normalisation` is None where the card does it (AIPP)."""
+
     tool: Target
     tool_version: str
     placement: Placement
     batch: int
-    normalisation: Normalisation
+    normalisation: Normalisation | None
 
 
 def infer(spec: InferSpec, model: CompiledModel, samples: Samples, out: Path) -> Predictions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from numpy.typing import NDArray
 
 from runner.artifacts import CompiledModel, Timing
 from runner.batches import Batch
+from runner.environment import package_version
 from runner.errors import Fault, ToolError
 from runner.measuring import repeat
 from runner.tools import Command, Foreseen, MeasuringLimits, Placement
 
-PROVIDERS = {"cpu": "CPUExecutionProvider"}
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """Kind of SoC -> execution provider."""
 
 
@@ -28,20 +28,28 @@ class OnnxRuntime:
     threads: int = 0
 
     def version(self) -> str:
-        """As in "onnxruntime 1.31.1"."""
-        return f"onnxruntime {importlib.metadata.version('onnxruntime')}"
+        """As in "onnxruntime 1.31.1"; onnxruntime-gpu is a distribution of its own."""
+        names = ("onnxruntime", "onnxruntime-gpu")
+        installed = [f"{name} {version}" for name in names if (version := package_version(name))]
+        return ", ".join(installed) or "onnxruntime (not installed)"
 
     def faults(self, placement: Placement) -> list[Fault]:
-        """A missing package, a negative number of threads, a device that the CPU does not have."""
+        """A missing package or provider, a negative number of threads, several devices, or the CPU as device 1."""
         found = []
         if importlib.util.find_spec("onnxruntime") is None:
             found.append(Fault("onnxruntime is not installed", "pip install onnxruntime"))
+        elif placement.kind == "cuda":
+            found += _cuda_faults()
         if self.threads < 0:
+            message = f"tool.adapter.threads is {self.threads}"
+            found.append(Fault(message, "give 0 for every core, or a number of threads"))
+        if len(placement.devices) != 1 or (placement.kind == "cpu" and placement.devices != (0,)):
             found.append(
-                Fault(f"tool.adapter.threads is {self.threads}", "give 0 for every core, or a number of threads")
+                Fault(
+                    f"device is {list(placement.devices)}: ONNX Runtime runs on one, and the CPU is 0",
+                    "give one device",
+                )
             )
-        if placement.devices != (0,):
-            found.append(Fault(f"device is {list(placement.devices)}: the CPU is device 0", "leave device out"))
         return found
 
     def commands(self, foreseen: Foreseen, placement: Placement, limits: MeasuringLimits) -> list[Command]:
@@ -75,15 +83,36 @@ class OnnxRuntime:
     def _session(self, model: CompiledModel, placement: Placement) -> Any:
         import onnxruntime
 
+        provider = PROVIDERS[placement.kind]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
+        chosen = (provider, {"device_id": placement.devices[0]}) if placement.kind == "cuda" else provider
         try:
-            return onnxruntime.InferenceSession(str(model.path), options, providers=[PROVIDERS[placement.kind]])
+            session = onnxruntime.InferenceSession(str(model.path), options, providers=[chosen])
         except Exception as error:  # its exceptions share no base class
+            fix = "force=[export,simplify] redoes it"
+            raise ToolError(f"ONNX Runtime cannot load {model.path}: {error}", fix) from error
+        if session.get_providers()[0] != provider:  # it falls back to the CPU without a word
             raise ToolError(
-                f"ONNX Runtime cannot load {model.path}: {error}", "force=[export,simplify] redoes it"
-            ) from error
+                f"ONNX Runtime could not start {provider} and would run on {session.get_providers()[0]}",
+                "install the CUDA and cuDNN libraries that onnxruntime-gpu asks for, or choose soc=cpu",
+            )
+        return session
+
+
+def _cuda_faults() -> list[Fault]:
+    import onnxruntime
+
+    available = onnxruntime.get_available_providers()
+    if PROVIDERS["cuda"] in available:
+        return []
+    return [
+        Fault(
+            f"this ONNX Runtime has no {PROVIDERS['cuda']}; it has {', '.join(available)}",
+            "pip uninstall onnxruntime && pip install onnxruntime-gpu, or choose soc=cpu",
+        )
+    ]
 
 
 def _run(session: Any, names: list[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:

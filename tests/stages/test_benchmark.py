@@ -1,22 +1,28 @@
-import numpy as np
+from pathlib import Path
 
-from runner.artifacts import TensorSpec
-from runner.stages.benchmark import random_inputs
+from runner.artifacts import CompiledModel, TensorSpec, Timing
+from runner.stages.benchmark import BenchmarkSpec, benchmark
+from runner.targets import Target
+from runner.tools import MeasuringLimits, Placement
 
-
-def test_inputs_have_the_batch_the_shape_and_the_type_of_the_model() -> None:
-    inputs = random_inputs((TensorSpec("x", "float32", (2, 3)), TensorSpec("n", "int64", ())), 4)
-    assert {name: (array.shape, str(array.dtype)) for name, array in inputs.items()} == {
-        "x": ((4, 2, 3), "float32"),
-        "n": ((4,), "int64"),
-    }
+LIMITS = MeasuringLimits(1, 2, 0.0, 1.0)
+seen = []
 
 
-def test_inputs_are_random_and_the_same_every_time() -> None:
-    tensors = (TensorSpec("x", "float32", (100,)),)
-    assert random_inputs(tensors, 2)["x"].std() > 0.5
-    np.testing.assert_array_equal(random_inputs(tensors, 2)["x"], random_inputs(tensors, 2)["x"])
+class Recorder:
+    """A tool that tells what it was given."""
+
+    def measure(self, model, placement, inputs, limits, work) -> Timing:
+        seen.append((model, placement, {name: array.shape for name, array in inputs.items()}, limits))
+        (work / "left").write_text("over")
+        return Timing(model.batch, (1.0,), limits.warmup, "recorder")
 
 
-def test_integers_are_no_negative_indices() -> None:
-    assert random_inputs((TensorSpec("n", "int64", (100,)),), 1)["n"].min() >= 0
+def test_the_tool_measures_one_batch_and_its_files_are_removed(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("runner.stages.benchmark.targets.call", lambda target: Recorder())
+    model = CompiledModel(Path("/m"), "digest", "cpu", 4, (TensorSpec("x", "float32", (2, 3)),), ())
+    placement = Placement("cpu", "cpu", (0,))
+    timing = benchmark(BenchmarkSpec(Target("a.b"), "1", placement, LIMITS, ()), model, tmp_path)
+    assert timing.latencies_ms == (1.0,)
+    assert seen == [(model, placement, {"x": (4, 2, 3)}, LIMITS)]
+    assert list(tmp_path.iterdir()) == []

@@ -83,3 +83,18 @@ def test_a_device_that_the_cpu_has_not_is_a_fault() -> None:
 def test_a_negative_number_of_threads_is_a_fault() -> None:
     (fault,) = OnnxRuntime(threads=-1).faults(CPU)
     assert "threads is -1" in fault.message
+
+
+def test_several_devices_are_a_fault() -> None:
+    (fault,) = OnnxRuntime().faults(Placement("cuda", "cpu", (0, 1)))
+    assert "device is [0, 1]" in fault.message
+
+
+def test_cuda_without_its_provider_is_a_fault_and_no_silent_fall_back() -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    (fault,) = OnnxRuntime().faults(Placement("cuda", "cuda", (0,)))
+    assert "no CUDAExecutionProvider; it has" in fault.message
+    assert "onnxruntime-gpu" in fault.fix
