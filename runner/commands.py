@@ -17,7 +17,8 @@ from runner.tools import Command, Foreseen
 def foreseen(config: RunConfig, plan: Plan, known: Mapping[str, Artifact]) -> list[str]:
     """Shell lines, ready to paste in order, for the external programs of the plan's wanted stages.
 
-    The ONNX model is named by its place in the store where it is `known`, else as `<model>.onnx` in this folder.
+    The ONNX model is named by its place in the store where it is `known`, else as `<model>.onnx` in this folder, and
+    a comment says what makes it.
     """
     wanted = plan.wanted(config.stages)
     commands = [command for command in _commands(config, known) if command.stage in wanted]
@@ -25,7 +26,8 @@ def foreseen(config: RunConfig, plan: Plan, known: Mapping[str, Artifact]) -> li
         return []
     script = config.tool.environment_script
     sourced = [shlex.join(["source", script])] if script else []
-    return [*sourced, *(shlex.join(command.argv) for command in commands)]
+    made = f"# {config.model.name}.onnx is what the stages up to simplify make, samples/ what prepare makes"
+    return [made, *sourced, *(shlex.join(command.argv) for command in commands)]
 
 
 def _commands(config: RunConfig, known: Mapping[str, Artifact]) -> list[Command]:
@@ -40,6 +42,7 @@ def _commands(config: RunConfig, known: Mapping[str, Artifact]) -> list[Command]
             onnx.path if isinstance(onnx, OnnxModel) else Path(f"{config.model.name}.onnx"),
             inputs,
             config.batch.size,
+            slices.simplified_batch(config.model, config.batch.size) is not None,
             placement,
             slices.compiler_flags(config),
             slices.normalisation_of(config.model.preprocess) if config.model.aipp else None,

@@ -110,7 +110,7 @@ def plan(config: RunConfig, source: DataSource, hash_files: HashFiles) -> Plan:
     outputs = tuple(model.outputs)
     batch = config.batch.size
     normalisation = slices.normalisation_of(model.preprocess)
-    simplified_batch = batch if model.simplify.fixed_batch or model.export.fixed_batch else None
+    simplified_batch = slices.simplified_batch(model, batch)
     return Plan(
         (
             Stage(

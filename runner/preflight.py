@@ -145,7 +145,7 @@ def _soc_and_tool(config: RunConfig) -> Iterator[Fault]:
     yield from tool.faults(placement)
     compiler = slices.compiler_of(config)
     if compiler is not None:
-        yield from compiler[1].faults(placement, slices.compiler_flags(config))
+        yield from compiler[1].faults(placement, slices.compiler_flags(config), config.model.export.opset)
     if config.model.aipp and placement.kind != "ascend":
         yield Fault(
             f"model.aipp is true, and soc={config.soc.name} is no Ascend card to normalise on", "leave model.aipp out"

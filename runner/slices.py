@@ -39,6 +39,12 @@ def input_specs(model: ModelConfig) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(tensor.name, tensor.dtype, tuple(tensor.shape)) for tensor in model.inputs)
 
 
+def simplified_batch(model: ModelConfig, batch: int) -> int | None:
+    """The batch size that is written into the ONNX model; None where its batch axis stays free."""
+    fixed = model.export.fixed_batch or (model.simplify.enabled and model.simplify.fixed_batch)
+    return batch if fixed else None
+
+
 def weights_spec(config: RunConfig, network: NetworkSpec, hash_files: HashFiles) -> WeightsSpec:
     """Where the weights come from: made up, the file at hand, or the declared URL."""
     checkpoint = config.model.checkpoint

@@ -15,11 +15,15 @@ from runner.tools import Placement
 
 @dataclass(frozen=True)
 class CompileRequest:
-    """What is compiled. `flags` are the model's own flags; `aipp` is the normalisation that the card does, if any."""
+    """What is compiled. `fixed_batch` is whether the ONNX model is for this batch size alone.
+
+    `flags` are the model's own flags; `aipp` is the normalisation that the card does, if any.
+    """
 
     model: Path
     inputs: tuple[TensorSpec, ...]
     batch: int
+    fixed_batch: bool
     placement: Placement
     flags: Mapping[str, Any]
     aipp: Normalisation | None = None
@@ -31,8 +35,8 @@ class Compiler(Protocol):
     def version(self) -> str:
         """Its name and version, found without running it; part of the keys of what it makes."""
 
-    def faults(self, placement: Placement, flags: Mapping[str, Any]) -> list[Fault]:
-        """What keeps it from running here, and flags that it does not know."""
+    def faults(self, placement: Placement, flags: Mapping[str, Any], opset: int) -> list[Fault]:
+        """What keeps it from running here, and an ONNX opset or flags that it does not take."""
 
     def commands(self, request: CompileRequest, out: Path) -> list[tuple[str, ...]]:
         """The command lines, in order, that would compile the request to `out` (a path without suffix)."""

@@ -44,7 +44,9 @@ def compile(spec: CompileSpec, model: OnnxModel, out: Path) -> CompiledModel:
     if spec.compiler is None:
         return CompiledModel(model.path, model.sha256, soc, spec.batch, model.inputs, model.outputs)
     compiler: Compiler = targets.call(spec.compiler)
-    request = CompileRequest(model.path, model.inputs, spec.batch, spec.placement, spec.flags, spec.aipp)
+    request = CompileRequest(
+        model.path, model.inputs, spec.batch, model.batch is not None, spec.placement, spec.flags, spec.aipp
+    )
     path = compiler.compile(request, out / "model")
     argv = compiler.commands(request, out / "model")[-1]
     inputs = model.inputs if spec.aipp is None else tuple(map(_as_picture, model.inputs))

@@ -1,0 +1,331 @@
+"""The one place that starts a program: an argv list, a log file, a time-out that ends the whole process group.
+
+Nothing here goes through a shell, save `sourced`: an environment script is written for bash, so bash has to read it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from runner.errors import ToolError
+from runner.tools import Command
+
+LOG_HEAD_BYTES = 56 << 20
+LOG_TAIL_BYTES = 8 << 20
+"""What a log keeps of the beginning and of the end of a longer output."""
+TAIL_LINES = 40
+TAIL_BYTES = 16 << 10
+"""What `Finished.tail` keeps: the last lines, and no more than so many bytes of them."""
+GRACE_SECONDS = 5.0
+"""Between SIGTERM and SIGKILL."""
+SOURCE_TIMEOUT_SECONDS = 60.0
+
+_POLL_SECONDS = 0.05
+_DRAIN_SECONDS = 1.0
+_BLOCK_BYTES = 1 << 18
+
+_log_folder: ContextVar[Path | None] = ContextVar("log_folder", default=None)
+_record: ContextVar[list[Command] | None] = ContextVar("record", default=None)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A program that came to its end. `tail` is the last lines of stdout and stderr together, `log` all of them."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    seconds: float
+    log: Path
+    tail: str
+
+
+@contextmanager
+def logging_to(folder: Path) -> Iterator[None]:
+    """Let the programs started inside log to `folder`, which is made when the first of them starts."""
+    token = _log_folder.set(folder)
+    try:
+        yield
+    finally:
+        _log_folder.reset(token)
+
+
+@contextmanager
+def recording() -> Iterator[list[Command]]:
+    """Yields a list that gets the stage and the command line of every program that `run` starts inside, in order."""
+    record: list[Command] = []
+    token = _record.set(record)
+    try:
+        yield record
+    finally:
+        _record.reset(token)
+
+
+def found(program: str, environment: Mapping[str, str] | None = None) -> Path | None:
+    """Where `program` is on the PATH of `environment` (this process's by default), or None."""
+    path = None if environment is None else environment.get("PATH", os.defpath)
+    place = shutil.which(program, path=path)
+    return None if place is None else Path(place)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stage: str,
+    name: str,
+    timeout_seconds: float,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Finished:
+    """Run a program to its end, with nothing on stdin and its output in `<log folder>/<name>.log`.
+
+    When it has ended, whatever it left running in its process group is killed. An exit status other than 0 is
+    returned: what it means is the adapter's to say. `environment` replaces this process's, PATH included.
+
+    Raises:
+        ToolError: it cannot be started, it ran longer than `timeout_seconds`, or a signal killed it.
+    """
+    command = tuple(argv)
+    _check(command, cwd)
+    record = _record.get()
+    if record is not None:
+        record.append(Command(stage, command))
+    folder = _log_folder.get() or _temporary_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _new_log(folder, name) as file:
+        return _supervise(command, timeout_seconds, environment, cwd, file)
+
+
+def sourced(script: Path) -> dict[str, str]:
+    """The environment after `source script` in bash, read once for as long as the script is untouched.
+
+    Raises:
+        ToolError: the script is missing, fails, or hangs.
+    """
+    try:
+        changed_ns = script.stat().st_mtime_ns
+    except OSError as error:
+        raise ToolError(
+            f"cannot read the environment script {script}: {error.strerror}",
+            "give the path of the toolkit's set_env.sh",
+        ) from error
+    return dict(_sourced(script.absolute(), changed_ns))
+
+
+@functools.lru_cache(maxsize=8)
+def _sourced(script: Path, changed_ns: int) -> dict[str, str]:
+    with tempfile.TemporaryDirectory(prefix="environment-") as folder:
+        # The variables go to a private file, not to a log: they may hold secrets.
+        variables = Path(folder) / "variables"
+        argv = ("bash", "-c", 'source "$1" && env -0 >"$2"', "bash", str(script), str(variables))
+        with _new_log(Path(folder), "source") as file:
+            finished = _supervise(argv, SOURCE_TIMEOUT_SECONDS, None, None, file)
+        if finished.returncode != 0 or not variables.exists():
+            raise ToolError(
+                f"`source {shlex.quote(str(script))}` failed with exit status {finished.returncode}: "
+                f"{finished.tail or 'it says nothing'}",
+                "run it by hand in bash, and mend what it complains about",
+            )
+        entries = os.fsdecode(variables.read_bytes()).split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+
+def _check(argv: tuple[str, ...], cwd: Path | None) -> None:
+    if not argv or not argv[0]:
+        raise ToolError("there is no program to start: the command line is empty", "give the program's name or path")
+    for item in argv:
+        if "\0" in item:
+            raise ToolError(
+                f"{argv[0]} cannot be given {item!r}: a NUL byte ends an argument", "take the NUL out of the value"
+            )
+    if cwd is not None and not cwd.is_dir():
+        raise ToolError(f"{argv[0]} cannot start in {cwd}: no such folder", "make the folder first")
+
+
+@functools.cache
+def _temporary_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="runner-logs-"))
+
+
+def _new_log(folder: Path, name: str) -> IO[bytes]:
+    number = 1
+    while True:
+        try:
+            return (folder / (f"{name}.log" if number == 1 else f"{name}-{number}.log")).open("xb")
+        except FileExistsError:
+            number += 1
+
+
+class _BoundedLog:
+    """Keeps the first LOG_HEAD_BYTES as they come, and of the rest the last LOG_TAIL_BYTES, written at the end."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._head_bytes = 0
+        self._tail: deque[bytes] = deque()
+        self._tail_bytes = 0
+        self._cut_bytes = 0
+        self._last = b""
+
+    def write(self, block: bytes) -> None:
+        self._last = (self._last + block[-TAIL_BYTES:])[-TAIL_BYTES:]
+        room = LOG_HEAD_BYTES - self._head_bytes
+        head, rest = block[:room], block[room:]
+        if head:
+            self._file.write(head)
+            self._file.flush()
+            self._head_bytes += len(head)
+        if rest:
+            self._tail.append(rest)
+            self._tail_bytes += len(rest)
+        while self._tail_bytes > LOG_TAIL_BYTES:
+            dropped = len(self._tail.popleft())
+            self._tail_bytes -= dropped
+            self._cut_bytes += dropped
+
+    def finish(self) -> str:
+        """Write the tail; returns the last lines as text."""
+        if self._cut_bytes:
+            self._file.write(f"\n[... {self._cut_bytes} bytes cut here by the runner ...]\n".encode())
+        self._file.writelines(self._tail)
+        self._file.flush()
+        return "\n".join(self._last.decode(errors="replace").splitlines()[-TAIL_LINES:])
+
+
+def _supervise(
+    argv: tuple[str, ...],
+    timeout_seconds: float,
+    environment: Mapping[str, str] | None,
+    cwd: Path | None,
+    file: IO[bytes],
+) -> Finished:
+    started = time.monotonic()
+    process = _start(argv, environment, cwd)
+    assert process.stdout is not None
+    log = _BoundedLog(file)
+    timed_out = False
+    with process.stdout as pipe:
+        try:
+            timed_out = not _read_until(pipe, log, lambda: _has_exited(process), started + timeout_seconds)
+        finally:
+            # Also when the user interrupts: the program has a session of its own and hears no Ctrl-C.
+            _end_group(process, pipe, log)
+            tail = log.finish()
+    seconds = time.monotonic() - started
+    place = Path(file.name)
+    if timed_out:
+        raise ToolError(
+            f"{argv[0]} was still running after {timeout_seconds:g} seconds; it and its children were killed. "
+            f"Log: {place}{_quoted(tail)}",
+            "look into the log for where it hangs, or raise the tool's timeout_seconds",
+        )
+    if process.returncode < 0:
+        raise ToolError(
+            f"{argv[0]} was killed by {_signal_name(-process.returncode)} after {seconds:.1f} seconds. "
+            f"Log: {place}{_quoted(tail)}",
+            _signal_fix(-process.returncode),
+        )
+    return Finished(argv, process.returncode, seconds, place, tail)
+
+
+def _start(argv: tuple[str, ...], environment: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            env=environment,
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        message = f"cannot start {argv[0]}: {error.strerror or error}"
+        raise ToolError(message, _starting_fix(argv[0], environment, error)) from error
+
+
+def _starting_fix(program: str, environment: Mapping[str, str] | None, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        place = found(program, environment)
+        if place is not None:
+            return f"the first line of {place} names an interpreter that is not there; install that"
+        return f"install {program}, put it on the PATH, or give its full path"
+    if isinstance(error, PermissionError):
+        return f"chmod +x {shlex.quote(program)}"
+    return f"check that {program} is a program for this machine"
+
+
+def _read_until(pipe: IO[bytes], log: _BoundedLog, done: Callable[[], bool], deadline: float) -> bool:
+    """Copy output until `done()` (True) or the deadline (False), on the monotonic clock."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        open_for_writing = True
+        while not done():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            wait = min(remaining, _POLL_SECONDS)
+            if not open_for_writing:
+                time.sleep(min(wait, 0.005))
+            elif selector.select(wait):
+                block = os.read(pipe.fileno(), _BLOCK_BYTES)
+                log.write(block)
+                open_for_writing = bool(block)
+    return True
+
+
+def _has_exited(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the program has ended, without reaping it: until then its id cannot become another process's."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end_group(process: subprocess.Popen[bytes], pipe: IO[bytes], log: _BoundedLog) -> None:
+    """End whatever is left of the program and its group, and read what it wrote until then."""
+    if not _has_exited(process):
+        _signal_group(process.pid, signal.SIGTERM)
+        _read_until(pipe, log, lambda: _has_exited(process), time.monotonic() + GRACE_SECONDS)
+    _signal_group(process.pid, signal.SIGKILL)
+    process.wait()
+    # One that left the group may hold the pipe open for ever: take what is there, and do not wait for its end.
+    os.set_blocking(pipe.fileno(), False)
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    with suppress(BlockingIOError):
+        while (block := os.read(pipe.fileno(), _BLOCK_BYTES)) and time.monotonic() < deadline:
+            log.write(block)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _signal_fix(number: int) -> str:
+    if number == signal.SIGKILL:
+        return "the kernel may have run out of memory (see dmesg): free some, or take a smaller batch"
+    return "look into the log; a crash inside the tool is its vendor's to mend, another version may do"
+
+
+def _quoted(tail: str) -> str:
+    return "".join(f"\n    | {line}" for line in tail.splitlines()[-10:])

@@ -1,0 +1,149 @@
+"""CANN's environment script, and what npu-smi says."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.compilers import cann
+from runner.errors import ToolError
+
+STANDINS = Path(__file__).parents[1] / "standins"
+
+GUIDES_TABLE = """
++-------------------+-----------------+------------------------------------------------------+
+| NPU     Name      | Health          | Power(W)     Temp(C)           Hugepages-Usage(page) |
+| Chip    Device    | Bus-Id          | AICore(%)    Memory-Usage(MB)                        |
++===================+=================+======================================================+
+| 0       310P3     | OK              | 15.8         42                0    / 0              |
+| 0       0         | 0000:82:00.0    | 0            1074 / 21534                            |
++===================+=================+======================================================+
+| 1       310P3     | OK              | 15.4         43                0    / 0              |
+| 0       1         | 0000:89:00.0    | 0            1070 / 21534                            |
++===================+=================+======================================================+
+"""
+CARD_OF_FOUR = """
+| 0     310        | OK            | 12.8              49           0   / 0                       |
+| 0     0          | 0000:05:00.0  | 0                 2621 / 8192                                |
+| 0     310        | OK            | 12.8              49           0   / 0                       |
+| 1     1          | 0000:06:00.0  | 0                 2621 / 8192                                |
+"""
+BOARD = """
+| 0       310B4     | Alarm           | 0.0          51                15    / 15            |
+| 0       0         | NA              | 0            1620 / 3513                             |
+"""
+TRAINING_CARD = """
+| npu-smi 25.5.2                   Version: 25.5.2                                               |
+| NPU   Name                | Health        | Power(W)    Temp(C)           Hugepages-Usage(page)|
+| Chip                      | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)        |
+| 5     910B4               | OK            | 89.9        39                0    / 0             |
+| 0                         | 0000:41:00.0  | 0           0    / 0          2922 / 32768         |
+| NPU     Chip              | Process id    | Process name             | Process memory(MB)      |
+| 5       0                 | 107           | python3                  | 120                     |
+"""
+A3 = """
+| 0     Ascend910           | OK            | 157.3       32                0    / 0             |
+| 0     0                   | 0000:9D:00.0  | 0           0    / 0          3130 / 65536         |
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "chips"),
+    [
+        (GUIDES_TABLE, ["310P3", "310P3"]),
+        (CARD_OF_FOUR, ["310", "310"]),
+        (BOARD, ["310B4"]),
+        (TRAINING_CARD, ["910B4"]),
+        (A3, ["910"]),
+        ("DrvMngGetConsoleLogLevel failed", []),
+    ],
+)
+def test_chips_are_read_off_the_table(table: str, chips: list[str]) -> None:
+    assert cann.npu_smi_chips(table) == chips
+
+
+def test_the_machine_s_chips_are_asked_of_npu_smi(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{STANDINS}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("STANDIN_CHIPS", "310P3,310B4")
+
+    assert cann.detected_chips() == ["310P3", "310B4"]
+
+
+@pytest.mark.parametrize("script", ["exit 1", "kill -9 $$"])
+def test_an_npu_smi_that_fails_names_no_chips(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executable(tmp_path / "npu-smi", f"echo '| 0 310P3 | OK |'; {script}")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    assert cann.detected_chips() == []
+
+
+def test_without_npu_smi_there_are_no_chips(tmp_path: Path) -> None:
+    assert cann.detected_chips({"PATH": str(tmp_path)}) == []
+
+
+@pytest.mark.parametrize(
+    ("soc_version", "chips", "faulty"),
+    [
+        ("Ascend310P3", ["310P3"], False),
+        ("Ascend310P3", ["310"], True),
+        ("Ascend310", ["310P3"], True),
+        ("Ascend310P3", ["310", "310P3"], False),
+        ("Ascend910_9392", ["910"], False),
+        ("Ascend310P3", [], False),
+    ],
+)
+def test_a_soc_that_is_not_the_card_s_is_a_fault(soc_version: str, chips: list[str], faulty: bool) -> None:
+    faults = cann.chip_faults(soc_version, chips)
+
+    assert bool(faults) == faulty
+    if faults:
+        assert chips[0] in faults[0].message
+        assert f"soc={chips[0]}" in faults[0].fix
+
+
+def test_with_atc_on_the_path_the_environment_is_this_process_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable(tmp_path / "atc", "exit 0")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    assert cann.cann_environment(str(tmp_path / "no_script.sh")) == dict(os.environ)
+
+
+def test_without_atc_on_the_path_the_script_is_sourced(tmp_path: Path) -> None:
+    script = tmp_path / "set_env.sh"
+    script.write_text("export ASCEND_HOME=/somewhere\n")
+
+    environment = cann.cann_environment(str(script))
+
+    assert environment is not None
+    assert environment["ASCEND_HOME"] == "/somewhere"
+
+
+def test_without_both_there_is_no_environment(tmp_path: Path) -> None:
+    assert cann.cann_environment(str(tmp_path / "no_script.sh")) is None
+
+
+def test_a_script_that_fails_is_an_error(tmp_path: Path) -> None:
+    script = tmp_path / "set_env.sh"
+    script.write_text("return 3\n")
+
+    with pytest.raises(ToolError, match="exit status 3"):
+        cann.cann_environment(str(script))
+
+
+def test_the_newer_default_place_serves_for_the_older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    newer = tmp_path / "set_env.sh"
+    newer.write_text("")
+    monkeypatch.setattr(cann, "NEWER_ENVIRONMENT_SCRIPT", str(newer))
+
+    assert cann.environment_script(cann.ENVIRONMENT_SCRIPT) == newer
+    assert cann.environment_script("/another/set_env.sh") is None
+
+
+def executable(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
