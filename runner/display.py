@@ -112,10 +112,8 @@ def _figures(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if performance:
         latency_ms = performance["latency_ms"]
         yield "throughput", f"{performance['samples_per_second']:.1f} samples/s"
-        yield (
-            "latency mean / p50 / p99",
-            " / ".join(f"{latency_ms[name]:.3f}" for name in ("mean", "p50", "p99")) + " ms",
-        )
+        told = [name for name in ("mean", "p50", "p99") if latency_ms[name] is not None]
+        yield f"latency {' / '.join(told)}", " / ".join(f"{latency_ms[name]:.3f}" for name in told) + " ms"
         if not performance["valid"]:
             yield "not a valid measurement", "; ".join(performance["reasons"])
 

@@ -121,10 +121,10 @@ def run_job(composed: DictConfig, folder: Path) -> int:
         interrupted = True
         failure = Failure(run.stage, "interrupted", "run the same command again to go on from the last finished stage")
     found = result.build(config, run.records, run.artifacts, run.commands, failure)
+    result.write(folder, found)
     if failure is None:
         _preview(run, folder)
         display.summary(found)
-    result.write(folder, found)
     display.told(f"result: {folder / 'result.json'}")
     if interrupted:
         raise KeyboardInterrupt  # ends a sweep too

@@ -1,0 +1,389 @@
+"""ais_bench, Ascend's inference tool: its command line, or its Python interface in this process.
+
+What it accepts, prints and writes is read off version 0.0.2 (github.com/Ascend/tools at 9d6da90, folder
+ais-bench_workload/tool/ais_bench), and for later versions off github.com/Ascend/msit and its API guide.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import itertools
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner import process
+from runner.artifacts import CompiledModel, Timing
+from runner.batches import Batch
+from runner.errors import Fault, ToolError
+from runner.measuring import repeat
+from runner.process import Finished
+from runner.tools import Command, Foreseen, MeasuringLimits, Placement, command_line, sample_files, summary
+from runner.tools.command_line import blamed_on, chips_note, chips_told
+from runner.tools.summary import Summary
+
+MODES = ("cli", "api")
+DEVICES = range(256)
+INSTALL = (
+    "install the wheels aclruntime and ais_bench for that interpreter's Python version (see docs/ascend.md),"
+    " or name the interpreter that has them: tool.python=PATH"
+)
+PROBE = """
+import importlib.metadata, importlib.util, json
+def version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+names = ("ais_bench", "aclruntime")
+print(json.dumps({name: [importlib.util.find_spec(name) is not None, version(name)] for name in names}))
+"""
+PROBE_TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Package:
+    """Whether an interpreter finds a package, and the version that its distribution tells, if any."""
+
+    importable: bool
+    version: str | None
+
+    def __str__(self) -> str:
+        return (self.version or "(version unknown)") if self.importable else "(not found)"
+
+
+@dataclass(frozen=True)
+class AisBench:
+    """`python` runs the command line (mode cli); mode api uses this process instead. `loop` calls are measured.
+
+    `environment_script` is CANN's, sourced for the tool where the environment does not already have CANN.
+    """
+
+    python: str = "python3"
+    mode: str = "cli"
+    loop: int = 1000
+    environment_script: str = "/usr/local/Ascend/ascend-toolkit/set_env.sh"
+    timeout_seconds: float = 3600
+
+    def version(self) -> str:
+        """As in "ais_bench 0.0.2"; asks the interpreter that runs it, once, for the installed distribution."""
+        try:
+            return f"ais_bench {self._packages()['ais_bench']}"
+        except ToolError:
+            return "ais_bench (not found)"
+
+    def faults(self, placement: Placement) -> list[Fault]:
+        """Settings out of range, devices that there cannot be, and whatever is missing on this host."""
+        return [*self._setting_faults(placement), *self._host_faults()]
+
+    def _setting_faults(self, placement: Placement) -> list[Fault]:
+        found = []
+        if self.mode not in MODES:
+            found.append(Fault(f"tool.mode is {self.mode!r}", f"give one of: {', '.join(MODES)}"))
+        found += command_line.setting_faults(self.loop, self.timeout_seconds, placement, DEVICES)
+        if self.mode == "api" and len(placement.devices) > 1:
+            found.append(
+                Fault(
+                    f"device is {list(placement.devices)}: tool.mode=api uses one device",
+                    "give one device, or tool.mode=cli",
+                )
+            )
+        return found
+
+    def _host_faults(self) -> list[Fault]:
+        found = command_line.cann_faults(self.environment_script)
+        if self.mode == "api" and not found and not command_line.cann_is_here():
+            fix = f"`source {self.environment_script}` before the runner, or tool.mode=cli"
+            found.append(Fault("tool.mode=api needs CANN in this process's own environment", fix))
+        try:
+            packages = self._packages()
+        except ToolError as error:
+            return [*found, Fault(error.message, error.fix)]
+        where = "this interpreter" if self.mode == "api" else f"tool.python={self.python}"
+        absent = [name for name, package in packages.items() if not package.importable]
+        return [*found, *(Fault(f"{name} is not installed in {where}", INSTALL) for name in absent)]
+
+    def commands(self, foreseen: Foreseen, placement: Placement, limits: MeasuringLimits) -> list[Command]:
+        """The inference and the measurement; none in mode api."""
+        if self.mode == "api":
+            return []
+        folders = [sample_files.folder_of(foreseen.samples, index) for index in range(len(foreseen.inputs))]
+        devices = placement.devices
+        infer = infer_argv(self.python, foreseen.model, folders, foreseen.results, "infer", foreseen.batch, devices)
+        iterations = command_line.loops(limits, self.loop)
+        results = foreseen.results
+        measure = measure_argv(self.python, foreseen.model, results, foreseen.batch, devices, iterations, limits.warmup)
+        return [Command("infer", infer), Command("benchmark", measure)]
+
+    def infer(
+        self, model: CompiledModel, placement: Placement, batches: Iterable[Batch], work: Path
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Outputs by name, [batch, ...] for each batch in order, padding included.
+
+        Raises:
+            ToolError: the tool fails, hangs, or leaves outputs out.
+        """
+        if self.mode == "api":
+            yield from self._infer_in_process(model, placement, batches)
+            return
+        devices = len(placement.devices)
+        for chunk in sample_files.chunks(batches, model.inputs, model.batch, work, devices):
+            results = command_line.new_folder(work / f"outputs{chunk.number}")
+            argv = infer_argv(
+                self.python, model.path.resolve(), chunk.folders, results, "infer", model.batch, placement.devices
+            )
+            finished = self._run(argv, "infer")
+            with blamed_on(finished, "infer"):
+                files = summary.outputs_by_input(summary.read(path) for path in summaries(results, devices))
+                sample_files.check(chunk, files, model.outputs)
+            yield from sample_files.read_outputs(finished, chunk, files, model.outputs)
+            shutil.rmtree(results)
+
+    def measure(
+        self,
+        model: CompiledModel,
+        placement: Placement,
+        inputs: Mapping[str, NDArray[Any]],
+        limits: MeasuringLimits,
+        work: Path,
+    ) -> Timing:
+        """Pure inference on zeros, as in the guides; in mode api on `inputs`.
+
+        Raises:
+            ToolError: the tool fails, hangs, or its summary does not tell the times.
+        """
+        if self.mode == "api":
+            return self._measure_in_process(model, placement, inputs, limits)
+        told: list[Summary] = []
+        attempts = itertools.count()
+
+        def once(iterations: int) -> tuple[int, float]:
+            results = command_line.new_folder(work / f"measured{next(attempts)}")
+            argv = measure_argv(
+                self.python,
+                model.path.resolve(),
+                results,
+                model.batch,
+                placement.devices,
+                iterations,
+                limits.warmup,
+            )
+            finished = self._run(argv, "benchmark")
+            with blamed_on(finished, "benchmark"):
+                told[:] = [summary.measured(path) for path in summaries(results, len(placement.devices))]
+            return min(calls_of(each, iterations) for each in told), max(each.mean_ms for each in told)
+
+        reasons = command_line.long_enough(once, limits, self.loop)
+        source = (
+            f"{self.version()} --loop on zeros, host clock around the device call (npu_compute_time_list)"
+            f"{chips_note(placement)}"
+        )
+        return timing_of(told, model.batch, limits.warmup, source, reasons, chips_told(placement))
+
+    def _run(self, argv: Sequence[str], stage: str) -> Finished:
+        return command_line.run(
+            argv,
+            stage=stage,
+            name="ais_bench",
+            timeout_seconds=self.timeout_seconds,
+            environment=command_line.cann_environment(self.environment_script),
+        )
+
+    def _packages(self) -> dict[str, Package]:
+        if self.mode == "api":
+            return {name: _package_here(name) for name in ("ais_bench", "aclruntime")}
+        return packages_of(self.python, command_line.known_environment(self.environment_script))
+
+    def _infer_in_process(
+        self, model: CompiledModel, placement: Placement, batches: Iterable[Batch]
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        session = _session(model, placement)
+        for batch in batches:
+            arrays = _call(session, [sample_files.stored(batch.inputs, tensor, model.batch) for tensor in model.inputs])
+            if len(arrays) != len(model.outputs):
+                raise ToolError(
+                    f"infer: the model declares {len(model.outputs)} outputs, InferSession returns {len(arrays)}",
+                    "correct model.outputs, in the order in which the network returns them",
+                )
+            yield {
+                tensor.name: np.stack(
+                    [sample_files.decoded(row.tobytes(), tensor, "a sample") for row in _rows(array, model.batch)]
+                )
+                for tensor, array in zip(model.outputs, arrays, strict=True)
+            }
+
+    def _measure_in_process(
+        self, model: CompiledModel, placement: Placement, inputs: Mapping[str, NDArray[Any]], limits: MeasuringLimits
+    ) -> Timing:
+        session = _session(model, placement)
+        feeds = [sample_files.stored(inputs, tensor, model.batch) for tensor in model.inputs]
+        host_ms, reasons = repeat(lambda: _call(session, feeds), limits)
+        latencies_ms = session_latencies_ms(session)[-len(host_ms) :]
+        if len(latencies_ms) != len(host_ms):
+            raise ToolError(
+                f"benchmark: {len(host_ms)} calls were made, InferSession tells {len(latencies_ms)} times",
+                "this version of ais_bench keeps its times elsewhere: use tool.mode=cli",
+            )
+        source = (
+            f"{self.version()} InferSession, host clock around the device call (exec_time_list){chips_note(placement)}"
+        )
+        return Timing(model.batch, latencies_ms, limits.warmup, source, reasons, chips=chips_told(placement))
+
+
+def infer_argv(
+    python: str,
+    model: Path,
+    folders: Sequence[Path],
+    output: Path,
+    name: str,
+    batch: int,
+    devices: Sequence[int],
+) -> tuple[str, ...]:
+    """Inference on folders of files, one a model input; results in `output`/`name`. BIN: TXT keeps six decimals."""
+    return (
+        *(python, "-m", "ais_bench"),
+        *("--model", str(model)),
+        *("--input", ",".join(map(str, folders))),
+        *("--output", str(output)),
+        *("--output_dirname", name),
+        *("--outfmt", "BIN"),
+        *("--batchsize", str(batch)),
+        *("--device", ",".join(map(str, devices))),
+    )
+
+
+def measure_argv(
+    python: str, model: Path, output: Path, batch: int, devices: Sequence[int], loop: int, warmup: int
+) -> tuple[str, ...]:
+    """Pure inference; without `--output` there is no summary."""
+    return (
+        *(python, "-m", "ais_bench"),
+        *("--model", str(model)),
+        *("--output", str(output)),
+        *("--batchsize", str(batch)),
+        *("--loop", str(loop)),
+        *("--warmup_count", str(warmup)),
+        *("--device", ",".join(map(str, devices))),
+    )
+
+
+def summaries(output: Path, devices: int) -> list[Path]:
+    """The summaries below `output`, one a device, in the devices' order: siblings of the folders with the results.
+
+    Raises:
+        ToolError: there is another number of them.
+    """
+    found = sorted(output.rglob("*_summary.json"), key=lambda path: (len(path.name), path.name))
+    if len(found) != devices:
+        raise ToolError(
+            f"the tool wrote {len(found)} summaries below {output} for {devices} device{'s' if devices > 1 else ''}",
+            "it failed, perhaps without saying so: look into its log",
+        )
+    return found
+
+
+def calls_of(told: Summary, asked: int) -> int:
+    """How many calls a summary stands for; an old one does not tell and is taken at its word."""
+    if told.latencies_ms:
+        return len(told.latencies_ms)
+    return asked if told.count is None else told.count
+
+
+def timing_of(
+    told: Sequence[Summary], batch: int, warmup: int, source: str, reasons: tuple[str, ...], chips: int
+) -> Timing:
+    """One Timing of all devices: the latencies of all calls, or the mean of the devices' means where there are none.
+
+    Samples/s then are chips * 1000 * batch / mean: of devices that work side by side the sum of the rates, were they
+    equally fast; of unequal ones slightly less (at 20 % apart 0.8 %).
+    """
+    if all(each.latencies_ms for each in told):
+        latencies_ms = tuple(latency for each in told for latency in each.latencies_ms)
+        return Timing(batch, latencies_ms, warmup, source, reasons, chips=chips)
+    mean_ms = sum(each.mean_ms for each in told) / len(told)
+    counts = [each.count for each in told if each.count is not None]
+    return Timing(batch, (), warmup, source, reasons, mean_ms, sum(counts) if counts else None, chips)
+
+
+def packages_of(python: str, environment: Mapping[str, str] | None) -> dict[str, Package]:
+    """What another interpreter finds; asked once for as long as it and its search path are the same.
+
+    Raises:
+        ToolError: there is no such interpreter, or it does not answer.
+    """
+    place = process.found(python, environment)
+    if place is None:
+        raise ToolError(
+            f"tool.python={python} is not there", "give the interpreter that has ais_bench, as a path or a name"
+        )
+    variables = tuple(sorted(environment.items())) if environment is not None else None
+    return _asked(place, place.stat().st_mtime_ns, variables)
+
+
+@functools.lru_cache(maxsize=8)
+def _asked(place: Path, changed_ns: int, variables: tuple[tuple[str, str], ...] | None) -> dict[str, Package]:
+    environment = dict(variables) if variables is not None else None
+    finished = command_line.run(
+        (str(place), "-c", PROBE),
+        stage="preflight",
+        name="ais_bench-version",
+        timeout_seconds=PROBE_TIMEOUT_SECONDS,
+        environment=environment,
+    )
+    try:
+        answer = json.loads(finished.tail.splitlines()[-1])
+        return {name: Package(importable, version) for name, (importable, version) in answer.items()}
+    except (IndexError, ValueError, AttributeError, TypeError) as error:
+        raise command_line.failed(finished, "preflight", f"{place} did not say which packages it has") from error
+
+
+def _package_here(name: str) -> Package:
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        version = None
+    return Package(importlib.util.find_spec(name) is not None, version)
+
+
+def _session(model: CompiledModel, placement: Placement) -> Any:
+    try:
+        from ais_bench.infer.interface import InferSession
+
+        return InferSession(placement.devices[0], str(model.path.resolve()))
+    except Exception as error:  # aclruntime raises RuntimeError, a broken installation ImportError or OSError
+        raise ToolError(
+            f"InferSession cannot load {model.path} on device {placement.devices[0]}: {error}",
+            "see what aclruntime printed; npu-smi info lists the devices, force=[compile] redoes the OM",
+        ) from error
+
+
+def _call(session: Any, feeds: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    try:
+        return [np.asarray(array) for array in session.infer(feeds, mode="static")]
+    except Exception as error:  # whatever the C++ backend throws
+        raise ToolError(f"InferSession.infer failed: {error}", "see what aclruntime printed") from error
+
+
+def _rows(array: NDArray[Any], batch: int) -> list[NDArray[Any]]:
+    if array.ndim == 0 or array.shape[0] % batch:
+        raise ToolError(f"InferSession returns an output {list(array.shape)} for batch {batch}", "is its first axis N?")
+    return np.split(array, batch)
+
+
+def session_latencies_ms(session: Any) -> tuple[float, ...]:
+    """The times of all calls: `sumary()` (so spelt) holds milliseconds, the later `summary()` pairs (start, end) in ms.
+
+    Source: ais_bench/infer/interface.py and __main__.py of 0.0.2, and of msit's later versions.
+    """
+    told = session.summary() if hasattr(session, "summary") else session.sumary()
+    return tuple(
+        float(entry[1] - entry[0]) if isinstance(entry, tuple | list) else float(entry) for entry in told.exec_time_list
+    )

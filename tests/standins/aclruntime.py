@@ -1,0 +1,189 @@
+"""A stand-in for aclruntime, the C++ backend of ais_bench: the interface that the front end calls, over `om_file`.
+
+As the real one (ais_bench/backend of github.com/Ascend/tools) it refuses other names, sizes and places of memory, and
+prints what it does. STANDIN_CHIP is the card's chip (as in 310P3; any if unset), STANDIN_DEVICES how many there are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from typing import Any
+
+import numpy as np
+import om_file
+from numpy.typing import NDArray
+
+DTYPES = {"float32": 0, "float16": 1, "int8": 2, "int32": 3, "uint8": 4, "int64": 9, "bool": 12}
+"""TensorDataType of the backend's TensorBase.h."""
+ACL_FAILURE = "[1][ACL: general failure]"
+
+
+class session_options:
+    __slots__ = ("acl_json_path", "log_level", "loop")
+
+    def __init__(self) -> None:
+        self.acl_json_path, self.log_level, self.loop = "", 2, 1
+
+
+class tensor_desc:
+    def __init__(self, name: str, dtype: str, shape: list[int]) -> None:
+        self.name, self.datatype, self.format, self.shape = name, DTYPES[dtype], 2, shape
+        self.numpy_dtype = dtype
+        self.size = self.realsize = int(np.prod(shape)) * np.dtype(dtype).itemsize
+
+
+class sumary:
+    def __init__(self) -> None:
+        self.exec_time_list: list[float] = []
+
+
+class MemorySummary:
+    H2D_time_list: list[float] = []  # noqa: RUF012, one for all as in the real one
+    D2H_time_list: list[float] = []  # noqa: RUF012
+
+    def reset(self) -> None:
+        self.H2D_time_list.clear()
+        self.D2H_time_list.clear()
+
+
+class BaseTensor:
+    """Host memory by its address."""
+
+    def __init__(self, buf: int, size: int) -> None:
+        self.buf, self.size = buf, size
+
+    def content(self) -> bytes:
+        return ctypes.string_at(self.buf, self.size)
+
+
+class Tensor:
+    def __init__(self, array: Any) -> None:
+        self._array = np.array(array, order="C", copy=True)
+        self._device = -1
+        self.size = self._array.nbytes
+
+    @property
+    def shape(self) -> list[int]:
+        return list(self._array.shape)
+
+    def to_device(self, device: int) -> None:
+        self._device = device
+
+    def to_host(self) -> None:
+        self._device = -1
+        MemorySummary.D2H_time_list.append(0.01)
+
+    def content(self) -> bytes:
+        if self._device < 0:
+            raise RuntimeError("tensor is on the host, the model needs it on the device")
+        return self._array.tobytes()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if self._device >= 0:
+            raise RuntimeError("tensor is in npu. can't convert to numpy array")
+        return self._array if dtype is None else self._array.astype(dtype)
+
+
+class InferenceSession:
+    def __init__(self, model_path: str, device_id: int, options: session_options) -> None:
+        if not isinstance(options, session_options):
+            raise TypeError("__init__(): incompatible constructor arguments")
+        self._path, self._device, self._options, self._sumary = model_path, device_id, options, sumary()
+        _open_device(device_id)
+        header = _loaded(model_path)
+        self._inputs = [tensor_desc(t["name"], t["dtype"], t["shape"]) for t in header["inputs"]]
+        self._outputs = [tensor_desc(t["name"], t["dtype"], t["shape"]) for t in header["outputs"]]
+
+    def get_inputs(self) -> list[tensor_desc]:
+        return self._inputs
+
+    def get_outputs(self) -> list[tensor_desc]:
+        return self._outputs
+
+    def options(self) -> session_options:
+        return self._options
+
+    def sumary(self) -> sumary:
+        return self._sumary
+
+    def reset_sumaryinfo(self) -> None:
+        self._sumary.exec_time_list.clear()
+
+    def set_staticbatch(self) -> None:
+        pass
+
+    def finalize(self) -> None:
+        print("[INFO] unload model success, model Id is 1")
+
+    def create_tensor_from_fileslist(self, desc: tensor_desc, files: list[str]) -> Tensor:
+        content = b"".join(open(file, "rb").read() for file in files)  # noqa: SIM115, PTH123
+        tensor = Tensor(np.frombuffer(content, desc.numpy_dtype).reshape(desc.shape))
+        tensor.to_device(self._device)
+        return tensor
+
+    def run(self, output_names: list[str], feeds: list[BaseTensor] | list[Tensor]) -> list[Tensor]:
+        if output_names != [desc.name for desc in self._outputs]:
+            print(f"[ERROR] outnames {output_names} not valid")
+            raise RuntimeError(ACL_FAILURE)
+        arrays = self._feeds(feeds)
+        for _ in range(self._options.loop):
+            start = time.perf_counter()
+            outputs = om_file.run(self._path, arrays)
+            self._sumary.exec_time_list.append(1000 * (time.perf_counter() - start))
+        tensors = [Tensor(output) for output in outputs]
+        for tensor in tensors:
+            tensor.to_device(self._device)
+        return tensors
+
+    def run_setinputs(self, feeds: list[Tensor]) -> None:
+        """The three steps of the ais_infer of 2022; only its own clock times them."""
+        self._set = self._feeds(feeds)
+
+    def run_execute(self, loop: int) -> None:
+        for _ in range(loop):
+            self._got = om_file.run(self._path, self._set)
+
+    def run_getoutputs(self, output_names: list[str]) -> list[Tensor]:
+        tensors = [Tensor(output) for output in self._got]
+        for tensor in tensors:
+            tensor.to_device(self._device)
+        return tensors
+
+    def _feeds(self, feeds: list[BaseTensor] | list[Tensor]) -> dict[str, NDArray[Any]]:
+        if len(feeds) != len(self._inputs):
+            print(f"[ERROR] intensors size:{len(feeds)} need size:{len(self._inputs)} not match")
+            raise RuntimeError(ACL_FAILURE)
+        for index, (feed, desc) in enumerate(zip(feeds, self._inputs, strict=True)):
+            if feed.size != desc.realsize:
+                print(
+                    f"[ERROR] Check i:{index} name:{desc.name} in size:{feed.size} needsize:{desc.realsize} not match"
+                )
+                raise RuntimeError(ACL_FAILURE)
+        return {
+            desc.name: np.frombuffer(feed.content(), desc.numpy_dtype).reshape(desc.shape)
+            for feed, desc in zip(feeds, self._inputs, strict=True)
+        }
+
+
+def _open_device(device_id: int) -> None:
+    if device_id >= int(os.environ.get("STANDIN_DEVICES", "8")):
+        print(f"[ERROR] acl open device {device_id} failed", flush=True)
+        raise RuntimeError("[1007][Device: invalid device id]")
+    print(f"[INFO] open device {device_id} success", flush=True)
+
+
+def _loaded(model_path: str) -> dict[str, Any]:
+    try:
+        header, _ = om_file.unpack(model_path)
+    except (OSError, ValueError) as error:
+        print(f"[ERROR] load model from file failed, model file is {model_path}: {error}", flush=True)
+        raise RuntimeError(ACL_FAILURE) from error
+    chip = os.environ.get("STANDIN_CHIP", "").removeprefix("Ascend")
+    if chip and header["soc_version"].removeprefix("Ascend") != chip:
+        print(f"[ERROR] load model from file failed, model file is {model_path}", flush=True)
+        print(f"[ERROR] an OM built for another soc: {header['soc_version']}, the card is Ascend{chip}", flush=True)
+        raise RuntimeError(ACL_FAILURE)
+    print(f"[INFO] load model {model_path} success", flush=True)
+    return header

@@ -1,0 +1,104 @@
+"""A machine with a stand-in card: the tools under tests/standins, and small offline models for them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from runner import process
+from runner.artifacts import CompiledModel, TensorSpec
+from runner.batches import Batch
+
+STANDINS = Path(__file__).resolve().parents[1] / "standins"
+
+
+@pytest.fixture
+def card(tmp_path: Path, logs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set up CANN, ais_bench and a 310P3."""
+    monkeypatch.setenv("PYTHONPATH", str(STANDINS))
+    monkeypatch.setenv("ASCEND_HOME_PATH", str(tmp_path))
+    # for the scripts whose first line says python3
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("STANDIN_CHIP", "310P3")
+    for name in ("STANDIN_FAULT", "STANDIN_DEVICES", "STANDIN_AIS_INFER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Iterator[None]:
+    """Programs log to `logs` in the test's folder."""
+    with process.logging_to(tmp_path / "logs"):
+        yield
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CompiledModel]:
+    """An offline model of `shape` per sample: y = 2 x and z = -x; with two inputs, y = x + w and z = x - w."""
+    monkeypatch.syspath_prepend(STANDINS)
+    import om_file
+
+    def build(batch: int, inputs: int = 1, shape: tuple[int, ...] = (2,), soc: str = "Ascend310P3") -> CompiledModel:
+        names = ["x", "w"][:inputs]
+        other = names[-1]
+        nodes = [helper.make_node("Add", ["x", other], ["y"])]
+        nodes += [helper.make_node("Neg", ["x"], ["z"]) if inputs == 1 else helper.make_node("Sub", ["x", "w"], ["z"])]
+        full = [batch, *shape]
+        graph = helper.make_graph(
+            nodes,
+            "small",
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, full) for name in names],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, full) for name in ("y", "z")],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
+        header = {
+            "soc_version": soc,
+            "batch": batch,
+            "inputs": [{"name": name, "dtype": "float32", "shape": full} for name in names],
+            "outputs": [{"name": name, "dtype": "float32", "shape": full} for name in ("y", "z")],
+            "aipp": None,
+        }
+        path = tmp_path / f"small_bs{batch}.om"
+        om_file.pack(path, header, onnx.ModelProto.SerializeToString(model))
+        specs = tuple(TensorSpec(name, "float32", shape) for name in names)
+        outputs = tuple(TensorSpec(name, "float32", shape) for name in ("y", "z"))
+        return CompiledModel(path, "digest", "310P3", batch, specs, outputs)
+
+    return build
+
+
+@pytest.fixture
+def batches() -> Callable[..., list[Batch]]:
+    """Batches of samples 0, 1, 2, ...: sample i of `x` holds i, of `w` holds 100; the tail padded with its first."""
+
+    def build(model: CompiledModel, samples: int) -> list[Batch]:
+        rows, shape = model.batch, model.inputs[0].shape
+        made = []
+        for start in range(0, samples, rows):
+            real = [float(i) for i in range(start, min(start + rows, samples))]
+            values = real + [real[0]] * (rows - len(real))
+            x = np.stack([np.full(shape, value, np.float32) for value in values])
+            arrays = {"x": x, "w": np.full_like(x, 100.0)}
+            ids = tuple(str(int(value)) for value in real)
+            made.append(Batch(ids, {tensor.name: arrays[tensor.name] for tensor in model.inputs}))
+        return made
+
+    return build
+
+
+@pytest.fixture
+def python() -> str:
+    return sys.executable
