@@ -55,7 +55,8 @@ class Stage:
     """One step: runner.stages.<name>.<name>(spec, *artifacts of `needs`, out) makes an artifact of `kind`.
 
     `hooks` are the modules of the callables that the configuration names, `packages` the distributions that the step
-    calls: their source and versions are part of its key. A step that is not `stored` costs nothing and makes nothing.
+    calls: their source and versions are part of its key; the arguments named in `neutral`, of the tool or the compiler
+    in its spec, are not. A step that is not `stored` costs nothing and makes nothing.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Stage:
     needs: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    neutral: tuple[str, ...] = ()
     stored: bool = True
     resumes: bool = False
 
@@ -90,13 +92,21 @@ def key(stage: Stage, inputs: Mapping[str, Artifact]) -> str:
     """What a stage's result depends on: its spec, the content of its inputs, versions and sources; 32 hex digits."""
     described = {
         "stage": stage.name,
-        "spec": stage.spec,
+        "spec": _without(stage.neutral, msgspec.to_builtins(stage.spec, enc_hook=str)),
         "inputs": {name: artifact.identity for name, artifact in inputs.items()},
         "packages": {name: environment.package_version(name) for name in stage.packages},
         "code": [targets.source_digest(f"runner.stages.{stage.name}"), *map(targets.source_digest, stage.hooks)],
     }
     encoded = msgspec.json.encode(described, order="deterministic", enc_hook=str)
     return hashlib.sha256(encoded).hexdigest()[:32]
+
+
+def _without(neutral: tuple[str, ...], spec: dict[str, Any]) -> dict[str, Any]:
+    for part in ("tool", "compiler"):
+        called = spec.get(part)
+        if called is not None:
+            called["arguments"] = {name: value for name, value in called["arguments"].items() if name not in neutral}
+    return spec
 
 
 def plan(config: RunConfig, source: DataSource, hash_files: HashFiles) -> Plan:
@@ -190,14 +200,24 @@ def _compile(config: RunConfig, normalisation: Normalisation) -> Stage:
         slices.compiler_flags(config),
         aipp,
     )
-    return Stage("compile", CompiledModel, spec, needs=NEEDS["compile"], hooks=_modules(target))
+    return Stage(
+        "compile", CompiledModel, spec, needs=NEEDS["compile"], hooks=_modules(target), neutral=compiler.neutral()
+    )
 
 
 def _infer(config: RunConfig, normalisation: Normalisation) -> Stage:
     target, tool = slices.tool_of(config)
     taken = None if config.model.aipp else normalisation
     spec = InferSpec(target, tool.version(), slices.placement_of(config), config.batch.size, taken)
-    return Stage("infer", Predictions, spec, needs=NEEDS["infer"], hooks=_modules(target), packages=("numpy",))
+    return Stage(
+        "infer",
+        Predictions,
+        spec,
+        needs=NEEDS["infer"],
+        hooks=_modules(target),
+        packages=("numpy",),
+        neutral=tool.neutral("infer"),
+    )
 
 
 def _score(config: RunConfig) -> Stage:
@@ -217,7 +237,15 @@ def _benchmark(config: RunConfig) -> Stage:
     spec = BenchmarkSpec(
         target, tool.version(), slices.placement_of(config), slices.measuring_limits(config), environment.machine()
     )
-    return Stage("benchmark", Timing, spec, needs=NEEDS["benchmark"], hooks=_modules(target), packages=("numpy",))
+    return Stage(
+        "benchmark",
+        Timing,
+        spec,
+        needs=NEEDS["benchmark"],
+        hooks=_modules(target),
+        packages=("numpy",),
+        neutral=tool.neutral("benchmark"),
+    )
 
 
 def _modules(target: Target) -> tuple[str, ...]:

@@ -60,3 +60,12 @@ def test_fidelity_below_a_threshold_fails_that_gate() -> None:
 
 def test_a_cosine_that_is_not_a_number_fails() -> None:
     assert gates.fidelity_gates(fidelity(cosine=math.nan), 0.999, None, "x")[0].verdict == "fail"
+
+
+def test_one_sample_of_few_may_disagree() -> None:
+    found = gates.fidelity_gates(fidelity(samples=16, top1_agreement=93.75), 0.999, 98.0, "x")
+    assert (found[1].verdict, found[1].tolerance) == ("pass", 6.25)
+
+
+def test_two_samples_of_few_may_not() -> None:
+    assert gates.fidelity_gates(fidelity(samples=16, top1_agreement=87.5), 0.999, 98.0, "x")[1].verdict == "fail"

@@ -122,3 +122,20 @@ def test_data_that_is_at_fault_is_still_planned(planned) -> None:
 def test_pictures_that_are_there_do_not_depend_on_the_seed(planned) -> None:
     arguments = ("model=moco_v2", "weights=random", "dataset=imagenet")
     assert changed_keys(planned(*arguments), planned(*arguments, "seed=1")) == {"weights"}
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ("tool.adapter.loop=7", {"benchmark"}),
+        ("tool.adapter.timeout_seconds=7", set()),
+        ("tool.compiler.timeout_seconds=7", set()),
+        ("tool.environment_script=/elsewhere/set_env.sh", set()),
+        ("+model.atc.precision_mode=force_fp32", {"compile"}),
+        ("model.aipp=true", {"compile", "infer"}),
+        ("device=1", {"infer", "benchmark"}),
+    ],
+)
+def test_how_a_tool_is_run_is_in_no_key_and_what_it_makes_is(change, stages, planned) -> None:
+    card = ("model=dpn131", "weights=random", "dataset=synthetic_images", "soc=310P3")
+    assert changed_keys(planned(*card), planned(*card, change)) == stages

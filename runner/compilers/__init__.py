@@ -35,6 +35,9 @@ class Compiler(Protocol):
     def version(self) -> str:
         """Its name and version, found without running it; part of the keys of what it makes."""
 
+    def neutral(self) -> tuple[str, ...]:
+        """Its arguments that do not change what it makes, such as a time-out; in no key."""
+
     def faults(self, placement: Placement, flags: Mapping[str, Any], opset: int) -> list[Fault]:
         """What keeps it from running here, and an ONNX opset or flags that it does not take."""
 

@@ -55,6 +55,10 @@ class Atc:
         release = next(filter(None, map(_release, folders)), None)
         return f"atc of CANN {release}" if release else f"atc {_fingerprint(origin)}"
 
+    def neutral(self) -> tuple[str, ...]:
+        """Where CANN is, how long atc may take, and what it is asked before it starts."""
+        return ("environment_script", "timeout_seconds", "newest_opset")
+
     def faults(self, placement: Placement, flags: Mapping[str, Any], opset: int) -> list[Fault]:
         """A missing CANN, a soc that atc cannot be told or the machine does not have, an opset or flags it refuses."""
         return [

@@ -29,6 +29,10 @@ class TrtexecBuild:
         """As in "trtexec 8.5.1.7", from the TensorRT library beside it."""
         return version()
 
+    def neutral(self) -> tuple[str, ...]:
+        """How long it may take."""
+        return ("timeout_seconds",)
+
     def faults(self, placement: Placement, flags: Mapping[str, Any], opset: int) -> list[Fault]:
         """A missing trtexec, a time-out of 0, flags: it takes none of a model's own, and every opset."""
         found = list(missing())

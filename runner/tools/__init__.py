@@ -60,6 +60,9 @@ class Tool(Protocol):
     def version(self) -> str:
         """Its name and version, found without importing it; part of the keys of what it makes."""
 
+    def neutral(self, stage: str) -> tuple[str, ...]:
+        """Its arguments that do not change what `infer` or `benchmark` makes, such as a time-out; in no key."""
+
     def faults(self, placement: Placement) -> list[Fault]:
         """What keeps it from running here."""
 

@@ -80,6 +80,14 @@ class AisBench:
         except ToolError:
             return "ais_bench (not found)"
 
+    def neutral(self, stage: str) -> tuple[str, ...]:
+        """Where it lives and how long it may take; for inference, how it is measured."""
+        return (
+            ("python", "environment_script", "timeout_seconds", "loop")
+            if stage == "infer"
+            else ("python", "environment_script", "timeout_seconds")
+        )
+
     def faults(self, placement: Placement) -> list[Fault]:
         """Settings out of range, devices that there cannot be, and whatever is missing on this host."""
         return [*self._setting_faults(placement), *self._host_faults()]

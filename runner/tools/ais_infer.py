@@ -48,6 +48,14 @@ class AisInfer:
         path = Path(self.script)
         return f"ais_infer {sha256_of(path)[:12]}" if path.is_file() else "ais_infer (not found)"
 
+    def neutral(self, stage: str) -> tuple[str, ...]:
+        """Where it lives and how long it may take; for inference, how it is measured."""
+        return (
+            ("python", "environment_script", "timeout_seconds", "loop")
+            if stage == "infer"
+            else ("python", "environment_script", "timeout_seconds")
+        )
+
     def faults(self, placement: Placement) -> list[Fault]:
         """Settings out of range, devices that it would refuse, and whatever is missing on this host."""
         found = command_line.setting_faults(self.loop, self.timeout_seconds, placement, DEVICES)

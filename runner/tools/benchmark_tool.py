@@ -52,6 +52,14 @@ class BenchmarkTool:
         place = process.found(self._program())
         return f"benchmark {sha256_of(place)[:12]}" if place else "benchmark (not found)"
 
+    def neutral(self, stage: str) -> tuple[str, ...]:
+        """Where it lives and how long it may take; for inference, how it is measured."""
+        return (
+            ("environment_script", "timeout_seconds", "loop", "measured")
+            if stage == "infer"
+            else ("environment_script", "timeout_seconds")
+        )
+
     def faults(self, placement: Placement) -> list[Fault]:
         """Settings out of range, devices that there cannot be, and whatever is missing on this host."""
         found = command_line.setting_faults(self.loop, self.timeout_seconds, placement, DEVICES)

@@ -168,11 +168,11 @@ def loops(limits: MeasuringLimits, at_least: int) -> int:
 def more_loops(limits: MeasuringLimits, iterations: int, mean_ms: float) -> int | None:
     """How many calls a second measurement needs to last `min_seconds`; None if the first has been long enough.
 
-    A tenth is added, so that a slightly faster second one is long enough too; `max_seconds` bounds it.
+    Half is added, since a few first calls are the slowest; `max_seconds` bounds it.
     """
     if iterations * mean_ms >= 1000.0 * min(limits.min_seconds, limits.max_seconds):
         return None
-    wanted = math.ceil(1100.0 * limits.min_seconds / mean_ms)
+    wanted = math.ceil(1500.0 * limits.min_seconds / mean_ms)
     return max(iterations, min(wanted, math.ceil(1000.0 * limits.max_seconds / mean_ms)))
 
 

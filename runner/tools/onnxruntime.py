@@ -33,6 +33,10 @@ class OnnxRuntime:
         installed = [f"{name} {version}" for name in names if (version := package_version(name))]
         return ", ".join(installed) or "onnxruntime (not installed)"
 
+    def neutral(self, stage: str) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def faults(self, placement: Placement) -> list[Fault]:
         """A missing package or provider, a negative number of threads, several devices, or the CPU as device 1."""
         found = []

@@ -56,6 +56,10 @@ class Trtexec:
         """As in "trtexec 8.5.1.7"."""
         return compiler.version()
 
+    def neutral(self, stage: str) -> tuple[str, ...]:
+        """Where it lives and how long it may take; for inference, how it is measured."""
+        return ("timeout_seconds", "warmup_ms") if stage == "infer" else ("timeout_seconds",)
+
     def faults(self, placement: Placement) -> list[Fault]:
         """A missing trtexec, several devices, settings out of range."""
         found = list(compiler.missing())

@@ -54,7 +54,7 @@ def test_a_measurement_that_was_long_enough_is_not_repeated() -> None:
 def test_a_measurement_that_was_too_short_is_repeated_once_with_more_calls() -> None:
     asked = []
     reasons = command_line.long_enough(lambda n: asked.append(n) or (n, 1.0), LIMITS, 20)
-    assert (asked, reasons) == ([20, 1100], ())
+    assert (asked, reasons) == ([20, 1500], ())
 
 
 def test_no_more_calls_are_asked_for_than_the_time_allows() -> None:
@@ -63,7 +63,7 @@ def test_no_more_calls_are_asked_for_than_the_time_allows() -> None:
 
 def test_a_measurement_that_stays_too_short_does_not_count() -> None:
     reasons = command_line.long_enough(lambda n: (n, 0.01 if n > 20 else 1.0), LIMITS, 20)
-    assert reasons == ("too short: 0.011 of 1 seconds",)
+    assert reasons == ("too short: 0.015 of 1 seconds",)
 
 
 def test_a_card_of_four_chips_counts_four_times() -> None:
