@@ -115,71 +115,71 @@ def plan(config: RunConfig, source: DataSource, hash_files: HashFiles) -> Plan:
     Raises:
         ConfigError: a value that no stage could be made from.
     """
-    model = config.model
-    network = slices.network_spec(model)
-    outputs = tuple(model.outputs)
-    batch = config.batch.size
-    normalisation = slices.normalisation_of(model.preprocess)
-    simplified_batch = slices.simplified_batch(model, batch)
+    network = slices.network_spec(config.model)
+    normalisation = slices.normalisation_of(config.model.preprocess)
     return Plan(
         (
-            Stage(
-                "weights",
-                Weights,
-                slices.weights_spec(config, network, hash_files),
-                resumes=True,
-                hooks=_modules(network.target) if config.weights == "random" else (),
-                packages=("torch",) if config.weights == "random" else (),
-            ),
-            Stage(
-                "export",
-                OnnxModel,
-                ExportSpec(network, outputs, model.export.opset, batch if model.export.fixed_batch else None),
-                needs=NEEDS["export"],
-                hooks=_network_modules(network),
-                packages=("torch", "onnx"),
-            ),
-            Stage(
-                "simplify",
-                OnnxModel,
-                SimplifySpec(model.simplify.enabled, simplified_batch, tuple(model.surgery)),
-                needs=NEEDS["simplify"],
-                stored=model.simplify.enabled or bool(model.surgery),
-                hooks=tuple(name.rpartition(".")[0] for name in model.surgery),
-                packages=("onnx", "onnxsim"),
-            ),
+            _weights(config, network, hash_files),
+            _export(config, network),
+            _simplify(config),
             _compile(config, normalisation),
             _prepare(source, network, normalisation, hash_files),
             _infer(config, normalisation),
-            Stage(
-                "reference",
-                Predictions,
-                ReferenceSpec(network, outputs, normalisation, slices.reference_samples(config)),
-                needs=NEEDS["reference"],
-                hooks=_network_modules(network),
-                packages=("torch", "numpy"),
-            ),
+            _reference(config, network, normalisation),
             _score(config),
             _benchmark(config),
         )
     )
 
 
-def _prepare(source: DataSource, network: NetworkSpec, normalisation: Normalisation, hash_files: HashFiles) -> Stage:
-    reader, request = source.reader, source.request
-    content = None if reader.faults(request) else reader.content(request, hash_files)
-    if not reader.needs_policy:
-        spec = PrepareSpec(source.target, request, content, None, None)
-        return Stage(
-            "prepare", Samples, spec, hooks=_modules(source.target), packages=("numpy", "pillow"), resumes=True
-        )
+def _weights(config: RunConfig, network: NetworkSpec, hash_files: HashFiles) -> Stage:
+    made_up = config.weights == "random"
     return Stage(
-        "prepare",
-        Samples,
-        PrepareSpec(source.target, request, content, network, normalisation),
-        needs=("weights",),
-        hooks=(*_modules(source.target), *_network_modules(network)),
-        packages=("numpy", "torch", "gymnasium", "ale-py", "opencv-python-headless"),
+        "weights",
+        Weights,
+        slices.weights_spec(config, network, hash_files),
+        resumes=True,
+        hooks=_modules(network.target) if made_up else (),
+        packages=("torch",) if made_up else (),
+    )
+
+
+def _export(config: RunConfig, network: NetworkSpec) -> Stage:
+    export = config.model.export
+    batch = config.batch.size if export.fixed_batch else None
+    return Stage(
+        "export",
+        OnnxModel,
+        ExportSpec(network, tuple(config.model.outputs), export.opset, batch),
+        needs=NEEDS["export"],
+        hooks=_network_modules(network),
+        packages=("torch", "onnx"),
+    )
+
+
+def _simplify(config: RunConfig) -> Stage:
+    model = config.model
+    batch = slices.simplified_batch(model, config.batch.size)
+    return Stage(
+        "simplify",
+        OnnxModel,
+        SimplifySpec(model.simplify.enabled, batch, tuple(model.surgery)),
+        needs=NEEDS["simplify"],
+        stored=model.simplify.enabled or bool(model.surgery),
+        hooks=tuple(name.rpartition(".")[0] for name in model.surgery),
+        packages=("onnx", "onnxsim"),
+    )
+
+
+def _reference(config: RunConfig, network: NetworkSpec, normalisation: Normalisation) -> Stage:
+    outputs = tuple(config.model.outputs)
+    return Stage(
+        "reference",
+        Predictions,
+        ReferenceSpec(network, outputs, normalisation, slices.reference_samples(config)),
+        needs=NEEDS["reference"],
+        hooks=_network_modules(network),
+        packages=("torch", "numpy"),
     )
 
 

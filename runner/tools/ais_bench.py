@@ -17,16 +17,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from runner import process
 from runner.artifacts import CompiledModel, Timing
 from runner.batches import Batch
 from runner.errors import Fault, ToolError
-from runner.measuring import repeat
 from runner.process import Finished
-from runner.tools import Command, Foreseen, MeasuringLimits, Placement, command_line, sample_files, summary
+from runner.tools import (
+    Command,
+    Foreseen,
+    MeasuringLimits,
+    Placement,
+    command_line,
+    infer_session,
+    sample_files,
+    summary,
+)
 from runner.tools.command_line import blamed_on, chips_note, chips_told
 from runner.tools.summary import Summary
 
@@ -140,7 +147,7 @@ class AisBench:
             ToolError: the tool fails, hangs, or leaves outputs out.
         """
         if self.mode == "api":
-            yield from self._infer_in_process(model, placement, batches)
+            yield from infer_session.infer(model, placement, batches)
             return
         devices = len(placement.devices)
         for chunk in sample_files.chunks(batches, model.inputs, model.batch, work, devices):
@@ -169,7 +176,7 @@ class AisBench:
             ToolError: the tool fails, hangs, or its summary does not tell the times.
         """
         if self.mode == "api":
-            return self._measure_in_process(model, placement, inputs, limits)
+            return infer_session.measure(model, placement, inputs, limits, self.version())
         told: list[Summary] = []
         attempts = itertools.count()
 
@@ -209,41 +216,6 @@ class AisBench:
         if self.mode == "api":
             return {name: _package_here(name) for name in ("ais_bench", "aclruntime")}
         return packages_of(self.python, command_line.known_environment(self.environment_script))
-
-    def _infer_in_process(
-        self, model: CompiledModel, placement: Placement, batches: Iterable[Batch]
-    ) -> Iterator[dict[str, NDArray[Any]]]:
-        session = _session(model, placement)
-        for batch in batches:
-            arrays = _call(session, [sample_files.stored(batch.inputs, tensor, model.batch) for tensor in model.inputs])
-            if len(arrays) != len(model.outputs):
-                raise ToolError(
-                    f"infer: the model declares {len(model.outputs)} outputs, InferSession returns {len(arrays)}",
-                    "correct model.outputs, in the order in which the network returns them",
-                )
-            yield {
-                tensor.name: np.stack(
-                    [sample_files.decoded(row.tobytes(), tensor, "a sample") for row in _rows(array, model.batch)]
-                )
-                for tensor, array in zip(model.outputs, arrays, strict=True)
-            }
-
-    def _measure_in_process(
-        self, model: CompiledModel, placement: Placement, inputs: Mapping[str, NDArray[Any]], limits: MeasuringLimits
-    ) -> Timing:
-        session = _session(model, placement)
-        feeds = [sample_files.stored(inputs, tensor, model.batch) for tensor in model.inputs]
-        host_ms, reasons = repeat(lambda: _call(session, feeds), limits)
-        latencies_ms = session_latencies_ms(session)[-len(host_ms) :]
-        if len(latencies_ms) != len(host_ms):
-            raise ToolError(
-                f"benchmark: {len(host_ms)} calls were made, InferSession tells {len(latencies_ms)} times",
-                "this version of ais_bench keeps its times elsewhere: use tool.mode=cli",
-            )
-        source = (
-            f"{self.version()} InferSession, host clock around the device call (exec_time_list){chips_note(placement)}"
-        )
-        return Timing(model.batch, latencies_ms, limits.warmup, source, reasons, chips=chips_told(placement))
 
 
 def infer_argv(
@@ -359,39 +331,3 @@ def _package_here(name: str) -> Package:
     except importlib.metadata.PackageNotFoundError:
         version = None
     return Package(importlib.util.find_spec(name) is not None, version)
-
-
-def _session(model: CompiledModel, placement: Placement) -> Any:
-    try:
-        from ais_bench.infer.interface import InferSession
-
-        return InferSession(placement.devices[0], str(model.path.resolve()))
-    except Exception as error:  # aclruntime raises RuntimeError, a broken installation ImportError or OSError
-        raise ToolError(
-            f"InferSession cannot load {model.path} on device {placement.devices[0]}: {error}",
-            "see what aclruntime printed; npu-smi info lists the devices, force=[compile] redoes the OM",
-        ) from error
-
-
-def _call(session: Any, feeds: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    try:
-        return [np.asarray(array) for array in session.infer(feeds, mode="static")]
-    except Exception as error:  # whatever the C++ backend throws
-        raise ToolError(f"InferSession.infer failed: {error}", "see what aclruntime printed") from error
-
-
-def _rows(array: NDArray[Any], batch: int) -> list[NDArray[Any]]:
-    if array.ndim == 0 or array.shape[0] % batch:
-        raise ToolError(f"InferSession returns an output {list(array.shape)} for batch {batch}", "is its first axis N?")
-    return np.split(array, batch)
-
-
-def session_latencies_ms(session: Any) -> tuple[float, ...]:
-    """The times of all calls: `sumary()` (so spelt) holds milliseconds, the later `summary()` pairs (start, end) in ms.
-
-    Source: ais_bench/infer/interface.py and __main__.py of 0.0.2, and of msit's later versions.
-    """
-    told = session.summary() if hasattr(session, "summary") else session.sumary()
-    return tuple(
-        float(entry[1] - entry[0]) if isinstance(entry, tuple | list) else float(entry) for entry in told.exec_time_list
-    )
