@@ -183,6 +183,24 @@ def _reference(config: RunConfig, network: NetworkSpec, normalisation: Normalisa
     )
 
 
+def _prepare(source: DataSource, network: NetworkSpec, normalisation: Normalisation, hash_files: HashFiles) -> Stage:
+    reader, request = source.reader, source.request
+    content = None if reader.faults(request) else reader.content(request, hash_files)
+    if not reader.needs_policy:
+        spec = PrepareSpec(source.target, request, content, None, None)
+        return Stage(
+            "prepare", Samples, spec, hooks=_modules(source.target), packages=("numpy", "pillow"), resumes=True
+        )
+    return Stage(
+        "prepare",
+        Samples,
+        PrepareSpec(source.target, request, content, network, normalisation),
+        needs=("weights",),
+        hooks=(*_modules(source.target), *_network_modules(network)),
+        packages=("numpy", "torch", "gymnasium", "ale-py", "opencv-python-headless"),
+    )
+
+
 def _compile(config: RunConfig, normalisation: Normalisation) -> Stage:
     placement = slices.placement_of(config)
     found = slices.compiler_of(config)
