@@ -40,6 +40,7 @@ def main() -> int:
         with _errors_raised():
             hydra.main(version_base="1.3", config_path=str(overrides.CONF), config_name="config")(run_job)()
     except KeyboardInterrupt:
+        callbacks.finish_sweep()
         print("interrupted; run the same command again to go on from the last finished stage", file=sys.stderr)
         return 1
     except Exception as error:  # run_job tells its own: what comes here is Hydra's, a launcher's or the terminal's

@@ -140,6 +140,8 @@ class Timing:
 
     `latencies_ms` are the raw values, one a call, where the tool tells them; else `mean_ms` is all that it tells.
     Percentiles and samples/s are derived (runner.performance). `reasons` say why the measurement does not count.
+    The calls before `settled_after` came before the latencies had settled: kept, but not derived from. `load_ms` and
+    `first_call_ms` are apart from the rest, and `peak_rss_bytes` is that of the measured process; None where unknown.
     """
 
     batch: int
@@ -150,6 +152,10 @@ class Timing:
     mean_ms: float | None = None
     iterations: int | None = None
     chips: int = 1
+    settled_after: int = 0
+    load_ms: float | None = None
+    first_call_ms: float | None = None
+    peak_rss_bytes: int | None = None
 
     @property
     def identity(self) -> str:

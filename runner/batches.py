@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import FileIO
@@ -45,6 +46,15 @@ def iterate(
             part = chosen[start : start + batch]
             inputs = {name: _as_taken(_read(file, array, part, batch), normalisation) for name, array, file in files}
             yield Batch(tuple(samples.ids[index] for index in part), inputs)
+
+
+def one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; the next one is made by a thread while the consumer works on this one. Two are in memory."""
+    with ThreadPoolExecutor(1, "batches") as thread:
+        pending = thread.submit(next, batches, None)
+        while (batch := pending.result()) is not None:
+            pending = thread.submit(next, batches, None)
+            yield batch
 
 
 def _as_taken(stored: NDArray[Any], normalisation: Normalisation | None) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 _codes: list[int] = []
+_sweeps: list[tuple[Path, float]] = []
 
 
 def record(code: int) -> None:
@@ -21,6 +22,7 @@ def record(code: int) -> None:
 def forget() -> None:
     """Start anew."""
     _codes.clear()
+    _sweeps.clear()
 
 
 def worst_code() -> int:
@@ -35,13 +37,26 @@ def exit_code(result: dict[str, Any]) -> int:
     return 2 if any(gate["verdict"] == "fail" for gate in result["gates"]) else 0
 
 
-class WorstExitCode(Callback):
+class Sweep(Callback):
     """Reads the results of a sweep's jobs, because a launcher may run them in other processes."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self._started_at = time.time()
+        """Remember where the jobs' folders are, and since when what lies there is this sweep's."""
+        _sweeps[:] = [(Path(config.hydra.sweep.dir).absolute(), time.time())]
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        for path in Path(config.hydra.sweep.dir).glob("*/result.json"):
-            if path.stat().st_mtime >= self._started_at - 1.0:
-                record(exit_code(json.loads(path.read_text())))
+        """Tell what came of all jobs."""
+        finish_sweep()
+
+
+def finish_sweep() -> None:
+    """Record the exit codes of the sweep's jobs and print their table; also of one that was interrupted."""
+    for folder, started_at in _sweeps:
+        paths = [path for path in sorted(folder.glob("*/result.json")) if path.stat().st_mtime >= started_at - 1.0]
+        for path in paths:
+            record(exit_code(json.loads(path.read_text())))
+        if paths:
+            from runner import display
+
+            display.sweep(paths)
+    _sweeps.clear()

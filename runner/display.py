@@ -10,14 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
+from runner.gates import NO_PERCENTAGES
 from runner.progress import Advance, shown_by
 
 log = logging.getLogger(__name__)
-UNITLESS = ("mean_abs", "cosine")
-"""Metrics that are no percentage."""
 LIVE_WIDTH_LEAST = 60
 """Narrower terminals get no bar."""
 
@@ -51,6 +60,22 @@ def failure(text: str) -> None:
     _stderr().print(f"error: {text}", style="red", markup=False)
 
 
+class Done(ProgressColumn):
+    """How much of the work is done, of how much, and how fast, in the work's own unit."""
+
+    def render(self, task: Task) -> Text:
+        unit = task.fields["unit"]
+        total = "" if task.total is None else f"/{_amount(task.total, unit)}"
+        rate = "" if task.speed is None else f" {_amount(task.speed, unit)}/s"
+        return Text(f"{_amount(task.completed, unit)}{total} {unit if unit != 'B' else ''}{rate}")
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "B":
+        return decimal(int(value))
+    return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+
+
 @contextmanager
 def live() -> Iterator[None]:
     """Show tracked work as a live line with its rate and the time left; nothing where stderr is no terminal."""
@@ -58,15 +83,8 @@ def live() -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    bar: Sequence[Any] = [BarColumn(bar_width=24)] if console.width >= LIVE_WIDTH_LEAST else []
-    columns = [
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        *bar,
-        TaskProgressColumn(show_speed=False),
-        TextColumn("{task.completed:.0f} {task.fields[unit]}"),
-        TimeRemainingColumn(),
-    ]
+    bar: Sequence[ProgressColumn] = [BarColumn(bar_width=24)] if console.width >= LIVE_WIDTH_LEAST else []
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), *bar, Done(), TimeRemainingColumn()]
     with Progress(*columns, console=console, transient=True) as progress:
 
         def start(description: str, total: float | None, unit: str) -> tuple[Advance, Callable[[], None]]:
@@ -101,7 +119,7 @@ def _figures(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "data set", result["dataset"]
     accuracy = result["accuracy"] or {}
     for name, value in accuracy.items():
-        yield name, f"{value}" if name == "samples" else f"{value:.6g}" if name in UNITLESS else f"{value:.2f} %"
+        yield name, f"{value}" if name == "samples" else f"{value:.6g}" if name in NO_PERCENTAGES else f"{value:.2f} %"
     fidelity = result["fidelity"]
     if fidelity:
         if fidelity["top1_agreement"] is not None:
@@ -138,3 +156,12 @@ def plan_table(rows: Sequence[tuple[str, str, str]], commands: Sequence[str], fa
         console.print(command, markup=False)
     for fault in faults:
         console.print(f"would stop: {fault}", markup=False)
+
+
+def sweep(paths: Sequence[Path]) -> None:
+    """The table of a sweep's jobs, from their result.json files, and the jobs that failed."""
+    from runner.report import published, results, tables
+
+    found = results.find(paths)
+    models = published.of_models(result.model for result in found.results)
+    Console(highlight=False, soft_wrap=True).print(tables.render_sweep(found.results, models))

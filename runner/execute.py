@@ -13,10 +13,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner import callbacks, commands, display, preflight, process, result, schema, slices, targets
+from runner import callbacks, commands, display, invariance, preflight, process, result, schema, slices, targets
 from runner import plan as planning
-from runner.artifacts import Artifact, Predictions
+from runner.artifacts import Artifact, Predictions, Timing
 from runner.errors import PreflightError, RunnerError
+from runner.invariance import Compared
 from runner.plan import Plan, Stage
 from runner.result import Failure, StageRecord
 from runner.schema import RunConfig
@@ -36,6 +37,7 @@ class Run:
         self.artifacts: dict[str, Artifact] = {}
         self.records: list[StageRecord] = []
         self.commands: list[Command] = []
+        self.compared: Compared | None = None
         self.stage = "preflight"
 
     def go(self, plan: Plan) -> None:
@@ -55,6 +57,12 @@ class Run:
             self.records.append(record)
             if record.status != "skipped":
                 display.stage_done(record.name, record.status, record.seconds)
+
+    def compare_batches(self) -> None:
+        """Set the run beside another batch size's, where it was scored and one has been run."""
+        infer_key = next((record.key for record in self.records if record.name == "infer"), None)
+        if infer_key is not None and "score" in self.artifacts and self.config.gates.batch_invariance.enabled:
+            self.compared = invariance.compared(self.config, self.store, self.artifacts, infer_key)
 
     def _through(self, stage: Stage, start: float) -> tuple[Artifact, StageRecord]:
         inputs = {name: self.artifacts[name] for name in stage.needs}
@@ -108,6 +116,7 @@ def run_job(composed: DictConfig, folder: Path) -> int:
         config = schema.load(composed)
     except RunnerError as error:
         display.failure(str(error))
+        result.write(folder, result.refused(Failure("config", error.message, error.fix)))
         return 1
     store = Store(Path(config.cache_dir).expanduser().absolute())
     if config.dry_run:
@@ -120,8 +129,11 @@ def run_job(composed: DictConfig, folder: Path) -> int:
     except KeyboardInterrupt:
         interrupted = True
         failure = Failure(run.stage, "interrupted", "run the same command again to go on from the last finished stage")
-    found = result.build(config, run.records, run.artifacts, run.commands, failure)
+    found = result.build(config, run.records, run.artifacts, run.commands, run.compared, failure)
     result.write(folder, found)
+    timing = run.artifacts.get("benchmark")
+    if isinstance(timing, Timing):
+        result.write_latencies(folder, timing)
     if failure is None:
         _preview(run, folder)
         display.summary(found)
@@ -138,6 +150,7 @@ def _attempt(run: Run) -> Failure | None:
         if faults:
             raise PreflightError(faults)
         run.go(planning.plan(run.config, source(), run.store.hash_files))
+        run.compare_batches()
     except RunnerError as error:
         display.failure(f"{run.stage}: {error}")
         return Failure(run.stage, error.message, error.fix)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from runner.artifacts import Fidelity
+from runner.artifacts import Fidelity, Scores
 
 Verdict = Literal["pass", "fail", "skip"]
+NO_PERCENTAGES = ("mean_abs", "cosine")
+LOWER_IS_BETTER = ("mean_abs",)
+FOURTH_DECIMAL = 1e-4
+"""What metrics that are no percentage may fall short by: the DCGAN guide publishes them with four decimals."""
 
 
 @dataclass(frozen=True)
@@ -26,21 +31,18 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class PublishedAccuracy:
-    """Published figures by metric name, and the table and row they come from."""
+class Published:
+    """Published figures: accuracies by metric name, samples a second, and the table and row they come from."""
 
     accuracy: dict[str, float]
+    samples_per_second: float | None
     source: str
 
 
 def accuracy_gates(
-    measured: dict[str, float],
-    published: PublishedAccuracy | None,
-    tolerance: float,
-    stand_in: Sequence[str],
-    note: str,
+    scores: Scores, published: Published | None, tolerance: float, stand_in: Sequence[str], note: str
 ) -> list[Gate]:
-    """One gate a published metric: within `tolerance` points of it or better.
+    """One gate a published metric: within `tolerance` points of it, or two standard errors of few samples, or better.
 
     Skipped for each reason in `stand_in` (random weights, data made up), and where nothing is published. `note` is
     added to the reason of a gate that counts.
@@ -48,17 +50,68 @@ def accuracy_gates(
     if published is None or not published.accuracy:
         reasons = [*stand_in, "no published accuracy for this model"]
         return [Gate("accuracy", None, None, None, "skip", "; ".join(reasons), "")]
-    gates = []
-    for name, expected in published.accuracy.items():
-        value = measured.get(name)
-        verdict: Verdict
-        if stand_in or value is None:
-            verdict, reason = "skip", "; ".join(stand_in) or f"the data set does not measure {name}"
-        else:
-            verdict = "pass" if value >= expected - tolerance else "fail"
-            reason = note
-        gates.append(Gate(f"accuracy.{name}", value, expected, tolerance, verdict, reason, published.source))
-    return gates
+    return [
+        _accuracy_gate(name, expected, scores, published.source, tolerance, stand_in, note)
+        for name, expected in published.accuracy.items()
+    ]
+
+
+def _accuracy_gate(
+    name: str, expected: float, scores: Scores, source: str, tolerance: float, stand_in: Sequence[str], note: str
+) -> Gate:
+    value = scores.accuracy.get(name)
+    allowed, few = _allowed(name, expected, scores.samples, tolerance)
+    if stand_in or value is None:
+        reason = "; ".join(stand_in) or f"the data set does not measure {name}"
+        return Gate(f"accuracy.{name}", value, expected, allowed, "skip", reason, source)
+    # Both compare false with NaN, so it fails.
+    good = value <= expected + allowed if name in LOWER_IS_BETTER else value >= expected - allowed
+    reason = "; ".join(filter(None, [note, few]))
+    return Gate(f"accuracy.{name}", value, expected, allowed, "pass" if good else "fail", reason, source)
+
+
+def _allowed(name: str, expected: float, samples: int, tolerance: float) -> tuple[float, str]:
+    """How far a metric may fall short, and why that is more than was asked for."""
+    if name in NO_PERCENTAGES:
+        return FOURTH_DECIMAL, ""
+    error = 2.0 * standard_error(expected, samples)
+    return (error, f"two standard errors of {samples} samples") if error > tolerance else (tolerance, "")
+
+
+def standard_error(percent: float, samples: int) -> float:
+    """Of a share measured on `samples` samples, in percentage points: 100 * sqrt(p (1 - p) / n), binomial."""
+    share = min(max(percent / 100.0, 0.0), 1.0)
+    return 100.0 * math.sqrt(share * (1.0 - share) / samples)
+
+
+def throughput_gates(
+    measured: float, valid: bool, published: Published | None, enforced: bool, tolerance: float
+) -> list[Gate]:
+    """Samples a second against the published row of the same SoC and batch size; only reported unless `enforced`."""
+    if published is None or published.samples_per_second is None:
+        return []
+    expected = published.samples_per_second
+    allowed = expected * tolerance / 100.0
+    verdict: Verdict
+    if not enforced:
+        verdict, reason = "skip", "reported only; gates.throughput.enabled=true makes it a gate"
+    elif not valid:
+        verdict, reason = "fail", "the measurement is not valid"
+    else:
+        verdict, reason = "pass" if measured >= expected - allowed else "fail", ""
+    return [Gate("throughput", measured, expected, allowed, verdict, reason, published.source)]
+
+
+def batch_invariance_gates(compared: dict[str, Fidelity] | None, other_batch: int | None, cosine: float) -> list[Gate]:
+    """Every output's cosine to the same samples' at another batch size; skipped where no other one has been run."""
+    if compared is None:
+        reason = "no other batch size has been run on these samples; -m batch=1,N compares"
+        return [Gate("batch_invariance", None, cosine, 0.0, "skip", reason, "")]
+    source = f"the same samples at batch {other_batch}"
+    return [
+        _at_least(f"batch_invariance.{name}", measured.cosine, cosine, 0.0, source)
+        for name, measured in compared.items()
+    ]
 
 
 def fidelity_gates(

@@ -14,9 +14,10 @@ from runner.errors import ToolError
 def summarise(timing: Timing) -> dict[str, Any]:
     """The `performance` part of result.json; what the tool does not tell is null.
 
-    Samples a second = chips * 1000 * batch / mean latency in ms: a card's, as the guides publish it.
+    Samples a second = chips * 1000 * batch / mean latency in ms: a card's, as the guides publish it. Calls before the
+    latencies settled count as warm-up.
     """
-    latencies_ms = np.asarray(timing.latencies_ms, dtype=np.float64)
+    latencies_ms = np.asarray(timing.latencies_ms[timing.settled_after :], dtype=np.float64)
     mean_ms = float(latencies_ms.mean()) if len(latencies_ms) else timing.mean_ms
     if mean_ms is None:
         raise ToolError(f"{timing.source} told no latency", "look at its log")
@@ -25,7 +26,10 @@ def summarise(timing: Timing) -> dict[str, Any]:
         "samples_per_second": timing.chips * 1000.0 * timing.batch / mean_ms,
         "latency_ms": {"mean": mean_ms, **_distribution(latencies_ms)},
         "iterations": len(latencies_ms) or timing.iterations,
-        "warmup": timing.warmup,
+        "warmup": timing.warmup + timing.settled_after,
+        "load_ms": timing.load_ms,
+        "first_call_ms": timing.first_call_ms,
+        "peak_rss_mib": None if timing.peak_rss_bytes is None else timing.peak_rss_bytes / 2**20,
         "valid": not timing.reasons,
         "reasons": list(timing.reasons),
         "source": timing.source,

@@ -88,6 +88,12 @@ def with_needs(names: Sequence[str] | None, needs: Mapping[str, tuple[str, ...]]
     return wanted
 
 
+def needs(config: RunConfig) -> dict[str, tuple[str, ...]]:
+    """NEEDS as the options make it: a benchmark on real inputs takes the samples too."""
+    real = config.benchmark.input == "real"
+    return NEEDS | ({"benchmark": (*NEEDS["benchmark"], "prepare")} if real else {})
+
+
 def key(stage: Stage, inputs: Mapping[str, Artifact]) -> str:
     """What a stage's result depends on: its spec, the content of its inputs, versions and sources; 32 hex digits."""
     described = {
@@ -127,7 +133,7 @@ def plan(config: RunConfig, source: DataSource, hash_files: HashFiles) -> Plan:
             _infer(config, normalisation),
             _reference(config, network, normalisation),
             _score(config),
-            _benchmark(config),
+            _benchmark(config, normalisation),
         )
     )
 
@@ -250,16 +256,23 @@ def _score(config: RunConfig) -> Stage:
     )
 
 
-def _benchmark(config: RunConfig) -> Stage:
+def _benchmark(config: RunConfig, normalisation: Normalisation) -> Stage:
     target, tool = slices.tool_of(config)
+    normalised = config.benchmark.input == "real" and not config.model.aipp
     spec = BenchmarkSpec(
-        target, tool.version(), slices.placement_of(config), slices.measuring_limits(config), environment.machine()
+        target,
+        tool.version(),
+        slices.placement_of(config),
+        slices.measuring_limits(config),
+        environment.machine(),
+        normalisation if normalised else None,
+        config.benchmark.isolate,
     )
     return Stage(
         "benchmark",
         Timing,
         spec,
-        needs=NEEDS["benchmark"],
+        needs=needs(config)["benchmark"],
         hooks=_modules(target),
         packages=("numpy",),
         neutral=tool.neutral("benchmark"),

@@ -16,6 +16,8 @@ from runner.store import Store
 from runner.targets import Target
 
 DTYPES = ("float32", "float16", "float64", "int64", "int32", "uint8", "bool")
+INPUTS = ("random", "real")
+"""What a benchmark runs on."""
 DISK_RESERVE_BYTES = 256 << 20
 """Room for models, logs and results beside the samples."""
 
@@ -25,7 +27,7 @@ def find_faults(config: RunConfig, store: Store, source: Callable[[], DataSource
 
     Only what the wanted stages need is checked. `source` makes the data source, which may itself be at fault.
     """
-    wanted = plan.with_needs(config.stages)
+    wanted = plan.with_needs(config.stages, plan.needs(config))
     checks: list[tuple[str, Callable[[RunConfig], Iterator[Fault]]]] = [
         ("", _options),
         ("", _model),
@@ -33,6 +35,7 @@ def find_faults(config: RunConfig, store: Store, source: Callable[[], DataSource
         ("prepare", _preprocess),
         ("score", _metrics),
         ("compile", _soc_and_tool),
+        ("benchmark", _measuring),
         ("prepare", lambda _: iter(source().reader.faults(source().request))),
         ("prepare", lambda _: _disk(config, store, source())),
     ]
@@ -58,6 +61,8 @@ def _options(config: RunConfig) -> Iterator[Fault]:
         yield Fault(f"force is {config.force!r}", "give force=true, or a list of stages, as in force=[benchmark]")
     yield from _stage_names("force", config.force if isinstance(config.force, list) else [])
     benchmark = config.benchmark
+    if benchmark.input not in INPUTS:
+        yield Fault(f"benchmark.input is {benchmark.input!r}", f"choose from {', '.join(INPUTS)}")
     for name, value, least in (
         ("benchmark.warmup", benchmark.warmup, 0),
         ("benchmark.min_iterations", benchmark.min_iterations, 1),
@@ -137,7 +142,7 @@ def _soc_and_tool(config: RunConfig) -> Iterator[Fault]:
         yield Fault(
             f"soc={config.soc.name} ({config.soc.kind}) cannot be served by tool={config.tool.name},"
             f" which serves {', '.join(config.tool.serves)}",
-            f"choose a tool that serves {config.soc.kind}, or a soc that {config.tool.name} serves, such as soc=cpu",
+            f"choose a tool that serves {config.soc.kind}, or a soc of the kind {' or '.join(config.tool.serves)}",
         )
         return
     placement = slices.placement_of(config)
@@ -149,6 +154,18 @@ def _soc_and_tool(config: RunConfig) -> Iterator[Fault]:
     if config.model.aipp and placement.kind != "ascend":
         yield Fault(
             f"model.aipp is true, and soc={config.soc.name} is no Ascend card to normalise on", "leave model.aipp out"
+        )
+
+
+def _measuring(config: RunConfig) -> Iterator[Fault]:
+    """What is asked of the measurement, and the tool's cannot do."""
+    name = config.tool.name
+    measuring = slices.tool_of(config)[1].measuring()
+    if config.benchmark.input == "real" and not measuring.takes_inputs:
+        yield Fault(f"benchmark.input is 'real', and {name} measures on data of its own", "leave benchmark.input out")
+    if config.benchmark.isolate and not measuring.in_process:
+        yield Fault(
+            f"benchmark.isolate is true, and {name} is a process of its own already", "leave benchmark.isolate out"
         )
 
 

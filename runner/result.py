@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from runner import environment, gates, performance, slices
 from runner.artifacts import Artifact, CompiledModel, Fidelity, OnnxModel, Predictions, Samples, Scores, Timing, Weights
-from runner.gates import Gate, PublishedAccuracy
+from runner.gates import Gate, Published
 from runner.hashing import write_atomically
+from runner.invariance import Compared
 from runner.schema import ModelConfig, PublishedConfig, RunConfig
 from runner.tools import Command
 
@@ -43,6 +44,7 @@ def build(
     records: Sequence[StageRecord],
     artifacts: dict[str, Artifact],
     commands: Sequence[Command],
+    compared: Compared | None,
     failure: Failure | None,
 ) -> dict[str, Any]:
     """The content of result.json; parts that the run did not reach are null."""
@@ -59,7 +61,7 @@ def build(
         "accuracy": {**scores.accuracy, "samples": scores.samples} if isinstance(scores, Scores) else None,
         "fidelity": overall(scores.fidelity) if isinstance(scores, Scores) else None,
         "performance": performance.summarise(timing) if isinstance(timing, Timing) else None,
-        "gates": [gate.as_dict() for gate in judge(config, artifacts)] if isinstance(scores, Scores) else [],
+        "gates": [gate.as_dict() for gate in judge(config, artifacts, compared)],
         "artifacts": _paths(artifacts),
         "stages": [asdict(record) for record in records],
         "commands": [{"stage": command.stage, "argv": list(command.argv)} for command in commands],
@@ -68,9 +70,25 @@ def build(
     }
 
 
+def refused(failure: Failure) -> dict[str, Any]:
+    """The content of result.json where the configuration could not even be read."""
+    return {"schema": SCHEMA, "status": "failed", "gates": [], "stages": [], "error": asdict(failure)}
+
+
 def write(folder: Path, result: dict[str, Any]) -> None:
     """Write result.json into the run folder, whole or not at all."""
     write_atomically(folder / "result.json", (json.dumps(result, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_latencies(folder: Path, timing: Timing) -> None:
+    """Write the raw latencies into latencies_ms.json in the run folder."""
+    told = {
+        "batch": timing.batch,
+        "source": timing.source,
+        "settled_after": timing.settled_after,
+        "latencies_ms": timing.latencies_ms,
+    }
+    write_atomically(folder / "latencies_ms.json", (json.dumps(told, ensure_ascii=False) + "\n").encode())
 
 
 def overall(fidelity: dict[str, Fidelity]) -> dict[str, Any]:
@@ -86,41 +104,62 @@ def overall(fidelity: dict[str, Fidelity]) -> dict[str, Any]:
     }
 
 
-def judge(config: RunConfig, artifacts: dict[str, Artifact]) -> list[Gate]:
-    """The gates of a scored run."""
+def judge(config: RunConfig, artifacts: dict[str, Artifact], compared: Compared | None) -> list[Gate]:
+    """The gates of what the run has reached."""
     scores, samples, weights = artifacts.get("score"), artifacts.get("prepare"), artifacts.get("weights")
-    if not (isinstance(scores, Scores) and isinstance(samples, Samples) and isinstance(weights, Weights)):
-        return []
     judged: list[Gate] = []
-    if config.gates.accuracy.enabled:
-        stand_in = ["random weights"] if weights.origin == "random" else []
-        stand_in += [samples.stand_in] if samples.stand_in else []
-        judged += gates.accuracy_gates(
-            scores.accuracy,
-            published_accuracy(config.model, config.soc.name, config.batch.size),
-            config.gates.accuracy.tolerance,
-            stand_in,
-            samples.note or "",
-        )
-    if config.gates.fidelity.enabled:
-        asked = config.model.fidelity
-        judged += gates.fidelity_gates(
-            scores.fidelity, asked.cosine, asked.top1_agreement, f"conf/model: {config.model.name}, fidelity"
-        )
+    if isinstance(scores, Scores) and isinstance(samples, Samples) and isinstance(weights, Weights):
+        judged += _accuracy(config, scores, samples, weights)
+        judged += _fidelity(config, scores)
+        if config.gates.batch_invariance.enabled:
+            judged += gates.batch_invariance_gates(
+                compared.outputs if compared else None,
+                compared.other_batch if compared else None,
+                config.gates.batch_invariance.cosine,
+            )
+    timing = artifacts.get("benchmark")
+    if isinstance(timing, Timing):
+        judged += _throughput(config, performance.summarise(timing))
     return judged
 
 
-def published_accuracy(model: ModelConfig, soc: str, batch: int) -> PublishedAccuracy | None:
-    """The published row nearest to the run: same SoC and batch, else the same SoC, else the same batch, else any."""
+def _accuracy(config: RunConfig, scores: Scores, samples: Samples, weights: Weights) -> list[Gate]:
+    if not config.gates.accuracy.enabled:
+        return []
+    stand_in = ["random weights"] if weights.origin == "random" else []
+    stand_in += [samples.stand_in] if samples.stand_in else []
+    nearest = nearest_published(config.model, config.soc.name, config.batch.size)
+    return gates.accuracy_gates(scores, nearest, config.gates.accuracy.tolerance, stand_in, samples.note or "")
+
+
+def _fidelity(config: RunConfig, scores: Scores) -> list[Gate]:
+    if not config.gates.fidelity.enabled:
+        return []
+    asked = config.model.fidelity
+    source = f"conf/model: {config.model.name}, fidelity"
+    return gates.fidelity_gates(scores.fidelity, asked.cosine, asked.top1_agreement, source)
+
+
+def _throughput(config: RunConfig, measured: dict[str, Any]) -> list[Gate]:
+    rows = [row for row in config.model.published if (row.soc, row.batch) == (config.soc.name, config.batch.size)]
+    option = config.gates.throughput
+    return gates.throughput_gates(
+        measured["samples_per_second"],
+        measured["valid"],
+        _published(rows[0]) if rows else None,
+        option.enabled,
+        option.tolerance,
+    )
+
+
+def nearest_published(model: ModelConfig, soc: str, batch: int) -> Published | None:
+    """The row with accuracies nearest to the run: same SoC and batch, else same SoC, else same batch, else any."""
     rows = [row for row in model.published if row.accuracy]
-    if not rows:
-        return None
+    return _published(min(rows, key=lambda row: (row.soc != soc, row.batch != batch))) if rows else None
 
-    def distance(row: PublishedConfig) -> tuple[bool, bool]:
-        return row.soc != soc, row.batch != batch
 
-    nearest = min(rows, key=distance)
-    return PublishedAccuracy(dict(nearest.accuracy), nearest.source)
+def _published(row: PublishedConfig) -> Published:
+    return Published(dict(row.accuracy), row.samples_per_second, row.source)
 
 
 def _weights(weights: Weights) -> dict[str, Any]:

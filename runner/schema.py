@@ -182,7 +182,7 @@ class ToolConfig:
 class AccuracyGateConfig:
     enabled: bool = True
     tolerance: float = 1.0
-    """Percentage points below the published figure that still pass."""
+    """Percentage points below the published figure that still pass; two standard errors where those are more."""
 
 
 @dataclass
@@ -193,9 +193,26 @@ class FidelityGateConfig:
 
 
 @dataclass
+class BatchInvarianceGateConfig:
+    enabled: bool = True
+    cosine: float = 0.9999
+    """Between the outputs at two batch sizes, of the same samples, on the same SoC with the same tool."""
+
+
+@dataclass
+class ThroughputGateConfig:
+    enabled: bool = False
+    """Whether a run that is slower fails; where not, the figure is only reported."""
+    tolerance: float = 10.0
+    """Percent below the published figure that still pass."""
+
+
+@dataclass
 class GatesConfig:
     accuracy: AccuracyGateConfig = field(default_factory=AccuracyGateConfig)
     fidelity: FidelityGateConfig = field(default_factory=FidelityGateConfig)
+    batch_invariance: BatchInvarianceGateConfig = field(default_factory=BatchInvarianceGateConfig)
+    throughput: ThroughputGateConfig = field(default_factory=ThroughputGateConfig)
 
 
 @dataclass
@@ -203,7 +220,12 @@ class BenchmarkConfig:
     warmup: int = 3
     min_iterations: int = 10
     min_seconds: float = 1.0
-    max_seconds: float = 60.0
+    max_seconds: float = 180.0
+    """A third of the minima makes a window; measuring ends here where no three windows in a row agree before."""
+    input: str = "random"
+    """random, or real: the first batch of the prepared samples."""
+    isolate: bool = False
+    """Measure in a process of its own."""
 
 
 @dataclass

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from runner.artifacts import TensorSpec
-from runner.batches import iterate
+from runner.batches import iterate, one_ahead
 from runner.datasets.storage import array_path, create_array, finish, write_at
 from runner.errors import DataError
 from runner.preprocess import Normalisation
@@ -56,6 +56,34 @@ def test_floats_are_normalised_too(tmp_path):
     values = np.array([[1.0], [4.0]], np.float32)
     batch = next(iterate(make_samples(tmp_path, {"x": values}), HALVED, 2))
     assert batch.inputs["x"].tolist() == [[-0.5], [1.0]]
+
+
+def test_batches_made_ahead_are_the_same_in_the_same_order(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(5)})
+    ahead = list(one_ahead(iterate(samples, IDENTITY, 2)))
+    assert [batch.ids for batch in ahead] == [("s0", "s1"), ("s2", "s3"), ("s4",)]
+    np.testing.assert_array_equal(ahead[2].inputs["image"], pixels(5)[[4, 4]])
+
+
+def test_no_more_than_one_batch_is_made_ahead(tmp_path):
+    made = []
+
+    def counted():
+        for batch in iterate(make_samples(tmp_path, {"image": pixels(6)}), IDENTITY, 1):
+            made.append(batch.ids)
+            yield batch
+
+    ahead = one_ahead(counted())
+    next(ahead)
+    ahead.close()
+    assert len(made) == 2
+
+
+def test_an_error_in_a_batch_made_ahead_is_raised_where_it_is_taken(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(2)})
+    array_path(tmp_path, "image").unlink()
+    with pytest.raises(DataError, match=r"image\.npy cannot be read"):
+        next(one_ahead(iterate(samples, IDENTITY, 2)))
 
 
 def test_batches_do_not_share_memory(tmp_path):

@@ -1,39 +1,45 @@
 import math
 
-from runner import gates
-from runner.artifacts import Fidelity
-from runner.gates import PublishedAccuracy
+import pytest
 
-PUBLISHED = PublishedAccuracy({"top1": 79.42}, "a table, row 1")
+from runner import gates
+from runner.artifacts import Fidelity, Scores
+from runner.gates import Published
+
+PUBLISHED = Published({"top1": 79.42}, 1000.0, "a table, row 1")
+
+
+def scores(top1: float, samples: int = 50000) -> Scores:
+    return Scores({"top1": top1}, samples, {})
 
 
 def test_an_accuracy_within_tolerance_passes_with_its_source() -> None:
-    (gate,) = gates.accuracy_gates({"top1": 78.5}, PUBLISHED, 1.0, [], "")
+    (gate,) = gates.accuracy_gates(scores(78.5), PUBLISHED, 1.0, [], "")
     assert (gate.verdict, gate.expected, gate.source) == ("pass", 79.42, "a table, row 1")
 
 
 def test_an_accuracy_below_tolerance_fails() -> None:
-    (gate,) = gates.accuracy_gates({"top1": 78.4}, PUBLISHED, 1.0, [], "")
+    (gate,) = gates.accuracy_gates(scores(78.4), PUBLISHED, 1.0, [], "")
     assert gate.verdict == "fail"
 
 
 def test_an_accuracy_of_zero_is_a_value_and_fails() -> None:
-    (gate,) = gates.accuracy_gates({"top1": 0.0}, PUBLISHED, 1.0, [], "")
+    (gate,) = gates.accuracy_gates(scores(0.0), PUBLISHED, 1.0, [], "")
     assert (gate.measured, gate.verdict) == (0.0, "fail")
 
 
 def test_nan_never_passes() -> None:
-    (gate,) = gates.accuracy_gates({"top1": math.nan}, PUBLISHED, 1.0, [], "")
+    (gate,) = gates.accuracy_gates(scores(math.nan), PUBLISHED, 1.0, [], "")
     assert gate.verdict == "fail"
 
 
 def test_stand_ins_skip_the_gate_and_are_all_named() -> None:
-    (gate,) = gates.accuracy_gates({"top1": 1.0}, PUBLISHED, 1.0, ["random weights", "synthetic pictures"], "")
+    (gate,) = gates.accuracy_gates(scores(1.0), PUBLISHED, 1.0, ["random weights", "synthetic pictures"], "")
     assert (gate.verdict, gate.reason) == ("skip", "random weights; synthetic pictures")
 
 
 def test_nothing_published_skips_the_gate() -> None:
-    (gate,) = gates.accuracy_gates({"top1": 1.0}, None, 1.0, [], "")
+    (gate,) = gates.accuracy_gates(scores(1.0), None, 1.0, [], "")
     assert (gate.verdict, gate.reason) == ("skip", "no published accuracy for this model")
 
 
@@ -69,3 +75,63 @@ def test_one_sample_of_few_may_disagree() -> None:
 
 def test_two_samples_of_few_may_not() -> None:
     assert gates.fidelity_gates(fidelity(samples=16, top1_agreement=87.5), 0.999, 98.0, "x")[1].verdict == "fail"
+
+
+def test_few_samples_widen_the_tolerance_to_two_standard_errors() -> None:
+    (gate,) = gates.accuracy_gates(scores(72.0, 100), PUBLISHED, 1.0, [], "")
+    assert gate.tolerance == pytest.approx(2 * 4.0427, abs=1e-3)
+    assert (gate.verdict, gate.reason) == ("pass", "two standard errors of 100 samples")
+
+
+def test_many_samples_keep_the_tolerance() -> None:
+    assert gates.accuracy_gates(scores(79.0), PUBLISHED, 1.0, [], "")[0].tolerance == 1.0
+
+
+def test_the_standard_error_is_the_binomial_one() -> None:
+    assert gates.standard_error(80.0, 50000) == pytest.approx(0.179, abs=1e-3)
+    assert gates.standard_error(100.0, 10) == 0.0
+
+
+def test_throughput_is_reported_and_no_gate_unless_asked() -> None:
+    (gate,) = gates.throughput_gates(500.0, True, PUBLISHED, False, 10.0)
+    assert (gate.verdict, gate.measured, gate.expected) == ("skip", 500.0, 1000.0)
+
+
+@pytest.mark.parametrize(("measured", "verdict"), [(900.0, "pass"), (899.0, "fail"), (math.nan, "fail")])
+def test_throughput_is_a_gate_where_asked(measured, verdict) -> None:
+    assert gates.throughput_gates(measured, True, PUBLISHED, True, 10.0)[0].verdict == verdict
+
+
+def test_a_measurement_that_is_not_valid_passes_no_gate() -> None:
+    assert gates.throughput_gates(2000.0, False, PUBLISHED, True, 10.0)[0].verdict == "fail"
+
+
+def test_without_a_published_throughput_there_is_no_gate() -> None:
+    assert gates.throughput_gates(1.0, True, None, True, 10.0) == []
+
+
+def test_the_same_answers_at_another_batch_size_pass() -> None:
+    (gate,) = gates.batch_invariance_gates(fidelity(cosine=0.99999), 1, 0.9999)
+    assert (gate.name, gate.verdict, gate.source) == ("batch_invariance.out", "pass", "the same samples at batch 1")
+
+
+def test_other_answers_at_another_batch_size_fail() -> None:
+    assert gates.batch_invariance_gates(fidelity(cosine=0.99), 1, 0.9999)[0].verdict == "fail"
+
+
+def test_a_first_batch_size_has_nothing_to_be_compared_with() -> None:
+    assert gates.batch_invariance_gates(None, None, 0.9999)[0].verdict == "skip"
+
+
+@pytest.mark.parametrize(
+    ("mean_abs", "verdict"), [(0.0, "pass"), (0.0005, "pass"), (0.0006, "fail"), (math.nan, "fail")]
+)
+def test_a_difference_may_be_smaller_than_published_and_hardly_larger(mean_abs, verdict) -> None:
+    published = Published({"mean_abs": 0.0004}, None, "x")
+    assert gates.accuracy_gates(Scores({"mean_abs": mean_abs}, 8192, {}), published, 1.0, [], "")[0].verdict == verdict
+
+
+@pytest.mark.parametrize(("cosine", "verdict"), [(1.0, "pass"), (0.9999, "pass"), (0.9998, "fail")])
+def test_a_cosine_is_held_to_four_decimals(cosine, verdict) -> None:
+    published = Published({"cosine": 1.0}, None, "x")
+    assert gates.accuracy_gates(Scores({"cosine": cosine}, 8192, {}), published, 1.0, [], "")[0].verdict == verdict

@@ -200,6 +200,15 @@ def test_a_stage_brings_what_it_needs(run_tiny, tiny_zoo) -> None:
     assert ran == ["weights", "export", "simplify", "benchmark"]
 
 
+def test_a_benchmark_runs_isolated_on_real_samples_and_keeps_its_latencies(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM, "stages=[benchmark]", "benchmark.isolate=true", "benchmark.input=real")
+    found = result(tiny_zoo)
+    latencies_ms = json.loads((tiny_zoo / "out" / "latencies_ms.json").read_text())["latencies_ms"]
+    assert statuses(found)["prepare"] == "ran"
+    assert 2 <= found["performance"]["iterations"] <= len(latencies_ms)
+    assert found["commands"] == []
+
+
 def test_a_dry_run_shows_what_would_run_and_does_nothing(run_tiny, tiny_zoo) -> None:
     done = run_tiny(RANDOM, "dry_run=true")
     assert "known after weights" in done.stdout
@@ -432,3 +441,47 @@ def test_a_truncated_checkpoint_is_named(kept, run_tiny, tiny_zoo) -> None:
     trained.write_bytes(whole[: int(kept * len(whole))])
     assert "trained.pth" in run_tiny(f"weights={trained}", check=1).stderr
     assert not list((tiny_zoo / "outputs" / "cache").glob("export/*"))
+
+
+def test_a_sweep_ends_with_one_table_of_all_its_jobs(run_tiny, tiny_zoo) -> None:
+    done = run_tiny("-m", RANDOM, "hydra.sweep.dir=sweep", "batch=1,3")
+    assert "samples/s" in done.stdout
+    assert "best" in done.stdout
+    shared = [statuses(result(tiny_zoo, f"sweep/{job}")) for job in range(2)]
+    assert [job["weights"] for job in shared] == ["ran", "reused"]
+    assert [job["export"] for job in shared] == ["ran", "reused"]
+    assert [job["prepare"] for job in shared] == ["ran", "reused"]
+
+
+def test_a_sweep_names_the_jobs_that_failed(run_tiny) -> None:
+    done = run_tiny("-m", RANDOM, "hydra.sweep.dir=sweep", "batch=0,1", check=1)
+    assert "batch 0" in done.stdout
+    assert "batch is 0" in done.stdout
+
+
+def test_an_interrupted_sweep_tells_what_is_done_and_resumes(run_tiny, tiny_zoo, monkeypatch) -> None:
+    from runner import execute
+
+    real = execute.make
+
+    def interrupted(stage, inputs, out):
+        if stage.name == "infer" and stage.spec.batch == 3:
+            raise KeyboardInterrupt
+        return real(stage, inputs, out)
+
+    monkeypatch.setattr(execute, "make", interrupted)
+    done = run_tiny("-m", RANDOM, "hydra.sweep.dir=sweep", "batch=1,3,4", check=1)
+    assert "interrupted" in done.stderr
+    assert "samples/s" in done.stdout
+    assert result(tiny_zoo, "sweep/1")["error"]["message"] == "interrupted"
+    monkeypatch.setattr(execute, "make", real)
+    run_tiny("-m", RANDOM, "hydra.sweep.dir=sweep", "batch=1,3,4")
+    assert set(statuses(result(tiny_zoo, "sweep/0")).values()) == {"reused", "skipped"}
+
+
+def test_another_batch_size_is_set_beside_the_first(run_tiny, tiny_zoo) -> None:
+    run_tiny(RANDOM)
+    run_tiny(RANDOM, "batch=3")
+    gates = {gate["name"]: gate for gate in result(tiny_zoo)["gates"]}
+    assert gates["batch_invariance.class"]["verdict"] == "pass"
+    assert gates["batch_invariance.class"]["source"] == "the same samples at batch 1"

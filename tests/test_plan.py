@@ -56,6 +56,8 @@ def test_the_stages_stand_in_the_order_in_which_they_run(planned) -> None:
         ("model.simplify.enabled=false", {"simplify"}),
         ("tool.adapter.threads=1", {"infer", "benchmark"}),
         ("benchmark.warmup=9", {"benchmark"}),
+        ("benchmark.isolate=true", {"benchmark"}),
+        ("benchmark.input=real", {"benchmark"}),
         ("gates.fidelity.samples=9", {"reference"}),
         ("gates.accuracy.tolerance=2", set()),
         ("model.fidelity.cosine=0.5", set()),
@@ -66,6 +68,16 @@ def test_the_stages_stand_in_the_order_in_which_they_run(planned) -> None:
 )
 def test_a_change_touches_the_stages_that_depend_on_it_and_no_other(change, stages, planned) -> None:
     assert changed_keys(planned(*IMAGES), planned(*IMAGES, change)) == stages
+
+
+def test_a_benchmark_on_real_inputs_needs_the_samples(planned, run_config) -> None:
+    real = ("benchmark.input=real", "stages=[benchmark]")
+    assert "prepare" in planned(*IMAGES, *real).wanted(["benchmark"])
+    assert plan.needs(run_config(*IMAGES, *real))["benchmark"] == ("compile", "prepare")
+
+
+def test_a_benchmark_on_random_inputs_needs_no_samples(planned) -> None:
+    assert "prepare" not in planned(*IMAGES).wanted(["benchmark"])
 
 
 def test_another_batch_touches_the_onnx_only_where_the_model_fixes_it(planned) -> None:

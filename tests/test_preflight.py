@@ -45,6 +45,7 @@ def test_a_run_that_can_be_done_has_none(faults) -> None:
         (("benchmark.min_iterations=0",), "benchmark.min_iterations is 0"),
         (("benchmark.min_seconds=nan",), "benchmark.min_seconds is nan"),
         (("benchmark.max_seconds=0.1",), "benchmark.max_seconds is 0.1"),
+        (("benchmark.input=zeros",), "benchmark.input is 'zeros'"),
         (("gates.fidelity.samples=0",), "gates.fidelity.samples is 0"),
         (("model.preprocess.interpolation=bicubik",), "bicubik"),
         (("model.preprocess.crop=225",), "225"),
@@ -107,6 +108,22 @@ def test_only_what_the_wanted_stages_need_is_checked(faults) -> None:
 
 def test_what_a_wanted_stage_needs_is_checked_too(faults) -> None:
     assert len(faults("model=moco_v2", "stages=[benchmark]")) == 1
+
+
+def test_inputs_are_judged_by_what_the_tool_can_measure_on(faults) -> None:
+    found = faults(*IMAGES, "soc=310P3", "tool=ais_infer", "benchmark.input=real")
+    assert any("ais_infer measures on data of its own" in fault for fault in found)
+
+
+def test_a_tool_that_is_a_process_of_its_own_is_not_isolated(faults) -> None:
+    found = faults(*IMAGES, "soc=310P3", "tool=ais_bench", "benchmark.isolate=true")
+    assert any("ais_bench is a process of its own already" in fault for fault in found)
+
+
+def test_a_benchmark_on_real_inputs_has_its_samples_checked(faults) -> None:
+    only = ("model=moco_v2", "weights=random", "stages=[benchmark]")
+    assert faults(*only) == []
+    assert any("dataset.root is not set" in fault for fault in faults(*only, "benchmark.input=real"))
 
 
 def test_aipp_without_an_ascend_card_is_a_fault(faults) -> None:

@@ -37,7 +37,7 @@ def infer(spec: InferSpec, model: CompiledModel, samples: Samples, out: Path) ->
     with track("infer", samples.count, "samples") as advance:
 
         def fed() -> Iterator[Batch]:
-            for batch in batches.iterate(samples, spec.normalisation, spec.batch):
+            for batch in batches.one_ahead(batches.iterate(samples, spec.normalisation, spec.batch)):
                 yield batch
                 advance(len(batch.ids))
 

@@ -37,9 +37,18 @@ def score(spec: ScoreSpec, inferred: Predictions, expected: Predictions, samples
         ComparisonError: NaN or infinity anywhere, outputs of other names or shapes, samples that do not match.
         DataError: the data set has no labels, or they do not fit.
     """
-    fidelity = {name: _fidelity(inferred, expected, name) for name in inferred.outputs}
+    fidelity = compare(inferred, expected)
     accuracy = {name: _accuracy(spec, metric, inferred, expected, samples) for name, metric in spec.metrics.items()}
     return Scores(accuracy, inferred.count, fidelity)
+
+
+def compare(inferred: Predictions, expected: Predictions) -> dict[str, Fidelity]:
+    """How close each output is to another run's, on the samples that the other one has.
+
+    Raises:
+        ComparisonError: NaN or infinity anywhere, outputs of other names or shapes, samples that do not match.
+    """
+    return {name: _fidelity(inferred, expected, name) for name in inferred.outputs}
 
 
 def _accuracy(spec: ScoreSpec, metric: Target, inferred: Predictions, expected: Predictions, samples: Samples) -> float:

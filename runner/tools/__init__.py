@@ -36,6 +36,14 @@ class MeasuringLimits:
 
 
 @dataclass(frozen=True)
+class Measuring:
+    """What `measure` does: whether it takes the inputs that it is given, and whether in the process that calls it."""
+
+    takes_inputs: bool
+    in_process: bool
+
+
+@dataclass(frozen=True)
 class Foreseen:
     """What a dry run knows of a run: the files' places, not their content."""
 
@@ -65,6 +73,9 @@ class Tool(Protocol):
 
     def faults(self, placement: Placement) -> list[Fault]:
         """What keeps it from running here."""
+
+    def measuring(self) -> Measuring:
+        """What its measurement is made on, and where."""
 
     def commands(self, foreseen: Foreseen, placement: Placement, limits: MeasuringLimits) -> list[Command]:
         """The command lines that `infer` and `measure` would run, in order; none for a tool in this process."""

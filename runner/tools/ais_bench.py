@@ -27,6 +27,7 @@ from runner.process import Finished
 from runner.tools import (
     Command,
     Foreseen,
+    Measuring,
     MeasuringLimits,
     Placement,
     command_line,
@@ -126,6 +127,10 @@ class AisBench:
         absent = [name for name, package in packages.items() if not package.importable]
         return [*found, *(Fault(f"{name} is not installed in {where}", INSTALL) for name in absent)]
 
+    def measuring(self) -> Measuring:
+        """In mode api on what it is given, here; else on random bytes of the tool's own."""
+        return Measuring(takes_inputs=self.mode == "api", in_process=self.mode == "api")
+
     def commands(self, foreseen: Foreseen, placement: Placement, limits: MeasuringLimits) -> list[Command]:
         """The inference and the measurement; none in mode api."""
         if self.mode == "api":
@@ -170,7 +175,7 @@ class AisBench:
         limits: MeasuringLimits,
         work: Path,
     ) -> Timing:
-        """Pure inference on zeros, as in the guides; in mode api on `inputs`.
+        """Pure inference on random bytes of the tool's own; in mode api on `inputs`.
 
         Raises:
             ToolError: the tool fails, hangs, or its summary does not tell the times.
@@ -198,7 +203,7 @@ class AisBench:
 
         reasons = command_line.long_enough(once, limits, self.loop)
         source = (
-            f"{self.version()} --loop on zeros, host clock around the device call (npu_compute_time_list)"
+            f"{self.version()} --loop on random bytes, host clock around the device call (npu_compute_time_list)"
             f"{chips_note(placement)}"
         )
         return timing_of(told, model.batch, limits.warmup, source, reasons, chips_told(placement))
@@ -251,6 +256,7 @@ def measure_argv(
         *("--batchsize", str(batch)),
         *("--loop", str(loop)),
         *("--warmup_count", str(warmup)),
+        *("--pure_data_type", "random"),  # its default is zeros
         *("--device", ",".join(map(str, devices))),
     )
 

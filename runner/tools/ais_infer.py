@@ -23,7 +23,7 @@ from runner.batches import Batch
 from runner.errors import Fault, ToolError
 from runner.hashing import sha256_of
 from runner.process import Finished
-from runner.tools import Command, Foreseen, MeasuringLimits, Placement, command_line, sample_files, summary
+from runner.tools import Command, Foreseen, Measuring, MeasuringLimits, Placement, command_line, sample_files, summary
 from runner.tools.command_line import blamed_on, chips_note, chips_told
 from runner.tools.summary import Summary
 
@@ -81,6 +81,10 @@ class AisInfer:
             found.append(Fault(f"tool.python={self.python} is not there", "give the interpreter that has aclruntime"))
         return [*found, *command_line.cann_faults(self.environment_script)]
 
+    def measuring(self) -> Measuring:
+        """On random bytes of the script's own."""
+        return Measuring(takes_inputs=False, in_process=False)
+
     def commands(self, foreseen: Foreseen, placement: Placement, limits: MeasuringLimits) -> list[Command]:
         """The inference and the measurement."""
         folders = [sample_files.folder_of(foreseen.samples, index) for index in range(len(foreseen.inputs))]
@@ -126,7 +130,7 @@ class AisInfer:
         limits: MeasuringLimits,
         work: Path,
     ) -> Timing:
-        """Pure inference on zeros, as in the guide; its one warm-up call is its own.
+        """Pure inference on random bytes of the script's own; its one warm-up call is its own.
 
         Raises:
             ToolError: the tool fails, hangs, or its summary does not tell the times.
@@ -149,7 +153,7 @@ class AisInfer:
             return iterations, told[0].mean_ms
 
         reasons = command_line.long_enough(once, limits, self.loop)
-        source = f"{self.version()} --loop on zeros, host clock around the device call{chips_note(placement)}"
+        source = f"{self.version()} --loop on random bytes, host clock around the device call{chips_note(placement)}"
         latencies_ms = told[0].latencies_ms if len(told[0].latencies_ms) == asked[0] else ()
         return Timing(
             model.batch,
@@ -196,6 +200,7 @@ def measure_argv(
         f"--model={model}",
         *("--output", str(output)),
         f"--loop={loop}",
+        *("--pure_data_type", "random"),  # its default is zeros
         *("--batchsize", str(batch)),
         *("--device", str(device)),
     )

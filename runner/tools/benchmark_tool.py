@@ -23,7 +23,7 @@ from runner.batches import Batch
 from runner.errors import Fault, ToolError
 from runner.hashing import sha256_of
 from runner.process import Finished
-from runner.tools import Command, Foreseen, MeasuringLimits, Placement, command_line, sample_files
+from runner.tools import Command, Foreseen, Measuring, MeasuringLimits, Placement, command_line, sample_files
 from runner.tools.command_line import blamed_on, chips_note, chips_told
 
 MEASURED = ("pure", "files")
@@ -86,6 +86,10 @@ class BenchmarkTool:
                 )
             )
         return [*found, *command_line.cann_faults(self.environment_script)]
+
+    def measuring(self) -> Measuring:
+        """On made-up data of its own, or on files of what it is given."""
+        return Measuring(takes_inputs=self.measured == "files", in_process=False)
 
     def commands(self, foreseen: Foreseen, placement: Placement, limits: MeasuringLimits) -> list[Command]:
         """The inference and the measurement.

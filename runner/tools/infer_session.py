@@ -56,15 +56,24 @@ def measure(
     """
     session = _session(model, placement)
     feeds = [sample_files.stored(inputs, tensor, model.batch) for tensor in model.inputs]
-    host_ms, reasons = repeat(lambda: _call(session, feeds), limits)
-    latencies_ms = latencies_of(session)[-len(host_ms) :]
-    if len(latencies_ms) != len(host_ms):
+    measured = repeat(lambda: _call(session, feeds), limits)
+    calls = len(measured.latencies_ms)
+    latencies_ms = latencies_of(session)[-calls:]
+    if len(latencies_ms) != calls:
         raise ToolError(
-            f"benchmark: {len(host_ms)} calls were made, InferSession tells {len(latencies_ms)} times",
+            f"benchmark: {calls} calls were made, InferSession tells {len(latencies_ms)} times",
             "this version of ais_bench keeps its times elsewhere: use tool.mode=cli",
         )
     source = f"{version} InferSession, host clock around the device call (exec_time_list){chips_note(placement)}"
-    return Timing(model.batch, latencies_ms, limits.warmup, source, reasons, chips=chips_told(placement))
+    return Timing(
+        model.batch,
+        latencies_ms,
+        limits.warmup,
+        source,
+        measured.reasons,
+        chips=chips_told(placement),
+        settled_after=measured.settled_after,
+    )
 
 
 def _session(model: CompiledModel, placement: Placement) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ from runner.artifacts import CompiledModel, Timing
 from runner.batches import Batch
 from runner.environment import package_version
 from runner.errors import Fault, ToolError
+from runner.machine_state import peak_rss_bytes
 from runner.measuring import repeat
-from runner.tools import Command, Foreseen, MeasuringLimits, Placement
+from runner.tools import Command, Foreseen, Measuring, MeasuringLimits, Placement
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """Kind of SoC -> execution provider."""
@@ -56,6 +58,10 @@ class OnnxRuntime:
             )
         return found
 
+    def measuring(self) -> Measuring:
+        """On what it is given, here."""
+        return Measuring(takes_inputs=True, in_process=True)
+
     def commands(self, foreseen: Foreseen, placement: Placement, limits: MeasuringLimits) -> list[Command]:
         """None: it runs in this process."""
         return []
@@ -77,12 +83,24 @@ class OnnxRuntime:
         limits: MeasuringLimits,
         work: Path,
     ) -> Timing:
-        """Time `InferenceSession.run` on one batch."""
+        """Time `InferenceSession.run` on one batch; the load time is that of building the session."""
+        importlib.import_module("onnxruntime")  # which is no part of the load time
+        start = time.perf_counter()
         session = self._session(model, placement)
+        load_ms = 1000.0 * (time.perf_counter() - start)
         names = [output.name for output in session.get_outputs()]
-        latencies_ms, reasons = repeat(lambda: _run(session, names, inputs), limits)
-        source = f"{self.version()} {PROVIDERS[placement.kind]}, host clock around InferenceSession.run"
-        return Timing(model.batch, latencies_ms, limits.warmup, source, reasons)
+        measured = repeat(lambda: _run(session, names, inputs), limits)
+        return Timing(
+            model.batch,
+            measured.latencies_ms,
+            limits.warmup,
+            f"{self.version()} {PROVIDERS[placement.kind]}, host clock around InferenceSession.run",
+            measured.reasons,
+            settled_after=measured.settled_after,
+            load_ms=load_ms,
+            first_call_ms=measured.first_call_ms,
+            peak_rss_bytes=peak_rss_bytes(),
+        )
 
     def _session(self, model: CompiledModel, placement: Placement) -> Any:
         import onnxruntime

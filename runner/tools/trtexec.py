@@ -20,7 +20,7 @@ from runner.artifacts import CompiledModel, TensorSpec, Timing
 from runner.batches import Batch
 from runner.compilers import trtexec as compiler
 from runner.errors import Fault, ToolError
-from runner.tools import Command, Foreseen, MeasuringLimits, Placement, command_line
+from runner.tools import Command, Foreseen, Measuring, MeasuringLimits, Placement, command_line
 from runner.tools.command_line import blamed_on
 
 TIMES = "times.json"
@@ -70,6 +70,10 @@ class Trtexec:
         if self.warmup_ms < 0:
             found.append(Fault(f"tool.adapter.warmup_ms is {self.warmup_ms}", "give 0 or more"))
         return found
+
+    def measuring(self) -> Measuring:
+        """On random inputs of its own."""
+        return Measuring(takes_inputs=False, in_process=False)
 
     def commands(self, foreseen: Foreseen, placement: Placement, limits: MeasuringLimits) -> list[Command]:
         """The first of the inference's command lines, and the measurement's."""

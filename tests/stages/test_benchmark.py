@@ -1,28 +1,75 @@
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from runner.artifacts import CompiledModel, TensorSpec, Timing
+from runner.datasets.storage import create_array, finish, write_at
+from runner.preprocess import Normalisation
 from runner.stages.benchmark import BenchmarkSpec, benchmark
 from runner.targets import Target
 from runner.tools import MeasuringLimits, Placement
 
 LIMITS = MeasuringLimits(1, 2, 0.0, 1.0)
-seen = []
+PLACEMENT = Placement("cpu", "cpu", (0,))
+TENSOR = TensorSpec("x", "float32", (2, 3))
+MODEL = CompiledModel(Path("/m"), "digest", "cpu", 4, (TENSOR,), ())
+SPEC = BenchmarkSpec(Target("a.b"), "1", PLACEMENT, LIMITS, ())
 
 
 class Recorder:
-    """A tool that tells what it was given."""
+    """A tool that keeps what it was given."""
 
     def measure(self, model, placement, inputs, limits, work) -> Timing:
-        seen.append((model, placement, {name: array.shape for name, array in inputs.items()}, limits))
+        self.given = (model, placement, inputs, limits)
         (work / "left").write_text("over")
         return Timing(model.batch, (1.0,), limits.warmup, "recorder")
 
 
-def test_the_tool_measures_one_batch_and_its_files_are_removed(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("runner.stages.benchmark.targets.call", lambda target: Recorder())
-    model = CompiledModel(Path("/m"), "digest", "cpu", 4, (TensorSpec("x", "float32", (2, 3)),), ())
-    placement = Placement("cpu", "cpu", (0,))
-    timing = benchmark(BenchmarkSpec(Target("a.b"), "1", placement, LIMITS, ()), model, tmp_path)
+@pytest.fixture
+def recorder(monkeypatch) -> Recorder:
+    tool = Recorder()
+    monkeypatch.setattr("runner.stages.benchmark.targets.call", lambda target: tool)
+    return tool
+
+
+def test_the_tool_measures_one_batch_of_inputs(recorder, tmp_path) -> None:
+    timing = benchmark(SPEC, MODEL, out=tmp_path)
+    model, placement, inputs, limits = recorder.given
     assert timing.latencies_ms == (1.0,)
-    assert seen == [(model, placement, {"x": (4, 2, 3)}, LIMITS)]
+    assert (model, placement, limits) == (MODEL, PLACEMENT, LIMITS)
+    assert {name: array.shape for name, array in inputs.items()} == {"x": (4, 2, 3)}
+
+
+def test_inputs_are_no_zeros(recorder, tmp_path) -> None:
+    benchmark(SPEC, MODEL, out=tmp_path)
+    assert recorder.given[2]["x"].std() > 0.5
+
+
+def test_real_inputs_are_the_first_batch_of_the_samples(recorder, tmp_path) -> None:
+    values = np.arange(36, dtype=np.float32).reshape(6, 2, 3)
+    array = create_array(tmp_path, TENSOR, 6)
+    with array.path.open("r+b") as file:
+        write_at(file.fileno(), values, array.offset)
+    samples = finish(tmp_path, (TENSOR,), [str(index) for index in range(6)])
+    spec = BenchmarkSpec(Target("a.b"), "1", PLACEMENT, LIMITS, (), Normalisation(1.0, (0.0,), (2.0,)))
+    benchmark(spec, MODEL, samples, out=tmp_path)
+    np.testing.assert_array_equal(recorder.given[2]["x"], values[:4] / 2)
+
+
+def test_the_files_of_the_tool_are_removed(recorder, tmp_path) -> None:
+    benchmark(SPEC, MODEL, out=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_isolated_measurement_is_asked_of_another_process(monkeypatch, tmp_path) -> None:
+    asked = []
+
+    def measure(tool, model, placement, inputs, limits, work) -> Timing:
+        asked.append((tool, model, placement, limits))
+        return Timing(4, (2.0,), 1, "elsewhere")
+
+    monkeypatch.setattr("runner.stages.benchmark.isolated.measure", measure)
+    spec = BenchmarkSpec(Target("a.b"), "1", PLACEMENT, LIMITS, (), isolate=True)
+    assert benchmark(spec, MODEL, out=tmp_path).source == "elsewhere"
+    assert asked == [(Target("a.b"), MODEL, PLACEMENT, LIMITS)]

@@ -22,6 +22,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--loop", "-r", type=int, default=1)
     parser.add_argument("--device_id", "--device", type=int, default=0, choices=range(255))
     parser.add_argument("--batchsize", type=int, default=1)
+    parser.add_argument("--pure_data_type", default="zero", choices=["zero", "random"])
     return parser.parse_args()
 
 

@@ -81,6 +81,24 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., C
 
 
 @pytest.fixture
+def doubling(tmp_path: Path) -> CompiledModel:
+    """y = x + x on [batch, 2], and z = -x."""
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"]), helper.make_node("Neg", ["x"], ["z"])],
+        "doubling",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 2]) for name in ("y", "z")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
+    onnx.save(model, tmp_path / "m.onnx")
+
+    def tensors(*names: str) -> tuple[TensorSpec, ...]:
+        return tuple(TensorSpec(name, "float32", (2,)) for name in names)
+
+    return CompiledModel(tmp_path / "m.onnx", "digest", "cpu", 2, tensors("x"), tensors("y", "z"))
+
+
+@pytest.fixture
 def batches() -> Callable[..., list[Batch]]:
     """Batches of samples 0, 1, 2, ...: sample i of `x` holds i, of `w` holds 100; the tail padded with its first."""
 

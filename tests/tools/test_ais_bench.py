@@ -58,7 +58,8 @@ def test_several_inputs_and_devices_are_separated_by_commas() -> None:
 def test_the_measurement_is_pnasnets_guides_with_a_warm_up() -> None:
     argv = ais_bench.measure_argv("python3", Path("m.om"), Path("result"), 4, (0,), 1000, 3)
     assert " ".join(argv) == (
-        "python3 -m ais_bench --model m.om --output result --batchsize 4 --loop 1000 --warmup_count 3 --device 0"
+        "python3 -m ais_bench --model m.om --output result --batchsize 4 --loop 1000 --warmup_count 3"
+        " --pure_data_type random --device 0"
     )
 
 
@@ -135,7 +136,7 @@ def test_every_command_is_recorded(tool, compiled, batches, work) -> None:
 def test_the_time_of_every_call_is_kept(tool, compiled, work) -> None:
     timing = tool.measure(compiled(2), ONE, {}, QUICK, work)
     assert (len(timing.latencies_ms), timing.batch, timing.warmup, timing.reasons) == (7, 2, 2, ())
-    assert "--loop on zeros" in timing.source
+    assert "--loop on random bytes" in timing.source
 
 
 def test_the_calls_of_two_devices_are_pooled_and_their_rates_add_up(tool, compiled, work) -> None:
@@ -319,7 +320,7 @@ def test_the_interfaces_times_are_those_of_the_calls_that_count(api, compiled, b
     model = compiled(2)
     (batch,) = batches(model, 2)
     timing = api.measure(model, ONE, batch.inputs, QUICK, work)
-    assert (len(timing.latencies_ms), min(timing.latencies_ms) > 0) == (5, True)
+    assert (len(timing.latencies_ms) >= 5, min(timing.latencies_ms) > 0) == (True, True)
     assert "exec_time_list" in timing.source
 
 

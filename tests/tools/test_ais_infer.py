@@ -33,7 +33,8 @@ def test_the_inference_is_the_dqn_guides() -> None:
 def test_the_measurement_is_the_dqn_guides_with_a_summary() -> None:
     argv = ais_infer.measure_argv("python3.7", "ais_infer.py", Path("dqn_bs1.om"), Path("result"), 1, 0, 20)
     assert " ".join(argv) == (
-        "python3.7 ais_infer.py --model=dqn_bs1.om --output result --loop=20 --batchsize 1 --device 0"
+        "python3.7 ais_infer.py --model=dqn_bs1.om --output result --loop=20 --pure_data_type random"
+        " --batchsize 1 --device 0"
     )
 
 

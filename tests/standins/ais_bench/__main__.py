@@ -36,6 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", "-d", type=devices, default=[0])
     parser.add_argument("--batchsize", type=positive)
     parser.add_argument("--warmup_count", type=int, default=1)
+    parser.add_argument("--pure_data_type", default="zero", choices=["zero", "random"])
     parsed = parser.parse_args()
     if parsed.output is None and parsed.output_dirname is not None:
         parser.error("parameter --output_dirname cann't be used alone")

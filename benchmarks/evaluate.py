@@ -1,0 +1,269 @@
+"""A whole evaluation, from JPEG to top-1: the runner's stages against a DataLoader with an ONNX Runtime loop.
+
+    python benchmarks/evaluate.py [--pictures 500] [--size 500x375] [--rounds 3] [--network squeezenet1_0]
+
+Three ways over the same JPEG files and the same ONNX file (a network of torchvision's, random weights), each in its
+own process, in turns, imports and the making of the files apart:
+
+- runner: the stages prepare, infer and score, called directly, nothing reused;
+- loader: a torch DataLoader (a worker a core, torchvision's transforms) feeding ONNX Runtime, as timm's
+  onnx_validate.py does it (github.com/huggingface/pytorch-image-models);
+- bare: what cannot be saved: decoding, resizing and cropping on all cores into memory, and after that ONNX Runtime over
+  batches that lie ready.
+
+The table counts each part's least time of the rounds, which other work on the machine disturbed least. Exits 1 when the
+runner is less than 1.2x as fast as the loader or takes more than 1.10x what bare takes, or when the ways disagree on
+top-1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.artifacts import CompiledModel, TensorSpec
+from runner.datasets import Request
+from runner.datasets.images import ImageFolder
+from runner.datasets.synthetic import draw_picture
+from runner.preprocess import Geometry, Normalisation, load_picture
+from runner.stages.infer import InferSpec, infer
+from runner.stages.prepare import PrepareSpec, prepare
+from runner.stages.score import ScoreSpec, score
+from runner.targets import Target
+from runner.tools import Placement
+
+GEOMETRY = Geometry(256, "bicubic", 224, "rgb")
+NORMALISATION = Normalisation(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+TENSOR = TensorSpec("image", "float32", (3, 224, 224))
+CLASSES = 1000
+BATCH = 32
+CORES = len(os.sched_getaffinity(0))
+LEAST_OF_LOADER = 1.2
+MOST_OF_BARE = 1.10
+DISAGREEMENT = 0.5
+"""Top-1, in percent: torchvision's resizing rounds the longer side otherwise for some sizes."""
+
+Parts = dict[str, float]
+"""Seconds by part of a way."""
+
+
+def main() -> None:
+    arguments = _parse_arguments()
+    if arguments.way:
+        print(json.dumps(WAYS[arguments.way](arguments.folder)))
+        return
+    width, height = map(int, arguments.size.split("x"))
+    with tempfile.TemporaryDirectory(prefix="evaluate-") as scratch:
+        folder = Path(scratch)
+        _make_pictures(folder / "data", arguments.pictures, width, height)
+        _export(arguments.network, folder / "model.onnx")
+        rounds = [_round(folder, index) for index in range(arguments.rounds)]
+    sys.exit(0 if _report(rounds, arguments) else 1)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="an evaluation by the runner against a DataLoader")
+    parser.add_argument("--pictures", type=int, default=500)
+    parser.add_argument("--size", default="500x375", help="width x height, pixels")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--network", default="squeezenet1_0", help="a classifier of torchvision.models")
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def _make_pictures(data: Path, count: int, width: int, height: int) -> None:
+    (data / "val").mkdir(parents=True)
+    names = [f"{index:06d}.JPEG" for index in range(count)]
+    for index, name in enumerate(names):
+        draw_picture(0, index, width, height).save(data / "val" / name, "JPEG", quality=90)
+    (data / "val_label.txt").write_text("".join(f"{name} {index % CLASSES}\n" for index, name in enumerate(names)))
+
+
+def _export(network: str, path: Path) -> None:
+    import torch
+    import torchvision
+
+    torch.manual_seed(0)
+    with torch.no_grad():
+        torch.onnx.export(
+            torchvision.models.get_model(network, weights=None).eval(),
+            (torch.randn(1, *TENSOR.shape),),
+            str(path),
+            dynamo=False,
+            opset_version=11,
+            input_names=[TENSOR.name],
+            output_names=["class"],
+            dynamic_axes={TENSOR.name: {0: "batch"}, "class": {0: "batch"}},
+        )
+
+
+def _round(folder: Path, index: int) -> dict[str, Parts]:
+    """Each way once; every other round goes through them backwards."""
+    order = list(WAYS) if index % 2 == 0 else list(reversed(WAYS))
+    return {way: _run(way, folder) for way in order}
+
+
+def _run(way: str, folder: Path) -> Parts:
+    argv = [sys.executable, "-W", "ignore", __file__, "--way", way, "--folder", str(folder)]
+    printed = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return dict(json.loads(printed))
+
+
+def by_runner(folder: Path) -> Parts:
+    """The stages, each into an empty folder."""
+    import onnxruntime  # noqa: F401  imports are no part of what is compared
+    from PIL import Image  # noqa: F401
+
+    reader = Target("runner.datasets.images.ImageFolder", {"root": str(folder / "data"), "labels": None})
+    placement = Placement("cpu", "cpu", (0,))
+    model = CompiledModel(folder / "model.onnx", "", "cpu", BATCH, (TENSOR,), (TensorSpec("class", "float32", ()),))
+    tool = Target("runner.tools.onnxruntime.OnnxRuntime")
+    clock = _Clock()
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        places = [Path(out, name) for name in ("prepare", "infer", "score")]
+        for place in places:
+            place.mkdir()
+        request = Request((TENSOR,), GEOMETRY, None, 0)
+        samples = prepare(PrepareSpec(reader, request, None, None, None), out=places[0])
+        clock.lap("prepare")
+        spec = InferSpec(tool, "", placement, BATCH, NORMALISATION)
+        inferred = infer(spec, model, samples, places[1])
+        clock.lap("infer")
+        metrics = {"top1": Target("runner.metrics.classification.top_k", {"k": 1})}
+        # compared with itself: the work of comparing with PyTorch, without PyTorch
+        scores = score(ScoreSpec("class", "labels", metrics), inferred, inferred, samples, places[2])
+        clock.lap("score")
+    return clock.parts | {"top1": scores.accuracy["top1"]}
+
+
+def by_loader(folder: Path) -> Parts:
+    """timm's way: workers transform, the main process infers and counts."""
+    import onnxruntime
+    import torch
+    from PIL import Image
+    from torch.utils.data import DataLoader, Dataset
+    from torchvision import transforms
+
+    class Pictures(Dataset[Any]):
+        def __init__(self) -> None:
+            lines = (folder / "data" / "val_label.txt").read_text().splitlines()
+            self.items = [line.split() for line in lines]
+            self.transform = transforms.Compose(
+                [
+                    transforms.Resize(256, transforms.InterpolationMode.BICUBIC),
+                    transforms.CenterCrop(224),
+                    transforms.ToTensor(),
+                    transforms.Normalize(NORMALISATION.mean, NORMALISATION.std),
+                ]
+            )
+
+        def __len__(self) -> int:
+            return len(self.items)
+
+        def __getitem__(self, index: int) -> tuple[Any, int]:
+            name, label = self.items[index]
+            with Image.open(folder / "data" / "val" / name) as picture:
+                return self.transform(picture.convert("RGB")), int(label)
+
+    clock = _Clock()
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    loader = DataLoader(Pictures(), batch_size=BATCH, shuffle=False, num_workers=CORES)
+    right = total = 0
+    for batch, labels in loader:
+        (outputs,) = session.run([], {TENSOR.name: batch.numpy()})
+        right += int((torch.from_numpy(outputs).argmax(dim=1) == labels).sum())
+        total += len(labels)
+    clock.lap("all")
+    return clock.parts | {"top1": 100.0 * right / total}
+
+
+def by_bare(folder: Path) -> Parts:
+    """Preparation and inference, one after the other, nothing kept on the disk."""
+    import onnxruntime
+    from PIL import Image  # noqa: F401
+
+    listing = ImageFolder(str(folder / "data"))._listing
+    clock = _Clock()
+    prepared = np.stack(list(_in_memory([folder / "data" / "val" / file for file in listing.files])))
+    clock.lap("prepare")
+    batches = [_normalised(prepared[start : start + BATCH]) for start in range(0, len(prepared), BATCH)]
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    session.run(None, {TENSOR.name: batches[0][:1]})
+    clock.lap(None)
+    outputs = np.concatenate([session.run(None, {TENSOR.name: batch})[0] for batch in batches])
+    clock.lap("infer")
+    return clock.parts | {"top1": 100.0 * float((outputs.argmax(axis=1) == np.array(listing.labels)).mean())}
+
+
+def _in_memory(files: list[Path]) -> Iterator[NDArray[np.uint8]]:
+    with multiprocessing.get_context("fork").Pool(CORES) as pool:
+        yield from pool.imap(partial(load_picture, geometry=GEOMETRY), files, chunksize=8)
+
+
+def _normalised(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
+    mean, std = (np.array(values, np.float32)[:, None, None] for values in (NORMALISATION.mean, NORMALISATION.std))
+    values = stored.astype(np.float32) / np.float32(255)
+    return np.asarray((values - mean) / std, np.float32)
+
+
+class _Clock:
+    """Seconds by part, each since the last."""
+
+    def __init__(self) -> None:
+        self.parts: Parts = {}
+        self._last = time.perf_counter()
+
+    def lap(self, part: str | None) -> None:
+        now = time.perf_counter()
+        if part:
+            self.parts[part] = now - self._last
+        self._last = now
+
+
+WAYS: dict[str, Callable[[Path], Parts]] = {"runner": by_runner, "loader": by_loader, "bare": by_bare}
+
+
+def _report(rounds: list[dict[str, Parts]], arguments: argparse.Namespace) -> bool:
+    """Print the table; returns whether all is as it should be."""
+    print(f"{arguments.network} on {arguments.pictures} JPEG pictures of {arguments.size}")
+    print(f"batch {BATCH}, {CORES} cores, {len(rounds)} rounds")
+    best = {way: {part: min(found[way][part] for found in rounds) for part in rounds[0][way]} for way in WAYS}
+    top1 = {way: parts["top1"] for way, parts in best.items()}
+    print(f"{'':8}{'pictures/s':>12}{'of loader':>11}{'seconds':>9}   parts")
+    for way, parts in best.items():
+        told = ", ".join(f"{name} {seconds:.2f}" for name, seconds in parts.items() if name != "top1")
+        rate, ratio = arguments.pictures / _seconds(parts), _seconds(best["loader"]) / _seconds(parts)
+        print(f"{way:8}{rate:12.1f}{ratio:11.2f}{_seconds(parts):9.2f}   {told}")
+    faster = _seconds(best["loader"]) / _seconds(best["runner"])
+    longer = _seconds(best["runner"]) / _seconds(best["bare"])
+    agree = max(top1.values()) - min(top1.values()) <= DISAGREEMENT
+    print(f"runner/loader: {faster:.2f}x as fast ({_verdict(faster >= LEAST_OF_LOADER)} {LEAST_OF_LOADER})")
+    print(f"runner/bare: {longer:.2f}x the time ({_verdict(longer <= MOST_OF_BARE)} {MOST_OF_BARE})")
+    print(f"top-1: {', '.join(f'{way} {value:.2f}' for way, value in top1.items())} ({_verdict(agree)} {DISAGREEMENT})")
+    return faster >= LEAST_OF_LOADER and longer <= MOST_OF_BARE and agree
+
+
+def _seconds(parts: Parts) -> float:
+    return sum(value for name, value in parts.items() if name != "top1")
+
+
+def _verdict(met: bool) -> str:
+    return "meets" if met else "MISSES"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The results as a table for other programs: one row a result, failed and superseded ones too. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+
+from runner.report import results, tables
+from runner.report.contents import Contents
+from runner.report.results import Latency, Result
+
+Cell = str | int | float | None
+
+
+def text(contents: Contents) -> str:
+    """The file's content: a header with units, then a row a result; what was not measured is blank.
+
+    `newest` is yes for the results that the tables show.
+    """
+    shown = {result.path for result in results.newest(contents.results)}
+    metrics = list(dict.fromkeys(name for result in contents.results for name in result.metrics))
+    rates = {
+        (model, row.soc, row.batch): row.samples_per_second
+        for model, rows in contents.published.items()
+        for row in rows
+    }
+    rows = [
+        _row(result, metrics, rates.get((result.model, result.soc, result.batch)), result.path in shown)
+        for result in contents.results
+    ]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(rows[0] if rows else [])
+    writer.writerows(row.values() for row in rows)
+    return out.getvalue()
+
+
+def _row(result: Result, metrics: list[str], published: float | None, newest: bool) -> Mapping[str, Cell]:
+    performance, fidelity = result.performance, result.fidelity
+    latency = performance.latency_ms if performance else Latency()
+    return {
+        "model": result.model,
+        "soc": result.soc,
+        "tool": result.tool,
+        "batch": result.batch,
+        "dataset": result.dataset,
+        "weights_origin": result.weights_origin,
+        "status": result.status,
+        "newest": "yes" if newest else "no",
+        "samples": (result.accuracy or {}).get("samples"),
+        **{f"accuracy.{name}": result.metrics.get(name) for name in metrics},
+        "fidelity.cosine": fidelity.cosine if fidelity else None,
+        "fidelity.top1_agreement_percent": fidelity.top1_agreement if fidelity else None,
+        "samples_per_second": result.samples_per_second,
+        "published_samples_per_second": published,
+        "measured/published": tables.ratio(result.samples_per_second, published),
+        "latency_mean_ms": latency.mean,
+        "latency_p50_ms": latency.p50,
+        "latency_p90_ms": latency.p90,
+        "latency_p99_ms": latency.p99,
+        "valid": None if performance is None else "yes" if performance.valid else "no",
+        "invalid_because": "; ".join(performance.reasons) if performance else None,
+        "gates_failed": "; ".join(gate.name for gate in result.failed_gates),
+        "error": tables.told_error(result) if result.status == "failed" else None,
+        "weights_sha256": result.weights.sha256 if result.weights else None,
+        "path": result.path,
+    }

@@ -1,0 +1,221 @@
+"""The report as one page that needs nothing else: no script, no file, no network. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from html import escape
+
+from runner.report import charts, tables
+from runner.report.charts import Line, Style
+from runner.report.contents import Contents
+from runner.report.markdown import environment_line, number
+from runner.report.published import Published
+from runner.report.results import Latency, Result
+from runner.report.tables import Column, Section, Table
+
+VERDICTS = {"pass": "✓ pass", "fail": "✗ fail", "skip": "○ skip"}
+STYLE = """
+:root { color-scheme: light dark; --ink: #1c2430; --soft: #596575; --page: #fff; --card: #f5f7fa; --rule: #d8dee6;
+  --pass: #0f6b35; --pass-bg: #dcf3e4; --fail: #a3181e; --fail-bg: #fde2e2; --skip: #5c5200; --skip-bg: #f6efc9;
+  --c0: #1f5fbf; --c1: #b4530a; --c2: #0f7b55; --c3: #8a3fb0; --c4: #b3254f; --c5: #5a6a00; --c6: #007a8a;
+  --c7: #6b4a2f; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e9f0; --soft: #a2adbb; --page: #12161c; --card: #1b2129;
+  --rule: #35404d; --pass: #8fe0ae; --pass-bg: #11331f; --fail: #ffb0b0; --fail-bg: #45171a; --skip: #ead98a;
+  --skip-bg: #363012; --c0: #7fb0ff; --c1: #ffb070; --c2: #6fd8ae; --c3: #d3a0f0; --c4: #ff93b0; --c5: #ccdc66;
+  --c6: #6fd6e4; --c7: #d6b08c; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 70rem; padding: 1rem; background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; } h3 { font-size: 1.05rem; }
+nav ul, .notes, .legend { padding: 0; list-style: none; } nav li { display: inline-block; margin-right: 1rem; }
+a { color: var(--c0); }
+.wide { overflow-x: auto; -webkit-overflow-scrolling: touch; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
+th { font-weight: 600; vertical-align: bottom; } thead th { white-space: normal; min-width: 4.5rem; }
+th:first-child, td:first-child, .words td, .words th { text-align: left; }
+th:first-child { position: sticky; left: 0; background: var(--page); min-width: 0; }
+tr.best > * { font-weight: 700; border-top: 2px solid var(--soft); }
+.unit, .mark, .notes, figcaption { color: var(--soft); font-size: .85rem; font-weight: 400; }
+.unit { display: block; } .words td { white-space: normal; min-width: 6rem; }
+.verdict { display: inline-block; padding: 0 .5rem; border-radius: .3rem; font-weight: 600; white-space: nowrap; }
+.pass { color: var(--pass); background: var(--pass-bg); } .fail { color: var(--fail); background: var(--fail-bg); }
+.skip { color: var(--skip); background: var(--skip-bg); }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem; }
+figure { margin: 0; padding: .75rem; background: var(--card); border-radius: .5rem; min-width: 0; }
+figure > svg { width: 100%; height: auto; display: block; } .key { width: 28px; height: 8px; margin-right: .4rem; }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: .3rem 0 0; font-size: .85rem; }
+.axis { fill: var(--soft); font-size: 13px; } .rule { stroke: var(--rule); stroke-width: 1; }
+polyline { fill: none; stroke: currentColor; stroke-width: 2; } circle { fill: currentColor; }
+.dotted polyline { stroke-dasharray: 1.5 3.5; }
+.dashed polyline { stroke-dasharray: 6 4; } .dashed circle { fill: var(--card); stroke: currentColor; }
+.c0 { color: var(--c0); } .c1 { color: var(--c1); } .c2 { color: var(--c2); } .c3 { color: var(--c3); }
+.c4 { color: var(--c4); } .c5 { color: var(--c5); } .c6 { color: var(--c6); } .c7 { color: var(--c7); }
+details { margin: .75rem 0; } summary { cursor: pointer; font-weight: 600; }
+pre { overflow-x: auto; padding: .75rem; background: var(--card); border-radius: .5rem; font-size: .85rem; }
+"""
+
+
+def page(contents: Contents) -> str:
+    """The whole page. Everything that a result says is escaped."""
+    body = [
+        "<h1>Measured results</h1>",
+        f"<p>{len(contents.sections)} tables from {len(contents.results)} results.</p>",
+        *_contents_list(contents.sections),
+    ]
+    for index, section in enumerate(contents.sections):
+        body += _section(index, section, contents.published)
+    body += _named_list("Runs that failed", [(tables.named(r), tables.told_error(r)) for r in contents.failed])
+    body += _named_list("Files that are not in this report", [(one.path, one.reason) for one in contents.skipped])
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            '<head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            "<title>Measured results</title>",
+            f"<style>{STYLE}</style></head>",
+            "<body>",
+            *body,
+            "</body></html>",
+            "",
+        ]
+    )
+
+
+def _contents_list(sections: Sequence[Section]) -> Iterator[str]:
+    if len(sections) > 1:
+        links = "".join(
+            f'<li><a href="#s{index}">{escape(section.table.title)}</a></li>' for index, section in enumerate(sections)
+        )
+        yield f"<nav><ul>{links}</ul></nav>"
+
+
+def _section(index: int, section: Section, published: Published) -> Iterator[str]:
+    yield f'<section id="s{index}"><h2>{escape(section.table.title)}</h2>'
+    for heading, part in (
+        ("Performance", tables.performance_part(section.table)),
+        ("Accuracy", tables.accuracy_part(section.table)),
+    ):
+        if part.columns:
+            yield f"<h3>{heading}</h3>{_table(part)}"
+    if section.table.best_batches:
+        yield f"<p>Best batch: {escape(tables.told_best(section.table))}.</p>"
+    if section.table.footnotes:
+        notes = "".join(f"<li>[{n}] {escape(note)}</li>" for n, note in enumerate(section.table.footnotes, 1))
+        yield f'<ul class="notes">{notes}</ul>'
+    yield f'<div class="charts">{_charts(section, published)}</div>'
+    yield from _gates(section.runs)
+    yield from _published(section.table.model, published)
+    yield from _environment(section.runs)
+    yield from _commands(section.runs)
+    yield "</section>"
+
+
+def _table(table: Table) -> str:
+    head = "".join(f'<th scope="col">{escape(column.title)}{_unit(column)}</th>' for column in table.columns)
+    rows = [
+        f'<tr><th scope="row">{batch}</th>{"".join(_cell(column, index) for column in table.columns)}</tr>'
+        for index, batch in enumerate(table.batches)
+    ]
+    if any(column.best is not None for column in table.columns):
+        best = "".join(f"<td>{tables.text(column.best, column.kind)}</td>" for column in table.columns)
+        rows.append(f'<tr class="best"><th scope="row">{tables.BEST}</th>{best}</tr>')
+    return (
+        f'<div class="wide"><table><thead><tr><th scope="col">batch</th>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _unit(column: Column) -> str:
+    return f'<span class="unit">{column.unit}</span>' if column.unit else ""
+
+
+def _cell(column: Column, index: int) -> str:
+    marks = "".join(f"[{note + 1}]" for note in column.notes[index])
+    marked = f' <span class="mark">{marks}</span>' if marks else ""
+    return f"<td>{tables.text(column.values[index], column.kind)}{marked}</td>"
+
+
+def _charts(section: Section, published: Published) -> str:
+    pairs = list(dict.fromkeys((run.soc, run.tool) for run in section.runs))
+    rows = published.get(section.table.model, ())
+    colours = {soc: index for index, soc in enumerate(dict.fromkeys([soc for soc, _ in pairs] + [r.soc for r in rows]))}
+
+    def measured(told: str, style: Style, value: Callable[[Result], float | None]) -> Iterator[Line]:
+        for soc, tool in pairs:
+            runs = [run for run in section.runs if (run.soc, run.tool) == (soc, tool)]
+            points = [(run.batch, number) for run in runs if (number := value(run)) is not None]
+            yield Line(f"{soc} {tool}{told}", tuple(points), colours[soc], style)
+
+    rates = [*measured("", "solid", lambda run: run.samples_per_second)]
+    for soc in dict.fromkeys(row.soc for row in rows):
+        points = [(r.batch, r.samples_per_second) for r in rows if r.soc == soc and r.samples_per_second is not None]
+        rates.append(Line(f"{soc} published", tuple(points), colours[soc], "dashed"))
+    delays = [
+        *measured(" mean", "solid", lambda run: _latency(run).mean),
+        *measured(" p99", "dotted", lambda run: _latency(run).p99),
+    ]
+    return charts.chart("Throughput", "samples/s", rates) + charts.chart("Latency", "ms", delays)
+
+
+def _latency(run: Result) -> Latency:
+    return run.performance.latency_ms if run.performance else Latency()
+
+
+def _gates(runs: Sequence[Result]) -> Iterator[str]:
+    """Those that failed first."""
+    judged = [(run, gate) for run in runs for gate in run.gates]
+    rows = [
+        [
+            f'<span class="verdict {gate.verdict}">{VERDICTS[gate.verdict]}</span>',
+            escape(gate.name),
+            escape(f"{run.soc} {run.tool} batch {run.batch}"),
+            number(gate.measured),
+            number(gate.expected),
+            escape(gate.reason),
+            escape(gate.source),
+        ]
+        for run, gate in sorted(judged, key=lambda pair: pair[1].verdict != "fail")
+    ]
+    if rows:
+        yield "<h3>Gates</h3>"
+        yield _words(["verdict", "gate", "run", "measured", "expected", "reason", "source"], rows)
+
+
+def _words(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{heading}</th>' for heading in headings)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="wide words"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _published(model: str, published: Published) -> Iterator[str]:
+    rows = published.get(model, ())
+    if rows:
+        sources = "".join(f"<li>{escape(source)}</li>" for source in dict.fromkeys(row.source for row in rows))
+        table = _table(tables.published_table(model, rows))
+        yield f'<details><summary>Published figures</summary>{table}<ul class="notes">{sources}</ul></details>'
+
+
+def _environment(runs: Sequence[Result]) -> Iterator[str]:
+    told = "".join(f"<li>{escape(line)}</li>" for line in dict.fromkeys(environment_line(run) for run in runs))
+    yield f"<details><summary>Environment</summary><ul>{told}</ul></details>"
+
+
+def _commands(runs: Sequence[Result]) -> Iterator[str]:
+    blocks = []
+    for run in runs:
+        lines = "\n".join(f"# {command.stage}\n{shlex.join(command.argv)}" for command in run.commands)
+        if lines:
+            blocks.append(
+                f"<p>{escape(f'{run.soc} {run.tool} batch {run.batch}')}</p><pre><code>{escape(lines)}</code></pre>"
+            )
+    told = "".join(blocks) or "<p>No external program ran: every stage ran in the runner's own process.</p>"
+    yield f"<details><summary>Commands</summary>{told}</details>"
+
+
+def _named_list(title: str, items: Sequence[tuple[str, str]]) -> Iterator[str]:
+    if items:
+        told = "".join(f"<li><strong>{escape(name)}</strong>: {escape(reason)}</li>" for name, reason in items)
+        yield f"<section><h2>{title}</h2><ul>{told}</ul></section>"

@@ -1,0 +1,128 @@
+import csv
+import subprocess
+import sys
+
+import pytest
+
+from runner.errors import ConfigError
+from runner.report import __main__ as report
+from runner.report import published
+
+
+def test_the_report_is_written_beside_the_results_and_printed(write_result, tmp_path, capsys) -> None:
+    write_result("run")
+    assert report.main([str(tmp_path)]) == 0
+    assert "dcgan (noise, weights from a file)" in capsys.readouterr().out
+    assert {"report.md", "report.csv", "report.html"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_out_names_another_folder(write_result, tmp_path) -> None:
+    write_result("run")
+    assert report.main([str(tmp_path), "--out", str(tmp_path / "else" / "where")]) == 0
+    assert (tmp_path / "else" / "where" / "report.html").is_file()
+
+
+def test_without_results_it_says_what_to_do(tmp_path, capsys) -> None:
+    assert report.main([str(tmp_path)]) == 1
+    assert "run a model first" in capsys.readouterr().err
+
+
+def test_without_the_default_folder_it_says_what_to_do(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert report.main([]) == 1
+    assert "error: no results below outputs" in capsys.readouterr().err
+
+
+def test_spoilt_files_are_named_and_the_rest_is_reported(write_result, tmp_path, capsys) -> None:
+    write_result("run")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "result.json").write_text('{"schema": 1, ')
+    assert report.main([str(tmp_path)]) == 0
+    assert f"skipped: {tmp_path}/half/result.json: not valid JSON" in capsys.readouterr().err
+    assert "half-written" in (tmp_path / "report.md").read_text()
+
+
+def test_a_place_that_cannot_be_written_is_an_error_without_a_traceback(write_result, tmp_path, capsys) -> None:
+    write_result("run")
+    (tmp_path / "taken").write_text("")
+    assert report.main([str(tmp_path), "--out", str(tmp_path / "taken")]) == 1
+    assert "the report cannot be written" in capsys.readouterr().err
+
+
+def test_the_csv_has_a_row_a_result_with_the_published_figure(write_result, tmp_path) -> None:
+    write_result("old", samples_per_second=1.0)
+    write_result("new", samples_per_second=7573.25 / 2)
+    write_result("failed", batch=4, status="failed", performance=None, accuracy=None)
+    report.main([str(tmp_path)])
+    with (tmp_path / "report.csv").open() as file:
+        rows = {row["path"].split("/")[-2]: row for row in csv.DictReader(file)}
+    assert {name: row["newest"] for name, row in rows.items()} == {"old": "no", "new": "yes", "failed": "no"}
+    assert rows["new"]["published_samples_per_second"] == "7573.25"
+    assert rows["new"]["measured/published"] == "0.5"
+    assert rows["failed"]["samples_per_second"] == ""
+    assert rows["new"]["accuracy.acc"] == "100.0"
+
+
+def test_the_markdown_has_the_guides_tables(write_result, tmp_path) -> None:
+    write_result("1", batch=1, samples_per_second=7573.25)
+    write_result("4", batch=4, samples_per_second=34988.598)
+    report.main([str(tmp_path)])
+    text = (tmp_path / "report.md").read_text()
+    assert "| bs1 | 7573.25 | 7573.25 | 1.00 | 2.000 |" in text
+    assert "| best batch | 34988.60 | 34988.60 | 1.00 |  |" in text
+    assert "## Accuracy" in text
+
+
+def test_the_markdown_shows_names_as_they_are(write_result, tmp_path) -> None:
+    write_result("run", model="a|b<script>`*")
+    report.main([str(tmp_path)])
+    assert "# a\\|b\\<script\\>\\`\\* (noise, weights from a file)" in (tmp_path / "report.md").read_text()
+
+
+def test_many_tables_are_cut_in_the_terminal_and_whole_in_the_files(
+    write_result, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(report, "MOST_LINES_OF_TABLES", 20)
+    for index in range(5):
+        write_result(str(index), model=f"model{index}")
+    report.main([str(tmp_path)])
+    assert "and 3 tables more" in capsys.readouterr().out
+    assert "model4" in (tmp_path / "report.md").read_text()
+
+
+def test_a_folder_that_is_not_there_is_named_and_not_made(write_result, tmp_path, capsys) -> None:
+    write_result("run")
+    assert report.main([str(tmp_path / "nowhere"), str(tmp_path)]) == 0
+    assert f"skipped: {tmp_path}/nowhere: No such file or directory" in capsys.readouterr().err
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("module", ["runner.report", "runner.diff", "runner.guide"])
+def test_nothing_heavy_is_imported(module: str, write_result, tmp_path) -> None:
+    write_result("run")
+    arguments = {
+        "runner.report": [str(tmp_path)],
+        "runner.diff": ["model=dcgan", "model=dqn"],
+        "runner.guide": ["model=dcgan"],
+    }[module]
+    heavy = {"torch", "onnx", "onnxruntime", "timm", "torchvision", "matplotlib", "pandas"}
+    script = (
+        "import runpy, sys\n"
+        f"sys.argv = {[module, *arguments]!r}\n"
+        f"try: runpy.run_module({module!r}, run_name='__main__')\n"
+        f"except SystemExit: print(sorted({heavy!r} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_published_figures_are_those_of_the_models_file() -> None:
+    rows = published.of_models(["dcgan", "no_such_model", "../model/dcgan"])
+    assert list(rows) == ["dcgan"]
+    assert (rows["dcgan"][0].soc, rows["dcgan"][0].samples_per_second) == ("310", 10773.603)
+
+
+def test_a_models_file_that_is_broken_is_an_error(tmp_path) -> None:
+    (tmp_path / "broken.yaml").write_text("published: [{soc: [}")
+    with pytest.raises(ConfigError, match=r"broken\.yaml: its published figures cannot be read"):
+        published.of_models(["broken"], tmp_path)

@@ -1,0 +1,188 @@
+import math
+
+import pytest
+from rich.console import Console
+
+from runner.report import results, tables
+from runner.schema import PublishedConfig
+
+PUBLISHED = {
+    "dcgan": (
+        PublishedConfig(soc="310P3", batch=1, samples_per_second=200.0, source="row 1"),
+        PublishedConfig(soc="310P3", batch=4, samples_per_second=800.0, source="row 2"),
+        PublishedConfig(soc="310", batch=1, samples_per_second=0.0, source="row 3"),
+    )
+}
+
+
+@pytest.fixture
+def one_table(write_result, tmp_path):
+    """The only table of results written with the given changes, one a dict."""
+
+    def build(*runs: dict) -> tables.Table:
+        for index, changes in enumerate(runs):
+            write_result(f"run{index}", **changes)
+        (section,) = tables.sections(results.find([tmp_path]).results, PUBLISHED)
+        return section.table
+
+    return build
+
+
+def column(table: tables.Table, title: str) -> tables.Column:
+    return next(column for column in table.columns if column.title == title)
+
+
+def titles(table: tables.Table) -> list[str]:
+    return [column.heading for column in table.columns]
+
+
+def shown(renderable: object) -> str:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
+def test_headings_carry_units(one_table) -> None:
+    assert titles(one_table({})) == [
+        "acc (%)",
+        "published acc (%)",
+        "310P3 (samples/s)",
+        "310P3 published (samples/s)",
+        "310P3 measured/published",
+        "310P3 mean latency (ms)",
+    ]
+
+
+def test_a_row_a_batch_size_in_order(one_table) -> None:
+    table = one_table({"batch": 16, "samples_per_second": 3.0}, {"batch": 2, "samples_per_second": 1.0})
+    assert table.batches == (2, 16)
+    assert column(table, "310P3").values == (1.0, 3.0)
+
+
+def test_measured_over_published_of_the_same_soc_and_batch(one_table) -> None:
+    table = one_table({"batch": 1, "samples_per_second": 100.0}, {"batch": 4, "samples_per_second": 1000.0})
+    assert column(table, "310P3 measured/published").values == (0.5, 1.25)
+
+
+def test_the_best_row_is_the_ratio_of_the_best_throughputs(one_table) -> None:
+    table = one_table(
+        {"batch": 1, "samples_per_second": 100.0},
+        {"batch": 4, "samples_per_second": 60.0},
+        {"batch": 1, "samples_per_second": 20.0, "soc": "310"},
+        {"batch": 4, "samples_per_second": 50.0, "soc": "310"},
+    )
+    assert column(table, "310P/310").values == (5.0, 1.2)
+    assert column(table, "310P/310").best == 2.0
+    assert table.best_batches == (("310", 4), ("310P3", 1))
+
+
+def test_a_ratio_is_blank_where_a_soc_lacks_the_batch(one_table) -> None:
+    table = one_table({"batch": 1}, {"batch": 4}, {"batch": 1, "soc": "t4"})
+    assert column(table, "310P/T4").values == (1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("above", "below"),
+    [(1.0, 0.0), (1.0, None), (None, 1.0), (math.nan, 1.0), (1.0, math.nan), (math.inf, 1.0), (1.0, math.inf),
+     (1e300, 1e-300), (1.0, -2.0)],
+)  # fmt: skip
+def test_a_ratio_that_is_no_number_is_blank(above: float | None, below: float | None) -> None:
+    assert tables.ratio(above, below) is None
+
+
+def test_zero_is_a_value_above_the_line() -> None:
+    assert tables.ratio(0.0, 5.0) == 0.0
+
+
+def test_a_published_zero_gives_no_ratio(one_table) -> None:
+    table = one_table({"soc": "310", "samples_per_second": 5.0})
+    assert column(table, "310 measured/published").values == (None,)
+    assert column(table, "310 measured/published").best is None
+
+
+def test_there_is_no_published_column_where_nothing_is_published(one_table) -> None:
+    assert "cpu published (samples/s)" not in titles(one_table({"soc": "cpu"}))
+
+
+def test_a_measurement_that_does_not_count_is_marked_and_never_the_best(one_table) -> None:
+    table = one_table(
+        {"batch": 1, "samples_per_second": 1.0}, {"batch": 4, "samples_per_second": 9.0, "reasons": ["unstable"]}
+    )
+    measured = column(table, "310P3")
+    assert (measured.best, measured.notes) == (1.0, ((), (0,)))
+    assert table.footnotes == ("not a valid measurement: unstable",)
+    assert tables.cell(measured, 1) == "9.000 [1]"
+
+
+def test_no_batch_is_best_where_no_measurement_counts(one_table) -> None:
+    table = one_table({"reasons": ["too short"]})
+    assert tables.told_best(table) == "310P3 none, as no measurement is valid"
+
+
+def test_a_ratio_of_a_measurement_that_does_not_count_is_marked(one_table) -> None:
+    table = one_table({"reasons": ["device busy"]}, {"soc": "t4"})
+    assert tables.cell(column(table, "310P/T4"), 0) == "1.00 [1]"
+
+
+def test_stand_in_data_is_marked_with_the_reason(one_table, make_gate) -> None:
+    table = one_table({"gates": [make_gate("accuracy.acc", "skip", 0.1, 100.0, "synthetic pictures")]})
+    assert tables.cell(column(table, "acc"), 0) == "100.00 [1]"
+    assert table.footnotes == ("not compared with what is published: synthetic pictures",)
+
+
+def test_random_weights_are_marked_even_without_gates(one_table) -> None:
+    table = one_table({"origin": "random", "gates": []})
+    assert table.title == "dcgan (noise, random weights)"
+    assert table.footnotes == ("not compared with what is published: random weights",)
+
+
+def test_a_failed_gate_is_marked(one_table, make_gate) -> None:
+    table = one_table({"gates": [make_gate("accuracy.acc", "fail", 91.0, 100.0)]})
+    assert table.footnotes == ("gate accuracy.acc failed: 91, expected 100",)
+
+
+def test_runs_that_cannot_be_compared_are_in_tables_of_their_own(write_result, tmp_path) -> None:
+    write_result("real")
+    write_result("made_up", origin="random")
+    write_result("other_data", dataset="synthetic_images")
+    assert len(tables.sections(results.find([tmp_path]).results, {})) == 3
+
+
+def test_two_tools_of_one_soc_have_columns_of_their_own(one_table) -> None:
+    table = one_table({}, {"tool": "ais_infer"})
+    assert "310P3 ais_bench (samples/s)" in titles(table)
+    assert "310P3 ais_infer (samples/s)" in titles(table)
+
+
+def test_a_metric_that_is_not_a_number_is_told(one_table) -> None:
+    assert tables.cell(column(one_table({"accuracy": {"cosine": float("nan")}}), "cosine"), 0) == "NaN"
+
+
+def test_the_published_table_has_the_guides_ratios() -> None:
+    rows = [
+        PublishedConfig(soc="310", batch=1, samples_per_second=10773.603, source="s"),
+        PublishedConfig(soc="310P3", batch=1, samples_per_second=7573.25, source="s"),
+        PublishedConfig(soc="t4", batch=1, samples_per_second=9330.62, source="s"),
+    ]
+    table = tables.published_table("dcgan", rows)
+    assert tables.cell(column(table, "310P/310"), 0) == "0.70"
+    assert tables.cell(column(table, "310P/T4"), 0) == "0.81"
+
+
+def test_a_sweeps_table_shows_the_best_batch_and_what_failed(write_result, tmp_path) -> None:
+    write_result("0", batch=1, samples_per_second=1.0)
+    write_result("1", batch=4, samples_per_second=2.0)
+    error = {"stage": "compile", "message": "[bold]no atc\nmore", "fix": ""}
+    write_result("2", batch=8, status="failed", performance=None, accuracy=None, error=error)
+    text = shown(tables.render_sweep(results.find([tmp_path]).results, PUBLISHED))
+    assert "best batch: 310P3 4" in text
+    assert "failed: dcgan on 310P3 with ais_bench, batch 8, noise: compile: [bold]no atc" in text
+
+
+def test_a_wide_table_is_shown_in_parts(write_result, tmp_path) -> None:
+    for soc in ("310", "310P3", "t4"):
+        write_result(soc, soc=soc)
+    text = shown(tables.render_sweep(results.find([tmp_path]).results, PUBLISHED))
+    assert text.count("dcgan (noise, weights from a file)") > 1
+    assert "310P/T4" in text
