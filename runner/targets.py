@@ -10,6 +10,7 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,8 @@ def _sources(module_name: str) -> dict[str, bytes]:
     return sources
 
 
-def _imports(name: str, path: Path, source: bytes) -> list[str]:
+@cache  # stages share most of their modules
+def _imports(name: str, path: Path, source: bytes) -> tuple[str, ...]:
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found: list[str] = []
     for node in ast.walk(ast.parse(source)):
@@ -142,7 +144,7 @@ def _imports(name: str, path: Path, source: bytes) -> list[str]:
                 parents = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*parents, base] if base else parents)
             found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return [candidate for candidate in found if candidate.split(".")[0] == name.split(".")[0]]
+    return tuple(candidate for candidate in found if candidate.split(".")[0] == name.split(".")[0])
 
 
 def module_path(module_name: str) -> Path | None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from runner import overrides, schema
+from runner import composing, schema
 from runner.__main__ import main
 
 TINY_NETWORK = '''
@@ -63,17 +62,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def composed() -> Iterator[Callable[..., DictConfig]]:
+def composed() -> Callable[..., DictConfig]:
     """Compose a configuration as the command line does."""
-    schema.register()
-    with initialize_config_dir(version_base="1.3", config_dir=str(overrides.CONF)):
-
-        def build(*arguments: str) -> DictConfig:
-            adapted = overrides.adapt(arguments, list)
-            overrides.register_batches(adapted)
-            return compose("config", overrides=adapted)
-
-        yield build
+    return lambda *arguments: composing.compose(arguments)
 
 
 @pytest.fixture
