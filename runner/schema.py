@@ -102,11 +102,24 @@ class FidelityConfig:
 
 
 @dataclass
+class GuideConfig:
+    """The hand-written guide of the public zoo that the published figures are from."""
+
+    url: Optional[str] = None
+    """Its page, at a commit."""
+    tool: Optional[str] = None
+    """What it ran the model with: an option of `tool`."""
+
+
+@dataclass
 class ModelConfig:
     name: str = MISSING
+    arch: Optional[str] = None
+    """The network's name in its library, where the option stands for any of them."""
     task: str = MISSING
     reference: str = MISSING
     """URL and commit of the code that the checkpoint was trained with."""
+    guide: GuideConfig = field(default_factory=GuideConfig)
     network: dict[str, Any] = field(default_factory=dict)
     """`_target_` and its arguments."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
