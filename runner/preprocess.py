@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.artifacts import TensorSpec
+from runner.cropped_resize import resize_and_crop
 from runner.errors import DataError, Fault
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Geometry:
     interpolation: str
     crop: int | None
     channels: str
+    keep_ratio: bool = True
+    """Whether `resize` is the shorter side; else both sides become it."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,16 @@ def load_picture(source: Path | IO[bytes], geometry: Geometry) -> NDArray[np.uin
         DataError: not a picture, a truncated one, one too large to be meant, or one smaller than the crop.
     """
     picture = _decode(source)
-    width, height = resized_size(picture.width, picture.height, geometry.resize)
+    width, height = resized_size(picture.width, picture.height, geometry.resize, geometry.keep_ratio)
     if geometry.crop is not None and geometry.crop > min(width, height):
         raise DataError(
             f"{source} is {width}x{height} pixels where the crop of {geometry.crop} is taken",
             "take it out of the data set, or set model.preprocess.resize so that every picture covers the crop",
         )
-    if (width, height) != picture.size:
-        picture = _resize(picture, (width, height), geometry.interpolation)
     if geometry.crop is not None:
-        picture = _crop_centre(picture, geometry.crop)
+        picture = resize_and_crop(picture, (width, height), geometry.crop, geometry.interpolation)
+    elif (width, height) != picture.size:
+        picture = _resize(picture, (width, height), geometry.interpolation)
     values = np.asarray(picture)
     if geometry.channels == "bgr":
         values = values[:, :, ::-1]
@@ -83,9 +86,13 @@ def _decode(source: Path | IO[bytes]) -> Image.Image:
         ) from error
 
 
-def resized_size(width: int, height: int, resize: int | None) -> tuple[int, int]:
-    """Width and height with the shorter side at `resize` pixels and the longer one truncated."""
-    if resize is None or min(width, height) == resize:
+def resized_size(width: int, height: int, resize: int | None, keep_ratio: bool = True) -> tuple[int, int]:
+    """Width and height with the shorter side at `resize` pixels and the longer one truncated, or both at it."""
+    if resize is None:
+        return width, height
+    if not keep_ratio:
+        return resize, resize
+    if min(width, height) == resize:
         return width, height
     if width < height:
         return resize, int(resize * height / width)
@@ -96,12 +103,6 @@ def _resize(picture: Image.Image, size: tuple[int, int], interpolation: str) -> 
     from PIL import Image
 
     return picture.resize(size, Image.Resampling[interpolation.upper()])
-
-
-def _crop_centre(picture: Image.Image, crop: int) -> Image.Image:
-    left = round((picture.width - crop) / 2)
-    top = round((picture.height - crop) / 2)
-    return picture.crop((left, top, left + crop, top + crop))
 
 
 def normalise(stored: NDArray[Any], normalisation: Normalisation) -> NDArray[np.float32]:
@@ -156,6 +157,13 @@ def _size_faults(geometry: Geometry, inputs: Sequence[TensorSpec]) -> list[Fault
                     f"give model.preprocess.{name} at least 1, or null for none",
                 )
             )
+    if geometry.resize is None and not geometry.keep_ratio:
+        faults.append(
+            Fault(
+                "model.preprocess.keep_ratio is false without a model.preprocess.resize",
+                "give model.preprocess.resize the side that pictures are stretched to, or leave keep_ratio out",
+            )
+        )
     if geometry.crop is None or faults:
         return faults
     if geometry.resize is not None and geometry.crop > geometry.resize:

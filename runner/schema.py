@@ -58,6 +58,8 @@ class PreprocessConfig:
 
     resize: Optional[int] = None
     """Shorter side, pixels; the longer one follows, truncated."""
+    keep_ratio: bool = True
+    """If false, both sides become `resize`, whatever the picture's shape."""
     interpolation: str = "bilinear"
     crop: Optional[int] = None
     """Side of the centred square, pixels."""

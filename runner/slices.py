@@ -130,7 +130,9 @@ def placement_of(config: RunConfig) -> Placement:
 
 def geometry_of(preprocess: PreprocessConfig) -> Geometry:
     """The stored part of the preprocessing."""
-    return Geometry(preprocess.resize, preprocess.interpolation, preprocess.crop, preprocess.channels)
+    return Geometry(
+        preprocess.resize, preprocess.interpolation, preprocess.crop, preprocess.channels, preprocess.keep_ratio
+    )
 
 
 def normalisation_of(preprocess: PreprocessConfig) -> Normalisation:

@@ -1,5 +1,6 @@
 import io
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -62,6 +63,22 @@ def test_pictures_and_values_are_those_of_the_guides(tmp_path, guide, size):
     loaded = load_picture(path, geometry)
     np.testing.assert_array_equal(loaded, stored)
     np.testing.assert_allclose(normalise(loaded[None], normalisation)[0], floats, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(500, 375), (333, 517), (256, 301), (90, 71)])
+def test_picture_without_its_ratio_is_stretched_to_a_square_and_cropped(tmp_path, size):
+    path = save_picture(tmp_path / "picture.jpg", *size)
+    stretched = Image.open(path).convert("RGB").resize((64, 64), Image.Resampling.BICUBIC)
+    expected = np.asarray(stretched.crop((8, 8, 56, 56))).transpose(2, 0, 1)
+    np.testing.assert_array_equal(load_picture(path, Geometry(64, "bicubic", 48, "rgb", keep_ratio=False)), expected)
+    whole = np.asarray(stretched).transpose(2, 0, 1)
+    np.testing.assert_array_equal(load_picture(path, Geometry(64, "bicubic", None, "rgb", keep_ratio=False)), whole)
+
+
+def test_square_picture_that_fits_is_not_resampled(tmp_path):
+    path = save_picture(tmp_path / "picture.png", 64, 64)
+    loaded = load_picture(path, Geometry(64, "bicubic", None, "rgb", keep_ratio=False))
+    np.testing.assert_array_equal(loaded, np.asarray(Image.open(path)).transpose(2, 0, 1))
 
 
 def test_stored_picture_is_contiguous_uint8_channels_first(tmp_path):
@@ -148,6 +165,7 @@ def test_preprocessing_of_the_guides_has_no_faults(name):
         (Geometry(0, "bilinear", 224, "rgb"), IDENTITY, "resize is 0 pixels", "at least 1"),
         (Geometry(256, "bilinear", -1, "rgb"), IDENTITY, "crop is -1 pixels", "at least 1"),
         (Geometry(256, "bilinear", 225, "rgb"), IDENTITY, "takes [3, 224, 224]", "model.inputs"),
+        (replace(PLAIN, keep_ratio=False), IDENTITY, "keep_ratio is false without", "resize the side"),
         (PLAIN, Normalisation(1.0, (0.0,), (1.0, 0.0, 1.0)), "cannot be divided by 0", "[1.0] for none"),
         (PLAIN, Normalisation(1.0, (0.0, 0.0), (1.0,)), "mean has 2 values, input 'image' has 3 channels", "or 3"),
         (PLAIN, Normalisation(1.0, (0.0,), (1.0,) * 4), "std has 4 values", "one value, or 3"),

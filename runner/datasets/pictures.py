@@ -30,7 +30,7 @@ from runner.datasets.storage import StoredArray, array_path, create_array, open_
 from runner.errors import DataError, Fault
 from runner.progress import track
 
-CHUNK_PICTURES = 64
+CHUNK_PICTURES = 32
 JOURNAL = "chunks.txt"
 BROKEN_SHOWN = 5
 CHUNKS_IN_FLIGHT_PER_WORKER = 2
@@ -154,9 +154,12 @@ Job = Callable[[], "list[str]"]
 
 
 def _run(jobs: Mapping[int, Job]) -> Generator[tuple[int, list[str]], None, None]:
-    """Do all jobs, on all cores if there is more than one job; yields (index, result) as they finish."""
-    workers = min(_core_count(), len(jobs))
-    if workers <= 1:
+    """Do all jobs, on all cores, of which this process is one; yields (index, result) as they finish.
+
+    Working here too saves a worker and its memory, and goes on while the others start.
+    """
+    workers = min(_core_count(), len(jobs)) - 1
+    if workers < 1:
         for index, job in jobs.items():
             yield index, job()
         return
@@ -168,9 +171,12 @@ def _run(jobs: Mapping[int, Job]) -> Generator[tuple[int, list[str]], None, None
         while True:
             for index, job in islice(waiting, workers * CHUNKS_IN_FLIGHT_PER_WORKER - len(pending)):
                 pending[pool.submit(job)] = index
+            for index, job in islice(waiting, 1):
+                yield index, job()
             if not pending:
                 return
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+            done = [future for future in pending if future.done()]
+            for future in done or wait(pending, return_when=FIRST_COMPLETED).done:
                 yield pending.pop(future), future.result()
     except BrokenProcessPool as error:
         raise DataError(
