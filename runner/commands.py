@@ -26,7 +26,10 @@ def foreseen(config: RunConfig, plan: Plan, known: Mapping[str, Artifact]) -> li
         return []
     script = config.tool.environment_script
     sourced = [shlex.join(["source", script])] if script else []
-    made = f"# {config.model.name}.onnx is what the stages up to simplify make, samples/ what prepare makes"
+    made = (
+        f"# {config.model.name}.onnx is what the stages up to simplify make, samples/ what prepare makes,"
+        " one_batch/ a batch of random inputs or of samples"
+    )
     return [made, *sourced, *(shlex.join(command.argv) for command in commands)]
 
 
@@ -50,7 +53,12 @@ def _commands(config: RunConfig, known: Mapping[str, Artifact]) -> list[Command]
         commands += [Command("compile", argv) for argv in found[1].commands(request, compiled)]
     suffix = ".om" if placement.kind == "ascend" else ".engine"
     planned = Foreseen(
-        compiled.with_name(compiled.name + suffix), config.batch.size, inputs, Path("samples"), Path("result")
+        compiled.with_name(compiled.name + suffix),
+        config.batch.size,
+        inputs,
+        Path("samples"),
+        Path("one_batch"),
+        Path("result"),
     )
     _, tool = slices.tool_of(config)
     return commands + tool.commands(planned, placement, slices.measuring_limits(config))

@@ -133,6 +133,34 @@ def unsettled(latencies_ms: Sequence[float], window_means: Sequence[float], limi
     return ()
 
 
+def settled(latencies_ms: Sequence[float], limits: MeasuringLimits) -> tuple[int, tuple[str, ...]]:
+    """Of calls that a tool has timed by itself: how many came before three windows agreed, and why they do not count.
+
+    Windows are as `repeat` makes them; the last three have to agree too.
+    """
+    starts, means_ms = _windows(latencies_ms, limits)
+    agreeing = next((end for end in range(len(means_ms) + 1) if steady(means_ms[:end])), None)
+    return (
+        0 if agreeing is None else starts[agreeing - COMPARED_WINDOWS],
+        unsettled(latencies_ms, means_ms, limits),
+    )
+
+
+def _windows(latencies_ms: Sequence[float], limits: MeasuringLimits) -> tuple[list[int], list[float]]:
+    """Where each complete window starts, and its mean."""
+    calls, least_ms = _share(limits)
+    starts: list[int] = []
+    means_ms: list[float] = []
+    start, elapsed_ms = 0, 0.0
+    for end, latency_ms in enumerate(latencies_ms, 1):
+        elapsed_ms += latency_ms
+        if end - start >= max(calls, 1) and elapsed_ms >= least_ms * (1 - 1e-9):
+            starts.append(start)
+            means_ms.append(elapsed_ms / (end - start))
+            start, elapsed_ms = end, 0.0
+    return starts, means_ms
+
+
 def busy(before: Mapping[int, float], after: Mapping[int, float], elapsed_seconds: float) -> tuple[str, ...]:
     """The reason that something else held the CPU, from what each thread had waited before and after, if it did.
 

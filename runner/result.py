@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,14 +50,18 @@ def build(
 ) -> dict[str, Any]:
     """The content of result.json; parts that the run did not reach are null."""
     scores, timing, weights = artifacts.get("score"), artifacts.get("benchmark"), artifacts.get("weights")
+    samples = artifacts.get("prepare")
     return {
         "schema": SCHEMA,
+        "created": _now(),
         "status": "failed" if failure else "ok",
         "model": config.model.name,
         "soc": config.soc.name,
         "tool": config.tool.name,
         "batch": config.batch.size,
         "dataset": config.dataset.name,
+        "limit": config.limit,
+        "stand_in": samples.stand_in if isinstance(samples, Samples) else None,
         "weights": _weights(weights) if isinstance(weights, Weights) else None,
         "accuracy": {**scores.accuracy, "samples": scores.samples} if isinstance(scores, Scores) else None,
         "fidelity": overall(scores.fidelity) if isinstance(scores, Scores) else None,
@@ -72,7 +77,18 @@ def build(
 
 def refused(failure: Failure) -> dict[str, Any]:
     """The content of result.json where the configuration could not even be read."""
-    return {"schema": SCHEMA, "status": "failed", "gates": [], "stages": [], "error": asdict(failure)}
+    return {
+        "schema": SCHEMA,
+        "created": _now(),
+        "status": "failed",
+        "gates": [],
+        "stages": [],
+        "error": asdict(failure),
+    }
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def write(folder: Path, result: dict[str, Any]) -> None:

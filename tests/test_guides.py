@@ -58,9 +58,9 @@ GUIDES = {
 FILES = {"model", "output", "input", "output_dirname", "om_path", "input_text_path"}
 ADDED = {
     # by this runner: the default device said, outputs as BIN (each YAML's deviations), calls before the measured ones,
-    # and random bytes instead of zeros, the tool's default, to measure on
-    "ais_infer": {"device", "pure_data_type"},
-    "ais_bench": {"device", "outfmt", "warmup_count", "loop", "pure_data_type"},
+    # and a batch of files to measure on instead of the tool's own zeros
+    "ais_infer": {"device", "outfmt"},
+    "ais_bench": {"device", "outfmt", "warmup_count", "loop"},
     "benchmark": {"output_binary", "round"},
 }
 

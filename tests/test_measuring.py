@@ -132,3 +132,32 @@ def test_the_thread_that_waited_most_tells_whether_the_cpu_was_busy(before, afte
 )
 def test_a_frequency_that_fell_by_more_than_a_tenth_is_told(frequencies, reasons) -> None:
     assert len(measuring.throttled(frequencies)) == reasons
+
+
+TOLD = MeasuringLimits(warmup=0, min_iterations=6, min_seconds=0.0, max_seconds=100.0)
+"""Windows of two calls."""
+
+
+def test_calls_that_a_tool_has_timed_count_from_three_windows_that_agree() -> None:
+    assert measuring.settled((9.0, 7.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0), TOLD) == (2, ())
+
+
+def test_a_window_of_them_takes_its_share_of_the_least_time() -> None:
+    limits = MeasuringLimits(warmup=0, min_iterations=3, min_seconds=0.03, max_seconds=100.0)
+    assert measuring.settled((2.0, 8.0) * 3, limits) == (0, ())
+
+
+def test_calls_that_a_tool_has_timed_and_that_never_agree_do_not_count() -> None:
+    assert measuring.settled((1.0, 1.0, 2.0, 2.0, 3.0, 3.0), TOLD) == (
+        0,
+        ("unstable: the last three windows' means differ by 100 %",),
+    )
+
+
+def test_calls_that_agreed_once_and_drift_at_the_end_do_not_count() -> None:
+    drifting = (5.0,) * 6 + (5.0, 5.0, 6.0, 6.0, 7.0, 7.0)
+    assert measuring.settled(drifting, TOLD)[1] == ("unstable: the last three windows' means differ by 33 %",)
+
+
+def test_too_few_told_calls_make_no_windows() -> None:
+    assert "too short" in measuring.settled((5.0, 5.0), TOLD)[1][0]

@@ -1,4 +1,5 @@
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from runner import callbacks, result
@@ -80,6 +81,13 @@ def test_the_raw_latencies_are_kept_beside_the_result(tmp_path) -> None:
         "settled_after": 1,
         "latencies_ms": [3.0, 1.5, 1.25],
     }
+
+
+def test_a_result_says_when_it_was_made_and_on_how_much_of_which_data(run_config) -> None:
+    config = run_config("model=moco_v2", "limit=4")
+    found = result.build(config, [], scored(stand_in="synthetic pictures"), [], None, None)
+    assert (found["limit"], found["stand_in"]) == (4, "synthetic pictures")
+    assert datetime.now(timezone.utc) - datetime.fromisoformat(found["created"]) < timedelta(minutes=1)
 
 
 def test_a_failed_run_says_where_and_why(run_config) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,18 +84,22 @@ class Environment:
 
 @dataclass(frozen=True)
 class Result:
-    """A result.json: what it says, where it lies, and when it was written (seconds since the epoch).
+    """A result.json: what it says, where it lies, and when the file was written (seconds since the epoch).
 
-    `accuracy` holds the metrics by name, and `samples`, how many were scored. A run whose configuration was refused
+    `created` is when the run ended (ISO 8601); runs of early versions do not tell. `limit` is the number of samples that
+    the run was cut to, `stand_in` what it had instead of the data set that the published figures are from. `accuracy` holds the metrics by name, and `samples`, how many were scored. A run whose configuration was refused
     names no model.
     """
 
     status: Literal["ok", "failed"]
+    created: str | None = None
     model: str = ""
     soc: str = ""
     tool: str = ""
     batch: int = 0
     dataset: str = ""
+    limit: int | None = None
+    stand_in: str | None = None
     weights: UsedWeights | None = None
     accuracy: dict[str, float | None] | None = None
     fidelity: WorstFidelity | None = None
@@ -110,6 +115,13 @@ class Result:
     def __post_init__(self) -> None:
         if self.status == "ok" and not (self.model and self.soc and self.tool and self.batch > 0):
             raise ValueError("it does not say which model ran on which soc, with which tool and batch size")
+        if self.created is not None:
+            datetime.fromisoformat(self.created)
+
+    @property
+    def ended_at(self) -> float:
+        """When the run ended, else when its file was written: seconds since the epoch."""
+        return self.written_at if self.created is None else datetime.fromisoformat(self.created).timestamp()
 
     @property
     def weights_origin(self) -> str:
@@ -166,9 +178,12 @@ def find(places: Sequence[Path]) -> Found:
 
 
 def newest(results: Iterable[Result]) -> list[Result]:
-    """Of the runs that found something, the newest of each (model, SoC, tool, batch, data set, weights' origin)."""
+    """Of the runs that found something, the newest of each (model, SoC, tool, batch, data set, weights' origin).
+
+    A run of all samples goes before one of fewer.
+    """
     chosen: dict[tuple[object, ...], Result] = {}
-    for result in sorted(results, key=lambda one: one.written_at):
+    for result in sorted(results, key=lambda one: (one.limit is None, one.ended_at)):
         if result.status == "ok" and (result.performance is not None or result.accuracy is not None):
             chosen[_kind(result), result.weights_origin] = result
     return sorted(chosen.values(), key=lambda one: (*_kind(one), one.weights_origin))
@@ -177,7 +192,7 @@ def newest(results: Iterable[Result]) -> list[Result]:
 def failed(results: Iterable[Result]) -> list[Result]:
     """The newest failed run of each kind, but for those that were done again since and ended well."""
     last: dict[tuple[object, ...], Result] = {}
-    for result in sorted(results, key=lambda one: one.written_at):
+    for result in sorted(results, key=lambda one: one.ended_at):
         last[_kind(result)] = result
     return sorted((one for one in last.values() if one.status == "failed"), key=_kind)
 

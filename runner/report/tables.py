@@ -385,7 +385,11 @@ def _accuracy_notes(run: Result) -> Iterator[str]:
     reasons = [gate.reason for gate in accuracy if gate.verdict == "skip" and gate.reason]
     if run.weights_origin == "random" and not any("random weights" in reason for reason in reasons):
         reasons.insert(0, "random weights")
+    if run.stand_in and run.stand_in not in reasons:
+        reasons.append(run.stand_in)
     yield from dict.fromkeys(f"not compared with what is published: {reason}" for reason in reasons)
+    if run.limit is not None:
+        yield f"run with limit={run.limit}"
     yield from (_told_failed(gate) for gate in run.failed_gates if not gate.name.startswith("throughput"))
 
 

@@ -51,6 +51,8 @@ class Foreseen:
     batch: int
     inputs: tuple[TensorSpec, ...]
     samples: Path
+    one_batch: Path
+    """The first batch alone, which a measurement repeats."""
     results: Path
 
 

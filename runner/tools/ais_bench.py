@@ -128,20 +128,25 @@ class AisBench:
         return [*found, *(Fault(f"{name} is not installed in {where}", INSTALL) for name in absent)]
 
     def measuring(self) -> Measuring:
-        """In mode api on what it is given, here; else on random bytes of the tool's own."""
-        return Measuring(takes_inputs=self.mode == "api", in_process=self.mode == "api")
+        """On what it is given; in mode api here."""
+        return Measuring(takes_inputs=True, in_process=self.mode == "api")
 
     def commands(self, foreseen: Foreseen, placement: Placement, limits: MeasuringLimits) -> list[Command]:
         """The inference and the measurement; none in mode api."""
         if self.mode == "api":
             return []
-        folders = [sample_files.folder_of(foreseen.samples, index) for index in range(len(foreseen.inputs))]
-        devices = placement.devices
-        infer = infer_argv(self.python, foreseen.model, folders, foreseen.results, "infer", foreseen.batch, devices)
-        iterations = command_line.loops(limits, self.loop)
-        results = foreseen.results
-        measure = measure_argv(self.python, foreseen.model, results, foreseen.batch, devices, iterations, limits.warmup)
-        return [Command("infer", infer), Command("benchmark", measure)]
+
+        def argv(root: Path, name: str) -> tuple[str, ...]:
+            folders = sample_files.folders_of(root, foreseen.inputs)
+            return infer_argv(
+                self.python, foreseen.model, folders, foreseen.results, name, foreseen.batch, placement.devices
+            )
+
+        repeated = repeating(command_line.loops(limits, self.loop), limits.warmup)
+        return [
+            Command("infer", argv(foreseen.samples, "infer")),
+            Command("benchmark", (*argv(foreseen.one_batch, "benchmark"), *repeated)),
+        ]
 
     def infer(
         self, model: CompiledModel, placement: Placement, batches: Iterable[Batch], work: Path
@@ -175,7 +180,7 @@ class AisBench:
         limits: MeasuringLimits,
         work: Path,
     ) -> Timing:
-        """Pure inference on random bytes of the tool's own; in mode api on `inputs`.
+        """Many calls on `inputs`.
 
         Raises:
             ToolError: the tool fails, hangs, or its summary does not tell the times.
@@ -184,29 +189,26 @@ class AisBench:
             return infer_session.measure(model, placement, inputs, limits, self.version())
         told: list[Summary] = []
         attempts = itertools.count()
+        devices = placement.devices
+        with sample_files.repeated(inputs, model.inputs, model.batch, work, len(devices)) as chunk:
 
-        def once(iterations: int) -> tuple[int, float]:
-            results = command_line.new_folder(work / f"measured{next(attempts)}")
-            argv = measure_argv(
-                self.python,
-                model.path.resolve(),
-                results,
-                model.batch,
-                placement.devices,
-                iterations,
-                limits.warmup,
-            )
-            finished = self._run(argv, "benchmark")
-            with blamed_on(finished, "benchmark"):
-                told[:] = [summary.measured(path) for path in summaries(results, len(placement.devices))]
-            return min(calls_of(each, iterations) for each in told), max(each.mean_ms for each in told)
+            def once(iterations: int) -> tuple[int, float]:
+                results = command_line.new_folder(work / f"measured{next(attempts)}")
+                argv = infer_argv(
+                    self.python, model.path.resolve(), chunk.folders, results, "benchmark", model.batch, devices
+                )
+                finished = self._run((*argv, *repeating(iterations, limits.warmup)), "benchmark")
+                with blamed_on(finished, "benchmark"):
+                    told[:] = [summary.measured(path) for path in summaries(results, len(devices))]
+                shutil.rmtree(results)
+                return min(calls_of(each, iterations) for each in told), max(each.mean_ms for each in told)
 
-        reasons = command_line.long_enough(once, limits, self.loop)
+            reasons = command_line.long_enough(once, limits, self.loop)
         source = (
-            f"{self.version()} --loop on random bytes, host clock around the device call (npu_compute_time_list)"
-            f"{chips_note(placement)}"
+            f"{self.version()} --loop, host clock around the device call (npu_compute_time_list){chips_note(placement)}"
         )
-        return timing_of(told, model.batch, limits.warmup, source, reasons, chips_told(placement))
+        timing = timing_of(told, model.batch, limits.warmup, source, reasons, chips_told(placement))
+        return command_line.in_windows(timing, limits)
 
     def _run(self, argv: Sequence[str], stage: str) -> Finished:
         return command_line.run(
@@ -245,20 +247,9 @@ def infer_argv(
     )
 
 
-def measure_argv(
-    python: str, model: Path, output: Path, batch: int, devices: Sequence[int], loop: int, warmup: int
-) -> tuple[str, ...]:
-    """Pure inference; without `--output` there is no summary."""
-    return (
-        *(python, "-m", "ais_bench"),
-        *("--model", str(model)),
-        *("--output", str(output)),
-        *("--batchsize", str(batch)),
-        *("--loop", str(loop)),
-        *("--warmup_count", str(warmup)),
-        *("--pure_data_type", "random"),  # its default is zeros
-        *("--device", ",".join(map(str, devices))),
-    )
+def repeating(loop: int, warmup: int) -> tuple[str, ...]:
+    """What makes a measurement of an inference."""
+    return ("--loop", str(loop), "--warmup_count", str(warmup))
 
 
 def summaries(output: Path, devices: int) -> list[Path]:
@@ -286,13 +277,14 @@ def calls_of(told: Summary, asked: int) -> int:
 def timing_of(
     told: Sequence[Summary], batch: int, warmup: int, source: str, reasons: tuple[str, ...], chips: int
 ) -> Timing:
-    """One Timing of all devices: the latencies of all calls, or the mean of the devices' means where there are none.
+    """One Timing of all devices: the latencies of all calls in turns, or the mean of the devices' means without them.
 
     Samples/s then are chips * 1000 * batch / mean: of devices that work side by side the sum of the rates, were they
     equally fast; of unequal ones slightly less (at 20 % apart 0.8 %).
     """
     if all(each.latencies_ms for each in told):
-        latencies_ms = tuple(latency for each in told for latency in each.latencies_ms)
+        in_turns = itertools.zip_longest(*(each.latencies_ms for each in told))
+        latencies_ms = tuple(latency for turn in in_turns for latency in turn if latency is not None)
         return Timing(batch, latencies_ms, warmup, source, reasons, chips=chips)
     mean_ms = sum(each.mean_ms for each in told) / len(told)
     counts = [each.count for each in told if each.count is not None]

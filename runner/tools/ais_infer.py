@@ -82,18 +82,23 @@ class AisInfer:
         return [*found, *command_line.cann_faults(self.environment_script)]
 
     def measuring(self) -> Measuring:
-        """On random bytes of the script's own."""
-        return Measuring(takes_inputs=False, in_process=False)
+        """On what it is given."""
+        return Measuring(takes_inputs=True, in_process=False)
 
     def commands(self, foreseen: Foreseen, placement: Placement, limits: MeasuringLimits) -> list[Command]:
         """The inference and the measurement."""
-        folders = [sample_files.folder_of(foreseen.samples, index) for index in range(len(foreseen.inputs))]
-        device = placement.devices[0]
-        iterations = command_line.loops(limits, self.loop)
-        common = (self.python, self.script, foreseen.model)
+
+        def argv(root: Path) -> tuple[str, ...]:
+            folders = sample_files.folders_of(root, foreseen.inputs)
+            device = placement.devices[0]
+            return infer_argv(
+                self.python, self.script, foreseen.model, folders, foreseen.results, foreseen.batch, device
+            )
+
+        repeated = repeating(command_line.loops(limits, self.loop))
         return [
-            Command("infer", infer_argv(*common, folders, foreseen.results, foreseen.batch, device)),
-            Command("benchmark", measure_argv(*common, foreseen.results, foreseen.batch, device, iterations)),
+            Command("infer", argv(foreseen.samples)),
+            Command("benchmark", (*argv(foreseen.one_batch), repeated)),
         ]
 
     def infer(
@@ -130,7 +135,7 @@ class AisInfer:
         limits: MeasuringLimits,
         work: Path,
     ) -> Timing:
-        """Pure inference on random bytes of the script's own; its one warm-up call is its own.
+        """Many calls on `inputs`; its one warm-up call is its own.
 
         Raises:
             ToolError: the tool fails, hangs, or its summary does not tell the times.
@@ -138,24 +143,27 @@ class AisInfer:
         told: list[Summary] = []
         asked: list[int] = []
         attempts = itertools.count()
+        script = str(Path(self.script).absolute())
+        device = placement.devices[0]
+        with sample_files.repeated(inputs, model.inputs, model.batch, work) as chunk:
 
-        def once(iterations: int) -> tuple[int, float]:
-            results = command_line.new_folder(work / f"measured{next(attempts)}")
-            script = str(Path(self.script).absolute())
-            argv = measure_argv(
-                self.python, script, model.path.resolve(), results, model.batch, placement.devices[0], iterations
-            )
-            finished = self._run(argv, "benchmark")
-            with blamed_on(finished, "benchmark"):
-                told[:] = [summary.measured(summary_in(results))]
-            # The oldest one's only entry is the mean of all calls.
-            asked[:] = [iterations]
-            return iterations, told[0].mean_ms
+            def once(iterations: int) -> tuple[int, float]:
+                results = command_line.new_folder(work / f"measured{next(attempts)}")
+                argv = infer_argv(
+                    self.python, script, model.path.resolve(), chunk.folders, results, model.batch, device
+                )
+                finished = self._run((*argv, repeating(iterations)), "benchmark")
+                with blamed_on(finished, "benchmark"):
+                    told[:] = [summary.measured(summary_in(results))]
+                shutil.rmtree(results)
+                # The oldest one's only entry is the mean of all calls.
+                asked[:] = [iterations]
+                return iterations, told[0].mean_ms
 
-        reasons = command_line.long_enough(once, limits, self.loop)
-        source = f"{self.version()} --loop on random bytes, host clock around the device call{chips_note(placement)}"
+            reasons = command_line.long_enough(once, limits, self.loop)
+        source = f"{self.version()} --loop, host clock around the device call{chips_note(placement)}"
         latencies_ms = told[0].latencies_ms if len(told[0].latencies_ms) == asked[0] else ()
-        return Timing(
+        timing = Timing(
             model.batch,
             latencies_ms,
             WARMUP,
@@ -165,6 +173,7 @@ class AisInfer:
             iterations=None if latencies_ms else asked[0],
             chips=chips_told(placement),
         )
+        return command_line.in_windows(timing, limits)
 
     def _run(self, argv: Sequence[str], stage: str) -> Finished:
         return command_line.run(
@@ -191,19 +200,9 @@ def infer_argv(
     )
 
 
-def measure_argv(
-    python: str, script: str, model: Path, output: Path, batch: int, device: int, loop: int
-) -> tuple[str, ...]:
-    """Pure inference; without `--output` there is no summary."""
-    return (
-        *(python, script),
-        f"--model={model}",
-        *("--output", str(output)),
-        f"--loop={loop}",
-        *("--pure_data_type", "random"),  # its default is zeros
-        *("--batchsize", str(batch)),
-        *("--device", str(device)),
-    )
+def repeating(loop: int) -> str:
+    """What makes a measurement of an inference."""
+    return f"--loop={loop}"
 
 
 def summary_in(output: Path) -> Path:

@@ -8,9 +8,11 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from runner import process
+from runner import measuring, process
+from runner.artifacts import Timing
 from runner.compilers import cann
 from runner.errors import Fault, ToolError
 from runner.process import Finished
@@ -195,6 +197,14 @@ def long_enough(
     if more is not None and more > iterations:
         iterations, mean_ms = measured(more)
     return too_short(limits, iterations, mean_ms)
+
+
+def in_windows(timing: Timing, limits: MeasuringLimits) -> Timing:
+    """The timing with what its windows tell, where the tool tells every call and there were enough."""
+    if not timing.latencies_ms or timing.reasons:
+        return timing
+    settled_after, reasons = measuring.settled(timing.latencies_ms, limits)
+    return replace(timing, settled_after=settled_after, reasons=reasons)
 
 
 def setting_faults(loop: int, timeout_seconds: float, placement: Placement, devices: range) -> list[Fault]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,9 @@ class Chunk:
             yield self.names[start : start + self.rows]
 
 
-def folder_of(root: Path, index: int) -> Path:
-    """Where the files of the model's input number `index` lie. Its name could hold what no path may."""
-    return root / str(index)
+def folders_of(root: Path, inputs: Sequence[TensorSpec]) -> list[Path]:
+    """Where the files of each input of the model lie: by number, for a name could hold what no path may."""
+    return [root / str(index) for index in range(len(inputs))]
 
 
 def batches_per_chunk(inputs: Sequence[TensorSpec], rows: int, multiple: int = 1) -> int:
@@ -62,7 +63,7 @@ def batches_per_chunk(inputs: Sequence[TensorSpec], rows: int, multiple: int = 1
 
 def chunks(
     batches: Iterable[Batch], inputs: Sequence[TensorSpec], rows: int, work: Path, multiple: int = 1
-) -> Iterator[Chunk]:
+) -> Generator[Chunk]:
     """Write the batches below `work`, a chunk at a time; a chunk's files are removed when the next is asked for.
 
     The last chunk is filled with copies of its last batch to a multiple of `multiple` batches, so that each of so many
@@ -76,13 +77,27 @@ def chunks(
     for number in itertools.count():
         root = command_line.new_folder(work / f"samples{number}")
         try:
-            folders = tuple(command_line.new_folder(folder_of(root, index)) for index in range(len(inputs)))
+            folders = tuple(map(command_line.new_folder, folders_of(root, inputs)))
             names, count = _write(itertools.islice(source, size), inputs, rows, folders, number * size * rows, multiple)
             if count == 0:
                 return
             yield Chunk(number, folders, names, count, rows)
         finally:
             shutil.rmtree(root)
+
+
+@contextmanager
+def repeated(
+    inputs: Mapping[str, NDArray[Any]], tensors: Sequence[TensorSpec], rows: int, work: Path, devices: int = 1
+) -> Iterator[Chunk]:
+    """One batch of inputs by name [batch, ...] as files below `work`, as often as there are devices; then removed.
+
+    Raises:
+        ToolError: it lacks an input, or has another shape or values that its type cannot hold.
+    """
+    batch = Batch(tuple(map(str, range(rows))), dict(inputs))
+    with closing(chunks([batch], tensors, rows, work, devices)) as written:
+        yield next(written)
 
 
 def _write(

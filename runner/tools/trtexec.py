@@ -138,7 +138,8 @@ class Trtexec:
             )
         latencies_ms = times_ms[min(max(0, limits.warmup - report.warmup), len(times_ms) - 1) :]
         reasons = command_line.too_short(limits, len(latencies_ms), float(np.mean(latencies_ms)))
-        return Timing(model.batch, latencies_ms, limits.warmup, source, reasons, chips=placement.chips)
+        timing = Timing(model.batch, latencies_ms, limits.warmup, source, reasons, chips=placement.chips)
+        return command_line.in_windows(timing, limits)
 
     def _many_calls(self, limits: MeasuringLimits, results: Path) -> tuple[str, ...]:
         # trtexec's warm-up may hold fewer calls than asked for, so the first of the measured ones may have to serve.

@@ -88,6 +88,25 @@ def test_not_a_number_is_read_as_such(write_result, tmp_path) -> None:
     assert str(results.find([tmp_path]).results[0].metrics["top1"]) == "nan"
 
 
+def test_the_time_in_the_file_goes_before_that_of_the_file(write_result, tmp_path) -> None:
+    late = write_result("late", created="2026-11-20T12:00:00.000+00:00")
+    write_result("early", created="2026-11-20T11:59:59.999+00:00")
+    found = results.newest(results.find([tmp_path]).results)
+    assert [one.path for one in found] == [str(late)]
+
+
+def test_a_run_of_all_samples_goes_before_a_newer_one_of_a_few(write_result, tmp_path) -> None:
+    whole = write_result("whole")
+    write_result("cut", limit=10)
+    found = results.newest(results.find([tmp_path]).results)
+    assert [one.path for one in found] == [str(whole)]
+
+
+def test_a_time_that_is_none_is_told(write_result, tmp_path) -> None:
+    write_result("odd", created="yesterday")
+    assert "yesterday" in results.find([tmp_path]).skipped[0].reason
+
+
 def test_the_newest_run_of_a_kind_wins(write_result, tmp_path) -> None:
     write_result("b_older", samples_per_second=1.0)
     write_result("a_newer", samples_per_second=2.0)

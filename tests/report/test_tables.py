@@ -137,6 +137,11 @@ def test_random_weights_are_marked_even_without_gates(one_table) -> None:
     assert table.footnotes == ("not compared with what is published: random weights",)
 
 
+def test_made_up_data_and_a_limit_are_marked(one_table) -> None:
+    table = one_table({"stand_in": "synthetic pictures", "limit": 10, "gates": []})
+    assert table.footnotes == ("not compared with what is published: synthetic pictures", "run with limit=10")
+
+
 def test_a_failed_gate_is_marked(one_table, make_gate) -> None:
     table = one_table({"gates": [make_gate("accuracy.acc", "fail", 91.0, 100.0)]})
     assert table.footnotes == ("gate accuracy.acc failed: 91, expected 100",)

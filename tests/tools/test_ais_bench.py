@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from runner import process
+from runner.artifacts import TensorSpec
 from runner.errors import ToolError
 from runner.performance import summarise
 from runner.tools import Foreseen, MeasuringLimits, Placement, ais_bench, sample_files
@@ -17,6 +18,7 @@ from runner.tools.summary import Summary
 ONE = Placement("310P3", "ascend", (0,), "Ascend310P3")
 TWO = Placement("310P3", "ascend", (0, 1), "Ascend310P3")
 QUICK = MeasuringLimits(warmup=2, min_iterations=5, min_seconds=0.0, max_seconds=10.0)
+FED = {"x": np.ones((2, 2), np.float32)}
 
 
 @pytest.fixture
@@ -55,22 +57,24 @@ def test_several_inputs_and_devices_are_separated_by_commas() -> None:
     assert (argv[argv.index("--input") + 1], argv[argv.index("--device") + 1]) == ("a,b", "0,1")
 
 
-def test_the_measurement_is_pnasnets_guides_with_a_warm_up() -> None:
-    argv = ais_bench.measure_argv("python3", Path("m.om"), Path("result"), 4, (0,), 1000, 3)
-    assert " ".join(argv) == (
-        "python3 -m ais_bench --model m.om --output result --batchsize 4 --loop 1000 --warmup_count 3"
-        " --pure_data_type random --device 0"
+def test_the_measurement_is_the_inference_of_one_batch_many_times() -> None:
+    x = TensorSpec("x", "float32", (2,))
+    foreseen = Foreseen(Path("m.om"), 4, (x,), Path("samples"), Path("one_batch"), Path("result"))
+    (_, measurement) = AisBench().commands(foreseen, ONE, QUICK)
+    assert " ".join(measurement.argv) == (
+        "python3 -m ais_bench --model m.om --input one_batch/0 --output result --output_dirname benchmark --outfmt BIN"
+        " --batchsize 4 --device 0 --loop 1000 --warmup_count 2"
     )
 
 
 def test_a_dry_run_tells_both_commands() -> None:
-    foreseen = Foreseen(Path("m.om"), 4, (), Path("samples"), Path("results"))
+    foreseen = Foreseen(Path("m.om"), 4, (), Path("samples"), Path("one_batch"), Path("results"))
     stages = [command.stage for command in AisBench().commands(foreseen, ONE, QUICK)]
     assert stages == ["infer", "benchmark"]
 
 
 def test_mode_api_has_no_commands() -> None:
-    foreseen = Foreseen(Path("m.om"), 4, (), Path("samples"), Path("results"))
+    foreseen = Foreseen(Path("m.om"), 4, (), Path("samples"), Path("one_batch"), Path("results"))
     assert AisBench(mode="api").commands(foreseen, ONE, QUICK) == []
 
 
@@ -134,18 +138,18 @@ def test_every_command_is_recorded(tool, compiled, batches, work) -> None:
 
 
 def test_the_time_of_every_call_is_kept(tool, compiled, work) -> None:
-    timing = tool.measure(compiled(2), ONE, {}, QUICK, work)
-    assert (len(timing.latencies_ms), timing.batch, timing.warmup, timing.reasons) == (7, 2, 2, ())
-    assert "--loop on random bytes" in timing.source
+    timing = tool.measure(compiled(2), ONE, FED, QUICK, work)
+    assert (len(timing.latencies_ms), timing.batch, timing.warmup) == (7, 2, 2)
+    assert "--loop, host clock around the device call" in timing.source
 
 
 def test_the_calls_of_two_devices_are_pooled_and_their_rates_add_up(tool, compiled, work) -> None:
-    timing = tool.measure(compiled(2), TWO, {}, QUICK, work)
+    timing = tool.measure(compiled(2), TWO, FED, QUICK, work)
     assert (len(timing.latencies_ms), timing.chips) == (14, 2)
 
 
 def test_a_card_of_four_chips_is_told_as_a_card(tool, compiled, work) -> None:
-    timing = tool.measure(compiled(2), Placement("310", "ascend", (0,), chips=4), {}, QUICK, work)
+    timing = tool.measure(compiled(2), Placement("310", "ascend", (0,), chips=4), FED, QUICK, work)
     performance = summarise(timing)
     assert performance["samples_per_second"] == pytest.approx(4 * 2000 / performance["latency_ms"]["mean"])
     assert "samples/s told for all 4" in timing.source
@@ -153,7 +157,7 @@ def test_a_card_of_four_chips_is_told_as_a_card(tool, compiled, work) -> None:
 
 def test_an_old_summary_tells_the_mean_alone(tool, compiled, work, monkeypatch) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "old-keys")
-    timing = tool.measure(compiled(2), ONE, {}, QUICK, work)
+    timing = tool.measure(compiled(2), ONE, FED, QUICK, work)
     assert (timing.latencies_ms, timing.iterations) == ((), None)
     assert timing.mean_ms > 0
 
@@ -224,7 +228,7 @@ def test_a_device_outside_the_range_is_refused_by_the_tool(tool, compiled, batch
 def test_a_measurement_without_a_summary_is_told(tool, compiled, work, monkeypatch) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "silent")
     with pytest.raises(ToolError, match=r"(?s)^benchmark: the tool wrote 0 summaries.*--loop 7.*log: "):
-        tool.measure(compiled(2), ONE, {}, QUICK, work)
+        tool.measure(compiled(2), ONE, FED, QUICK, work)
 
 
 # --- what is known before --------------------------------------------------------------------------------------------

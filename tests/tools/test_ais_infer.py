@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from runner.artifacts import TensorSpec
 from runner.errors import ToolError
 from runner.tools import Foreseen, MeasuringLimits, Placement, ais_infer
 from runner.tools.ais_infer import AisInfer
@@ -9,6 +11,7 @@ from runner.tools.ais_infer import AisInfer
 STANDINS = Path(__file__).resolve().parents[1] / "standins"
 ONE = Placement("310P3", "ascend", (0,), "Ascend310P3")
 QUICK = MeasuringLimits(warmup=2, min_iterations=5, min_seconds=0.0, max_seconds=10.0)
+FED = {"x": np.ones((2, 2), np.float32)}
 
 
 @pytest.fixture
@@ -30,16 +33,18 @@ def test_the_inference_is_the_dqn_guides() -> None:
     )
 
 
-def test_the_measurement_is_the_dqn_guides_with_a_summary() -> None:
-    argv = ais_infer.measure_argv("python3.7", "ais_infer.py", Path("dqn_bs1.om"), Path("result"), 1, 0, 20)
-    assert " ".join(argv) == (
-        "python3.7 ais_infer.py --model=dqn_bs1.om --output result --loop=20 --pure_data_type random"
-        " --batchsize 1 --device 0"
+def test_the_measurement_is_the_inference_of_one_batch_many_times() -> None:
+    x = TensorSpec("x", "float32", (2,))
+    foreseen = Foreseen(Path("m.om"), 4, (x,), Path("samples"), Path("one_batch"), Path("result"))
+    (_, measurement) = AisInfer().commands(foreseen, ONE, QUICK)
+    assert " ".join(measurement.argv) == (
+        "python3 ais_infer.py --model=m.om --input one_batch/0 --output result --outfmt BIN --batchsize 4 --device 0"
+        " --loop=20"
     )
 
 
 def test_a_dry_run_tells_both_commands() -> None:
-    foreseen = Foreseen(Path("m.om"), 4, (), Path("samples"), Path("results"))
+    foreseen = Foreseen(Path("m.om"), 4, (), Path("samples"), Path("one_batch"), Path("results"))
     assert [command.stage for command in AisInfer().commands(foreseen, ONE, QUICK)] == ["infer", "benchmark"]
 
 
@@ -60,7 +65,7 @@ def test_two_inputs_are_paired_by_position(tool, compiled, batches, work) -> Non
 
 
 def test_a_measurement_tells_the_mean_of_its_calls(tool, compiled, work) -> None:
-    timing = tool.measure(compiled(2), ONE, {}, QUICK, work)
+    timing = tool.measure(compiled(2), ONE, FED, QUICK, work)
     assert (timing.latencies_ms, timing.iterations, timing.warmup) == ((), 7, 1)
     assert timing.mean_ms > 0
 

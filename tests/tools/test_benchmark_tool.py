@@ -52,7 +52,7 @@ def test_the_measurement_is_pure_inference() -> None:
 
 def test_a_dry_run_tells_both_commands_of_this_machines_program(monkeypatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    foreseen = Foreseen(Path("m.om"), 4, (PICTURE,), Path("samples"), Path("results"))
+    foreseen = Foreseen(Path("m.om"), 4, (PICTURE,), Path("samples"), Path("one_batch"), Path("results"))
     commands = BenchmarkTool().commands(foreseen, ONE, QUICK)
     assert [(command.stage, command.argv[0]) for command in commands] == [
         ("infer", "./benchmark.aarch64"),

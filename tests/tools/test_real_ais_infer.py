@@ -6,6 +6,7 @@ of github.com/Ascend/tools (at 256ed1f, 63a74de, ...). They need tqdm. Nothing o
 
 import os
 
+import numpy as np
 import pytest
 
 from runner.errors import ToolError
@@ -15,6 +16,7 @@ from runner.tools.ais_infer import AisInfer
 SCRIPTS = [path for path in os.environ.get("AIS_INFER_SCRIPTS", "").split(":") if path]
 ONE = Placement("310P3", "ascend", (0,), "Ascend310P3")
 QUICK = MeasuringLimits(warmup=2, min_iterations=5, min_seconds=0.0, max_seconds=10.0)
+FED = {"x": np.ones((2, 2), np.float32)}
 
 pytestmark = pytest.mark.skipif(not SCRIPTS, reason="AIS_INFER_SCRIPTS names no ais_infer.py")
 
@@ -39,7 +41,7 @@ def test_two_inputs(tool, compiled, batches, work) -> None:
 
 
 def test_a_measurement(tool, compiled, work) -> None:
-    timing = tool.measure(compiled(2), ONE, {}, QUICK, work)
+    timing = tool.measure(compiled(2), ONE, FED, QUICK, work)
     assert len(timing.latencies_ms) == 7 or (timing.mean_ms > 0 and timing.iterations == 7)
 
 

@@ -247,7 +247,7 @@ def test_a_hanging_trtexec_is_ended(
 
 
 def test_the_commands_are_told_before_they_run() -> None:
-    foreseen = Foreseen(Path("m.engine"), 8, (X,), Path("samples"), Path("out"))
+    foreseen = Foreseen(Path("m.engine"), 8, (X,), Path("samples"), Path("one_batch"), Path("out"))
 
     infer, benchmark = Trtexec().commands(foreseen, replace(T4, devices=(1,)), LIMITS)
 
