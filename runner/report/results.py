@@ -86,8 +86,9 @@ class Environment:
 class Result:
     """A result.json: what it says, where it lies, and when the file was written (seconds since the epoch).
 
-    `created` is when the run ended (ISO 8601); runs of early versions do not tell. `limit` is the number of samples that
-    the run was cut to, `stand_in` what it had instead of the data set that the published figures are from. `accuracy` holds the metrics by name, and `samples`, how many were scored. A run whose configuration was refused
+    `created` is when the run ended (ISO 8601); runs of early versions do not tell. `limit` is the number of samples
+    that the run was cut to, `stand_in` what it had instead of the data set that the published figures are from.
+    `accuracy` holds the metrics by name, and `samples`, how many were scored. A run whose configuration was refused
     names no model.
     """
 

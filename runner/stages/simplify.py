@@ -62,15 +62,27 @@ def simplify(spec: SimplifySpec, model: OnnxModel, out: Path) -> OnnxModel:
     names = [tensor.name for tensor in model.outputs]
     expected = dict(zip(names, onnx_files.run(model.path, feeds), strict=True))
 
-    simplified = _simplified(model, spec.batch) if spec.enabled else onnx.load(model.path)
-    _check(simplified, model, batch, feeds, expected, "onnxsim")
-    for name in spec.surgery:
-        simplified = _operated(simplified, name)
-        _check(simplified, model, batch, feeds, expected, name)
-
+    for author, rewritten in rewrites(spec, model):
+        _check(rewritten, model, batch, feeds, expected, author)
     path = out / "model.onnx"
-    onnx.save(simplified, path)
+    onnx.save(rewritten, path)
     return OnnxModel(path, sha256_of(path), model.opset, batch, model.inputs, model.outputs)
+
+
+def rewrites(spec: SimplifySpec, model: OnnxModel) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """Who rewrites the model in turn, and what comes of it; unchecked.
+
+    Raises:
+        ExportError: onnxsim fails. ConfigError: a surgery cannot be found, or returns no model.
+    """
+    import onnx
+
+    rewritten = _simplified(model, spec.batch) if spec.enabled else onnx.load(model.path)
+    if spec.enabled:
+        yield "onnxsim", rewritten
+    for name in spec.surgery:
+        rewritten = _operated(rewritten, name)
+        yield name, rewritten
 
 
 def _simplified(model: OnnxModel, batch: int | None) -> onnx.ModelProto:

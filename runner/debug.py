@@ -1,0 +1,254 @@
+"""`python -m runner.debug model=NAME`, or `--onnx A B`: where outputs part, step by step and layer by layer."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+from numpy.typing import NDArray
+
+from runner.debugging import closeness, runtimes
+from runner.debugging import inputs as inputs_of
+from runner.debugging.closeness import Tolerance
+from runner.debugging.runtimes import Model
+from runner.errors import ComparisonError, ConfigError, RunnerError, StoreError
+from runner.hashing import write_atomically
+from runner.report import output
+
+FOLDER = Path("outputs/debug")
+REPORT, INPUTS, LOG = "report.json", "inputs.npz", "run.log"
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that raises: argparse's own exit code 2 is that of outputs that part."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message, "see python -m runner.debug --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare, tell, and write report.json; returns 0 where all agree, 2 where something parts, 1 on an error."""
+    try:
+        options = _parser().parse_intermixed_args(arguments)
+        _check(options)
+        tolerance = Tolerance(options.rtol, options.atol)
+        return _onnx(options, tolerance) if options.onnx else _run(options, tolerance)
+    except RunnerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m runner.debug",
+        description="Where outputs part: PyTorch, exported, simplified and compiled model on the same input, and every"
+        " layer of two ONNX models. Exits 0 all agree, 2 something parts, 1 an error.",
+    )
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="a run, as python -m runner takes it: model=NAME weights=random soc=NAME batch=N stages=[simplify] ...",
+    )
+    parser.add_argument(
+        "--onnx", nargs="+", type=Path, metavar="FILE", help="two ONNX files instead, or one in two runtimes"
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=list(runtimes.RUNTIMES),
+        default=runtimes.UNOPTIMISED,
+        help=f"what runs the second of --onnx [{runtimes.UNOPTIMISED}, which always runs the first]",
+    )
+    parser.add_argument(
+        "--input",
+        default=inputs_of.RANDOM,
+        metavar="random|real|FILE.npz",
+        help="one batch: seeded random [random], the first prepared samples, or arrays by input name",
+    )
+    parser.add_argument("--layers", action="store_true", help="compare layers even where no output parts")
+    told = "a tensor agrees where the largest difference is at most ATOL + RTOL * its largest value"
+    parser.add_argument("--rtol", type=float, default=closeness.RTOL, help=f"{told} [{closeness.RTOL:g}]")
+    parser.add_argument("--atol", type=float, default=closeness.ATOL, help=f"the same [{closeness.ATOL:g}]")
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"where to write [{FOLDER}/NAME/TIME]")
+    return parser
+
+
+def _check(options: argparse.Namespace) -> None:
+    for name in ("rtol", "atol"):
+        if not 0 <= getattr(options, name) < math.inf:
+            raise ConfigError(f"--{name} is {getattr(options, name)}", "give a number of at least 0")
+    if bool(options.onnx) == bool(options.overrides):
+        raise ConfigError(
+            "give a run or ONNX files" + (", not both" if options.onnx else ""),
+            "python -m runner.debug model=dcgan weights=random, or python -m runner.debug --onnx A.onnx B.onnx",
+        )
+    if options.onnx is None:
+        if options.runtime != runtimes.UNOPTIMISED:
+            raise ConfigError("--runtime goes with --onnx", "choose the tool of a run with tool=NAME soc=NAME")
+        return
+    if len(options.onnx) > 2 or (len(options.onnx) == 1 and options.runtime == runtimes.UNOPTIMISED):
+        raise ConfigError(
+            f"--onnx names {len(options.onnx)} file{'s' * (len(options.onnx) > 1)}",
+            "give two, or one and --runtime for the second runtime",
+        )
+    if options.input == inputs_of.REAL:
+        raise ConfigError("--input=real needs a run's samples", "give --input=FILE.npz, or a run instead of --onnx")
+
+
+def _run(options: argparse.Namespace, tolerance: Tolerance) -> int:
+    """Compare the steps of a run."""
+    from runner import composing, schema
+    from runner.debugging.steps import Steps
+
+    config = schema.load(composing.compose(options.overrides))
+    folder = _folder(options.out, config.model.name)
+    with _logged(folder), _working(folder) as work:
+        steps = Steps(config, folder, work, options.input, tolerance)
+        given = steps.inputs()
+        title = f"{config.model.name} on {config.soc.name} with {config.tool.name}, batch {config.batch.size}"
+        return _compare(title, lambda: steps.each(given), given.network, options.layers, tolerance, folder)
+
+
+def _onnx(options: argparse.Namespace, tolerance: Tolerance) -> int:
+    """Compare two ONNX files, or one in two runtimes."""
+    from runner.debugging.steps import Step
+
+    paths: list[Path] = [options.onnx[0], options.onnx[-1]]
+    kinds = runtimes.UNOPTIMISED, options.runtime
+    for path in paths:
+        runtimes.read(path)  # before a folder is made
+    folder = _folder(options.out, paths[0].stem)
+    with _logged(folder), _working(folder) as work:
+        models = [runtimes.open_model(path, kind, work) for path, kind in zip(paths, kinds, strict=True)]
+        feeds = _feeds(models, options.input)
+
+        def steps() -> Iterator[Step]:
+            for name, model in zip("ab", models, strict=True):
+                by = f"{model.path} in {runtimes.RUNTIMES[model.runtime]}"
+                yield Step(name, by, model.outputs(feeds), tolerance, model)
+
+        title = " and ".join(dict.fromkeys(path.name for path in paths))
+        return _compare(title, steps, feeds, True, tolerance, folder)
+
+
+def _feeds(models: Sequence[Model], source: str) -> dict[str, NDArray[Any]]:
+    """One set of inputs that both models take.
+
+    Raises:
+        ComparisonError: they take other inputs, or give other outputs. DataError: `source` cannot be used.
+    """
+    from runner.debugging import graphs
+
+    first, second = (graphs.input_specs(model.proto) for model in models)
+    one, other = ([f"{name} {kind} {len(shape)}-d" for name, (kind, shape) in each.items()] for each in (first, second))
+    if set(one) != set(other):
+        raise ComparisonError(
+            f"{models[0].path} takes the inputs {', '.join(one)}; {models[1].path} takes {', '.join(other)}",
+            "compare models that take the same inputs",
+        )
+    outputs = [set(model.graph.outputs) for model in models]
+    if outputs[0] != outputs[1]:
+        raise ComparisonError(
+            f"{models[0].path} gives the outputs {', '.join(models[0].graph.outputs)};"
+            f" {models[1].path} gives {', '.join(models[1].graph.outputs)}",
+            "outputs are compared by exact name: rename those of one",
+        )
+    wanted = {
+        name: (
+            kind,
+            tuple(size if size is not None else twin for size, twin in zip(shape, second[name][1], strict=True)),
+        )
+        for name, (kind, shape) in first.items()
+    }
+    if source == inputs_of.RANDOM:
+        return inputs_of.random_arrays(wanted)
+    return inputs_of.of_file(Path(source), wanted)
+
+
+def _compare(
+    title: str,
+    steps: Callable[[], Iterator[Any]],
+    feeds: Mapping[str, NDArray[Any]],
+    all_layers: bool,
+    tolerance: Tolerance,
+    folder: Path,
+) -> int:
+    """Go through the steps, look into the layers of those that part, write and tell what was found."""
+    from runner.debugging import findings, replay, show
+
+    replay.save_arrays(folder / INPUTS, feeds)
+    comparisons, error = [], None
+    try:
+        for comparison in findings.in_turn(steps()):
+            comparisons.append(comparison)
+    except RunnerError as raised:
+        if not comparisons:
+            raise
+        error = raised
+    looked = []
+    for comparison in comparisons:
+        if comparison.parts or all_layers:
+            place = folder if len(comparisons) == 1 else folder / comparison.step.name.replace(": ", "-")
+            looked.append(findings.look_into(comparison, feeds, tolerance, place))
+    seen = [each for each in looked if each is not None]
+    found = findings.Findings(title, folder / INPUTS, comparisons, seen, tolerance, str(error) if error else None)
+    report = msgspec.json.format(msgspec.json.encode(findings.as_report(found)), indent=1)
+    write_atomically(folder / REPORT, report)
+    with output.forgiving():
+        show.findings(found, folder / REPORT)
+    return found.exit_code
+
+
+def _folder(out: Path | None, name: str) -> Path:
+    folder = out or FOLDER / name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: {error.strerror or error}", "choose another folder with --out=DIR") from error
+    return folder
+
+
+@contextmanager
+def _working(folder: Path) -> Iterator[Path]:
+    """A folder for copies of models, as large as they are, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix=".work-", dir=folder) as work:
+        yield Path(work).absolute()
+
+
+@contextmanager
+def _logged(folder: Path) -> Iterator[None]:
+    """Let what is logged inside go to a file in `folder`, as a run's does."""
+    root = logging.getLogger()
+    handler = logging.FileHandler(folder / LOG)
+    handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"))
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(min(before, logging.INFO))
+    try:
+        yield
+    except RunnerError:
+        raise
+    except Exception as error:  # a fault of the runner, or of a callable that YAML names
+        root.error(traceback.format_exc())
+        message = f"{type(error).__name__}: {error}"
+        raise RunnerError(
+            message, f"{folder / LOG} has the traceback; unless a hook of yours is in it, report it"
+        ) from error
+    finally:
+        root.setLevel(before)
+        root.removeHandler(handler)
+        handler.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Two arrays -> how close they are -> whether that is close enough. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.metrics.classification import agreement
+from runner.metrics.similarity import cosine
+
+RTOL = 1e-3
+"""Of a tensor's largest value. Sums in another order move float32 by about 1e-5 of it in deep networks, and simplify's
+own check takes the same limit; a wrong constant moves it by far more."""
+ATOL = 1e-6
+"""For tensors that cancel to about zero: the rounding of float32 values around 10."""
+
+
+@dataclass(frozen=True)
+class Closeness:
+    """How close an array is to a reference.
+
+    `largest` is the reference's largest absolute value, `max_abs` the largest difference, `max_rel` that difference
+    relative to `largest`; `cosine` is the mean over the rows of the first axis. `exact` says that both hold integers,
+    `not_finite` how many values of the reference are NaN or infinite. `incomparable` says why the rest tells nothing:
+    another shape, or NaN or infinity elsewhere; else it is empty.
+    """
+
+    shape: tuple[int, ...]
+    largest: float
+    max_abs: float
+    max_rel: float
+    cosine: float
+    top1_agreement: float | None
+    exact: bool
+    not_finite: int
+    incomparable: str = ""
+
+
+class Limit(Protocol):
+    """What is close enough."""
+
+    def holds(self, found: Closeness) -> bool:
+        """Whether the two are the same, as far as this limit tells."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The largest difference is at most `atol` + `rtol` * the reference's largest value; integers are equal."""
+
+    rtol: float = RTOL
+    atol: float = ATOL
+
+    def holds(self, found: Closeness) -> bool:
+        allowed = 0.0 if found.exact else self.atol + self.rtol * found.largest
+        return not found.incomparable and found.max_abs <= allowed
+
+    def __str__(self) -> str:
+        return f"max abs <= {self.atol:g} + {self.rtol:g} of the largest value"
+
+
+@dataclass(frozen=True)
+class CosineFloor:
+    """The cosine is at least `cosine`: for what is computed in another precision."""
+
+    cosine: float
+
+    def holds(self, found: Closeness) -> bool:
+        return not found.incomparable and found.cosine >= self.cosine
+
+    def __str__(self) -> str:
+        return f"cosine >= {self.cosine:g}"
+
+
+def closeness(found: NDArray[Any], reference: NDArray[Any]) -> Closeness:
+    """Compare two arrays of numbers of any shape and type."""
+    exact = all(np.issubdtype(array.dtype, np.integer) or array.dtype == np.bool_ for array in (found, reference))
+    finite = np.isfinite(reference)
+    not_finite = int(finite.size - np.count_nonzero(finite))
+    reason = _incomparable(found, reference)
+    if reason:
+        infinite = float("inf")
+        return Closeness(reference.shape, 0.0, infinite, infinite, 0.0, None, exact, not_finite, reason)
+    left, right = (np.where(finite, array, 0).astype(np.float64) for array in (found, reference))
+    largest = float(np.abs(right).max(initial=0.0))
+    max_abs = float(np.abs(left - right).max(initial=0.0))
+    return Closeness(
+        shape=reference.shape,
+        largest=largest,
+        max_abs=max_abs,
+        max_rel=max_abs / largest if largest else float("inf") if max_abs else 0.0,
+        cosine=float(cosine(_rows(left), _rows(right)).mean()) if left.size else 1.0,
+        top1_agreement=float(agreement(left, right).mean()) if _are_class_scores(left) else None,
+        exact=exact,
+        not_finite=not_finite,
+    )
+
+
+def _incomparable(found: NDArray[Any], reference: NDArray[Any]) -> str:
+    if found.shape != reference.shape:
+        return f"its shape is {list(found.shape)}, not {list(reference.shape)}"
+    bad, wanted = ~np.isfinite(found), ~np.isfinite(reference)
+    if not np.array_equal(bad, wanted):
+        return f"NaN or infinite are {np.count_nonzero(bad)} of its values, not {np.count_nonzero(wanted)}, or others"
+    if not np.array_equal(found[bad], reference[bad], equal_nan=not np.issubdtype(found.dtype, np.integer)):
+        return "NaN and infinity stand in each other's places"
+    return ""
+
+
+def _rows(array: NDArray[Any]) -> NDArray[Any]:
+    return array if array.ndim > 1 else array.reshape(1, -1)
+
+
+def _are_class_scores(array: NDArray[Any]) -> bool:
+    """Whether it is [N, classes], trailing axes of size 1 aside."""
+    return array.ndim >= 2 and array.size > 0 and array[0].size == array.shape[1] > 1

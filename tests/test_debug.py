@@ -1,0 +1,284 @@
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from runner import debug
+
+SMALL = (
+    "model=squeezenet1_0",
+    "weights=random",
+    "model.inputs=[{name: image, shape: [3, 64, 64]}]",
+)
+MIDDLE = "/features/features.7/expand3x3/Conv"
+STANDINS = Path(__file__).parent / "standins"
+SURGERY = """
+import onnx
+from onnx import numpy_helper
+
+
+def nothing(model: onnx.ModelProto) -> onnx.ModelProto:
+    return model
+
+
+def corrupting(model: onnx.ModelProto) -> onnx.ModelProto:
+    node = next(node for node in model.graph.node if node.name == "{node}")
+    weight = next(tensor for tensor in model.graph.initializer if tensor.name == node.input[1])
+    values = numpy_helper.to_array(weight).copy()
+    values.flat[:50] = 5
+    weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+    return model
+
+
+def failing(model: onnx.ModelProto) -> onnx.ModelProto:
+    raise ValueError("a bug of the hook")
+"""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command line did."""
+
+    out: str
+    err: str
+    report: dict
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> Path:
+    """torchvision's SqueezeNet as the export stage writes it, in a store that a later run reuses."""
+    folder = tmp_path_factory.mktemp("exported")
+    arguments = [*SMALL, f"cache_dir={folder / 'cache'}", "stages=[export]", f"--out={folder / 'out'}"]
+    assert debug.main(arguments) == 0
+    report = json.loads((folder / "out" / "report.json").read_text())
+    return Path(report["steps"][0]["model"])
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys) -> Callable[..., Told]:
+    """`python -m runner.debug ...` in an empty folder; fails on another exit code or a traceback."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object, check: int) -> Told:
+        code = debug.main([*map(str, arguments), "--out=out"])
+        out, err = capsys.readouterr()
+        assert code == check, out + err
+        assert "Traceback" not in out + err
+        report = tmp_path / "out" / "report.json"
+        return Told(out, err, json.loads(report.read_text()) if report.exists() else {})
+
+    return call
+
+
+@pytest.fixture
+def store(exported) -> str:
+    return f"cache_dir={exported.parents[2]}"
+
+
+@pytest.fixture
+def changed(exported, tmp_path) -> Callable[[Callable[[onnx.GraphProto], None]], Path]:
+    """A copy of the exported model after a change of its graph."""
+
+    def change(edit: Callable[[onnx.GraphProto], None]) -> Path:
+        model = onnx.load(exported)
+        edit(model.graph)
+        onnx.save(model, tmp_path / "changed.onnx")
+        return tmp_path / "changed.onnx"
+
+    return change
+
+
+def plant(value: float, node_name: str = MIDDLE) -> Callable[[onnx.GraphProto], None]:
+    """Put `value` in the place of a few of a node's weights."""
+
+    def edit(graph: onnx.GraphProto) -> None:
+        node = next(node for node in graph.node if node.name == node_name)
+        weight = next(tensor for tensor in graph.initializer if tensor.name == node.input[1])
+        values = numpy_helper.to_array(weight).copy()
+        values.flat[:50] = value
+        weight.CopyFrom(numpy_helper.from_array(values, weight.name))
+
+    return edit
+
+
+def test_the_node_with_a_wrong_constant_is_named(run, exported, changed) -> None:
+    told = run("--onnx", exported, changed(plant(5.0)), check=2)
+    first = told.report["layers"][0]["first"]
+    assert (first["node"]["name"], first["node"]["op"], first["between"]) == (MIDDLE, "Conv", [MIDDLE])
+    assert all(close["max_abs"] == 0 for close in first["inputs"].values())
+    assert first["output"]["max_abs"] > 1
+    assert [line.split(":")[0] for line in first["differences"]] == ["constant features.7.expand3x3.weight"]
+    assert f"first node that parts: {MIDDLE} (Conv)" in told.out
+
+
+def test_the_saved_node_replays_the_difference(run, exported, changed) -> None:
+    first = run("--onnx", exported, changed(plant(5.0)), check=2).report["layers"][0]["first"]
+    replay = first["replay"]
+    assert replay["command"].startswith("python -m runner.debug --onnx out/replay_a.onnx out/replay_b.onnx")
+    for path in replay["models"]:
+        operators = [node.op_type for node in onnx.load(path).graph.node]
+        assert operators[-1] == "Conv"
+        assert set(operators[:-1]) <= {"Identity"}  # of the bias: torch writes equal parameters once
+    again = run(*replay["command"].split()[3:], check=2).report["steps"][0]["outputs"][first["tensor"]]
+    assert again["max_abs"] == pytest.approx(first["output"]["max_abs"])
+    with np.load(replay["outputs"]) as outputs:
+        assert np.abs(outputs["a"] - outputs["b"]).max() == pytest.approx(first["output"]["max_abs"])
+
+
+def test_a_fault_that_fades_before_the_outputs_is_found_too(run, exported, changed) -> None:
+    told = run("--onnx", exported, changed(plant(0.2)), "--rtol=0.3", check=2)
+    assert not told.report["steps"][0]["parts"]
+    assert told.report["layers"][0]["first"]["node"]["name"] == MIDDLE
+
+
+def test_nan_in_one_model_only_parts(run, exported, changed) -> None:
+    told = run("--onnx", exported, changed(plant(float("nan"))), check=2)
+    assert told.report["layers"][0]["first"]["node"]["name"] == MIDDLE
+    assert "NaN or infinite are" in told.out
+
+
+def test_equal_models_agree(run, exported, changed) -> None:
+    told = run("--onnx", exported, changed(lambda graph: None), check=0)
+    assert (told.report["status"], told.report["layers"][0]["parting"]) == ("agree", [])
+    assert "no output parts" in told.out
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "onnxruntime-fused", "reference"])
+def test_two_runtimes_agree_on_one_model(run, exported, runtime: str) -> None:
+    told = run("--onnx", exported, f"--runtime={runtime}", check=0)
+    assert told.report["layers"][0]["tensors"]
+
+
+def test_a_renamed_output_is_an_error(run, exported, changed) -> None:
+    def rename(graph: onnx.GraphProto) -> None:
+        graph.node.append(onnx.helper.make_node("Identity", ["class"], ["score"]))
+        graph.output[0].name = "score"
+
+    assert "gives the outputs class; " in run("--onnx", exported, changed(rename), check=1).err
+
+
+def test_other_inputs_are_an_error(run, exported, changed) -> None:
+    def add(graph: onnx.GraphProto) -> None:
+        graph.input.append(onnx.helper.make_tensor_value_info("mask", onnx.TensorProto.FLOAT, [1]))
+
+    assert "takes image float32 4-d, mask float32 1-d" in run("--onnx", exported, changed(add), check=1).err
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        ({"picture": np.zeros((1, 3, 64, 64), np.float32)}, "holds picture"),
+        ({"image": np.zeros((1, 3, 64, 64))}, "image is float64"),
+        ({"image": np.zeros((1, 3, 32, 64), np.float32)}, "image is float32 [1, 3, 32, 64]"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_an_error(run, exported, tmp_path, arrays, told: str) -> None:
+    np.savez(tmp_path / "x.npz", **arrays)
+    assert told in run("--onnx", exported, exported, "--input=x.npz", check=1).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "give a run or ONNX files"),
+        (("model=dqn", "--onnx", "a.onnx"), "not both"),
+        (("--onnx", "a.onnx"), "--onnx names 1 file"),
+        (("--onnx", "missing.onnx", "b.onnx"), "missing.onnx: No such file"),
+        (("--onnx", "text.onnx", "text.onnx"), "text.onnx is no ONNX model"),
+        (("--onnx", "empty.onnx", "empty.onnx"), "empty.onnx is no ONNX model"),
+        (("--onnx", "text.onnx", "text.onnx", "--input=real"), "--input=real needs a run's samples"),
+        (("--onnx", "text.onnx", "--runtime=gpu"), "invalid choice"),
+        (("model=dqn", "--runtime=reference"), "--runtime goes with --onnx"),
+        (("model=dqn", "--rtol=-1"), "--rtol is -1"),
+        (("model=dqn", "--no-such"), "unrecognized arguments"),
+        (("model=no_such",), "Could not find 'model/no_such'"),
+        (("model=dqn", "stages=[score]"), "stages is ['score']"),
+        (("model=dqn", "soc=t4", "tool=onnxruntime", "weights=random"), "cannot be served by tool=onnxruntime"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(run, tmp_path, arguments, told: str) -> None:
+    (tmp_path / "text.onnx").write_text("this is no model")
+    (tmp_path / "empty.onnx").write_bytes(b"")
+    assert told in run(*arguments, check=1).err
+
+
+def test_the_steps_of_a_run_agree(run, store) -> None:
+    told = run(*SMALL, store, "batch=2", "--layers", check=0)
+    steps = told.report["steps"]
+    assert [step["name"] for step in steps] == ["export", "simplify", "compile"]
+    assert [step["against"] for step in steps] == ["pytorch", "export", "simplify"]
+    assert steps[0]["outputs"]["class"]["shape"] == [2, 1000]
+    assert [layers["step"] for layers in told.report["layers"]] == ["simplify", "compile"]
+    assert "export     reused" in told.err
+
+
+@pytest.fixture
+def surgery(tmp_path, monkeypatch) -> None:
+    (tmp_path / "planted_surgery.py").write_text(SURGERY.replace("{node}", MIDDLE))
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_a_surgery_that_the_stage_refuses_is_named_with_the_node(run, store, surgery) -> None:
+    names = "model.surgery=[planted_surgery.nothing,planted_surgery.corrupting]"
+    told = run(*SMALL, store, names, check=2)
+    assert told.report["first_parting_step"] == "simplify: planted_surgery.corrupting"
+    assert told.report["layers"][0]["first"]["node"]["name"] == MIDDLE
+    assert "planted_surgery.corrupting changed what" in told.report["error"]
+
+
+def test_an_export_that_parts_tells_how_to_go_on(run, store) -> None:
+    told = run(*SMALL, store, "stages=[export]", "--rtol=0", "--atol=0", check=2)
+    assert told.report["first_parting_step"] == "export"
+    assert "--runtime=reference --input=out/inputs.npz" in told.out
+
+
+def test_a_hook_that_fails_is_told_without_a_traceback(run, store, surgery, tmp_path) -> None:
+    told = run(*SMALL, store, "model.surgery=[planted_surgery.failing]", check=1)
+    assert "ValueError: a bug of the hook" in told.err
+    assert "in failing" in (tmp_path / "out" / "run.log").read_text()
+
+
+@pytest.fixture
+def card(tmp_path, monkeypatch) -> None:
+    """CANN, ais_bench and a 310P3 card, all stand-ins."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("atc", "npu-smi"):
+        (programs / name).symlink_to(STANDINS / name)
+    monkeypatch.setenv("PATH", f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(STANDINS))
+    monkeypatch.setenv("ASCEND_HOME_PATH", str(tmp_path))
+    monkeypatch.setenv("STANDIN_CHIP", "310P3")
+    monkeypatch.setenv("STANDIN_CHIPS", "310P3")
+
+
+def test_a_card_in_float16_is_held_to_the_models_cosine(run, store, card, tmp_path) -> None:
+    compiled = run(*SMALL, store, "soc=310P3", "batch=2", check=0).report["steps"][-1]
+    assert (compiled["name"], compiled["limit"], compiled["model"]) == ("compile", "cosine >= 0.999", None)
+    assert compiled["outputs"]["class"]["max_abs"] > 1e-5
+    assert (tmp_path / "out" / "ais_bench.log").exists()
+
+
+def test_a_card_that_parts_is_named_without_its_layers(run, store, card) -> None:
+    told = run(*SMALL, store, "soc=310P3", "model.fidelity.cosine=1.0", check=2)
+    assert told.report["first_parting_step"] == "compile"
+    assert "cannot be seen: only outputs are compared" in told.out
+
+
+@pytest.mark.parametrize("source", ["random", "real"])
+def test_a_card_that_normalises_gets_pictures(run, store, card, source: str) -> None:
+    pictures = ["dataset=synthetic_images", "dataset.reader.count=2", "limit=2"]
+    sizes = ["model.preprocess.resize=64", "model.preprocess.crop=64", "model.preprocess.std=[60,60,60]"]
+    aipp = [*sizes, *pictures, "model.aipp=true", f"--input={source}"]
+    run(*SMALL, store, "soc=310P3", "batch=2", *aipp, check=0)
+
+
+def test_without_the_card_what_is_missing_is_told(run, store) -> None:
+    assert "atc" in run(*SMALL, store, "soc=310P3", check=1).err
