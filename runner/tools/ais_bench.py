@@ -36,6 +36,7 @@ from runner.tools import (
     summary,
 )
 from runner.tools.command_line import blamed_on, chips_note, chips_told
+from runner.tools.sample_files import Chunk
 from runner.tools.summary import Summary
 
 MODES = ("cli", "api")
@@ -159,18 +160,18 @@ class AisBench:
         if self.mode == "api":
             yield from infer_session.infer(model, placement, batches)
             return
-        devices = len(placement.devices)
-        for chunk in sample_files.chunks(batches, model.inputs, model.batch, work, devices):
-            results = command_line.new_folder(work / f"outputs{chunk.number}")
-            argv = infer_argv(
-                self.python, model.path.resolve(), chunk.folders, results, "infer", model.batch, placement.devices
+        devices = placement.devices
+
+        def run(chunk: Chunk, results: Path) -> Finished:
+            path = model.path.resolve()
+            return self._run(
+                infer_argv(self.python, path, chunk.folders, results, "infer", model.batch, devices), "infer"
             )
-            finished = self._run(argv, "infer")
-            with blamed_on(finished, "infer"):
-                files = summary.outputs_by_input(summary.read(path) for path in summaries(results, devices))
-                sample_files.check(chunk, files, model.outputs)
-            yield from sample_files.read_outputs(finished, chunk, files, model.outputs)
-            shutil.rmtree(results)
+
+        def files_of(chunk: Chunk, results: Path) -> dict[str, tuple[Path, ...]]:
+            return summary.outputs_by_input(summary.read(path) for path in summaries(results, len(devices)))
+
+        yield from sample_files.infer(batches, model, work, run, files_of, len(devices))
 
     def measure(
         self,

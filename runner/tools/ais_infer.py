@@ -25,6 +25,7 @@ from runner.hashing import sha256_of
 from runner.process import Finished
 from runner.tools import Command, Foreseen, Measuring, MeasuringLimits, Placement, command_line, sample_files, summary
 from runner.tools.command_line import blamed_on, chips_note, chips_told
+from runner.tools.sample_files import Chunk
 from runner.tools.summary import Summary
 
 DEVICES = range(255)
@@ -109,23 +110,18 @@ class AisInfer:
         Raises:
             ToolError: the tool fails, hangs, or leaves outputs out.
         """
-        for chunk in sample_files.chunks(batches, model.inputs, model.batch, work):
-            results = command_line.new_folder(work / f"outputs{chunk.number}")
-            argv = infer_argv(
-                self.python,
-                str(Path(self.script).absolute()),
-                model.path.resolve(),
-                chunk.folders,
-                results,
-                model.batch,
-                placement.devices[0],
+        script, device = str(Path(self.script).absolute()), placement.devices[0]
+
+        def run(chunk: Chunk, results: Path) -> Finished:
+            path = model.path.resolve()
+            return self._run(
+                infer_argv(self.python, script, path, chunk.folders, results, model.batch, device), "infer"
             )
-            finished = self._run(argv, "infer")
-            with blamed_on(finished, "infer"):
-                files = summary.outputs_by_input([summary.read(summary_in(results))])
-                sample_files.check(chunk, files, model.outputs)
-            yield from sample_files.read_outputs(finished, chunk, files, model.outputs)
-            shutil.rmtree(results)
+
+        def files_of(chunk: Chunk, results: Path) -> dict[str, tuple[Path, ...]]:
+            return summary.outputs_by_input([summary.read(summary_in(results))])
+
+        return sample_files.infer(batches, model, work, run, files_of)
 
     def measure(
         self,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import platform
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from runner.hashing import sha256_of
 from runner.process import Finished
 from runner.tools import Command, Foreseen, Measuring, MeasuringLimits, Placement, command_line, sample_files
 from runner.tools.command_line import blamed_on, chips_note, chips_told
+from runner.tools.sample_files import Chunk
 
 MEASURED = ("pure", "files")
 DEVICES = range(256)
@@ -115,17 +115,17 @@ class BenchmarkTool:
         """
         _, height, width = picture_shape(model.inputs)
         device = placement.devices[0]
-        for chunk in sample_files.chunks(batches, model.inputs, model.batch, work):
-            here = command_line.new_folder(work / f"outputs{chunk.number}")
+
+        def run(chunk: Chunk, here: Path) -> Finished:
             info = here / "samples.info"
             info.write_text(info_lines([chunk.folders[0] / name for name in chunk.names], height, width))
             argv = vision_argv(self._absolute(), model.path.resolve(), info, (height, width), model.batch, device)
-            finished = self._run(argv, "infer", here)
-            with blamed_on(finished, "infer"):
-                files = dumped(here / f"result/dumpOutput_device{device}", chunk.names)
-                sample_files.check(chunk, files, model.outputs)
-            yield from sample_files.read_outputs(finished, chunk, files, model.outputs)
-            shutil.rmtree(here)
+            return self._run(argv, "infer", here)
+
+        def files_of(chunk: Chunk, here: Path) -> Mapping[str, Sequence[Path]]:
+            return dumped(here / f"result/dumpOutput_device{device}", chunk.names)
+
+        return sample_files.infer(batches, model, work, run, files_of)
 
     def measure(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.artifacts import TensorSpec
+from runner.artifacts import CompiledModel, TensorSpec
 from runner.batches import Batch
 from runner.errors import ToolError
 from runner.process import Finished
@@ -84,6 +84,31 @@ def chunks(
             yield Chunk(number, folders, names, count, rows)
         finally:
             shutil.rmtree(root)
+
+
+def infer(
+    batches: Iterable[Batch],
+    model: CompiledModel,
+    work: Path,
+    run: Callable[[Chunk, Path], Finished],
+    files_of: Callable[[Chunk, Path], Mapping[str, Sequence[Path]]],
+    devices: int = 1,
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Outputs by name, [batch, ...] for each batch in order, padding included: a tool is `run` for each chunk.
+
+    It gets an empty folder below `work`; `files_of` finds there what it has written for each sample, by the sample's
+    name.
+
+    Raises:
+        ToolError: the tool fails, or leaves outputs out.
+    """
+    for chunk in chunks(batches, model.inputs, model.batch, work, devices):
+        results = command_line.new_folder(work / f"outputs{chunk.number}")
+        finished = run(chunk, results)
+        with command_line.blamed_on(finished, "infer"):
+            files = files_of(chunk, results)
+        yield from _read_outputs(finished, chunk, files, model.outputs)
+        shutil.rmtree(results)
 
 
 @contextmanager
@@ -162,7 +187,7 @@ def outputs(
     Raises:
         ToolError: a sample has no outputs, or more or fewer than the model, or a file has another size.
     """
-    check(chunk, files, tensors)
+    _check(chunk, files, tensors)
     for names in chunk.samples():
         yield {
             tensor.name: np.stack([decoded(files[name][index].read_bytes(), tensor, name) for name in names])
@@ -170,7 +195,7 @@ def outputs(
         }
 
 
-def read_outputs(
+def _read_outputs(
     finished: Finished, chunk: Chunk, files: Mapping[str, Sequence[Path]], tensors: Sequence[TensorSpec]
 ) -> Iterator[dict[str, NDArray[Any]]]:
     """The chunk's outputs, a batch at a time; what is wrong with them is blamed on the command."""
@@ -183,7 +208,7 @@ def read_outputs(
         yield batch
 
 
-def check(chunk: Chunk, files: Mapping[str, Sequence[Path]], tensors: Sequence[TensorSpec]) -> None:
+def _check(chunk: Chunk, files: Mapping[str, Sequence[Path]], tensors: Sequence[TensorSpec]) -> None:
     """See that every sample of the chunk has its outputs.
 
     Raises:
