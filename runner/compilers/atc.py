@@ -131,7 +131,7 @@ class Atc:
 
     def _environment(self) -> dict[str, str] | None:
         """Variables under which atc is found, if it is."""
-        environment = cann.cann_environment(self.environment_script)
+        environment = cann.environment(self.environment_script, process.found("atc") is not None)
         if environment is None or process.found("atc", environment) is None:
             return None
         return environment

@@ -28,22 +28,22 @@ def environment_script(script: str) -> Path | None:
     return next((path for path in map(Path, candidates) if path.is_file()), None)
 
 
-def cann_environment(script: str) -> dict[str, str] | None:
-    """This process's variables if atc is on its PATH, else those after sourcing `script`; None without either.
+def environment(script: str, is_here: bool) -> dict[str, str] | None:
+    """This process's variables if CANN `is_here`, in them, else those after sourcing `script`; None without either.
 
     The script of a run-time package brings no atc: look for the program in what comes back.
 
     Raises:
         ToolError: the script is there and fails.
     """
-    if process.found("atc") is not None:
+    if is_here:
         return dict(os.environ)
     existing = environment_script(script)
     return None if existing is None else process.sourced(existing)
 
 
 def missing(program: str, script: str) -> Fault:
-    """The fault of a CANN program that is not on the PATH of `cann_environment`."""
+    """The fault of a CANN program that is not on the PATH of `environment`."""
     existing = environment_script(script)
     if existing is None:
         where = f"{program} is not on the PATH, and there is no CANN environment script {script}"
@@ -52,7 +52,7 @@ def missing(program: str, script: str) -> Fault:
     return Fault(
         where,
         f"install the CANN toolkit and `source {script}`, or say where its set_env.sh is with "
-        "tool.compiler.environment_script=PATH; dry_run=true shows the commands without it",
+        "tool.environment_script=PATH; dry_run=true shows the commands without it",
     )
 
 

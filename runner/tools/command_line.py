@@ -121,10 +121,7 @@ def known_environment(script: str) -> dict[str, str] | None:
     Raises:
         ToolError: the script is there and fails.
     """
-    if cann_is_here():
-        return dict(os.environ)
-    existing = cann.environment_script(script)
-    return None if existing is None else process.sourced(existing)
+    return cann.environment(script, cann_is_here())
 
 
 def cann_environment(script: str) -> dict[str, str]:

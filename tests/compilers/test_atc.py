@@ -308,14 +308,14 @@ def test_compiling_without_cann_says_what_to_do(make: Make, tmp_path: Path) -> N
     with pytest.raises(ToolError, match="atc is not on the PATH") as error:
         NOWHERE.compile(make(), tmp_path / "model")
 
-    assert "tool.compiler.environment_script" in error.value.fix
+    assert "tool.environment_script" in error.value.fix
 
 
 def test_a_missing_cann_is_a_fault_with_the_ways_out() -> None:
     (fault,) = NOWHERE.faults(CARD, {}, 11)
 
     assert "/nonexistent/set_env.sh" in fault.message
-    for way in ("install the CANN toolkit", "source ", "tool.compiler.environment_script=PATH", "dry_run=true"):
+    for way in ("install the CANN toolkit", "source ", "tool.environment_script=PATH", "dry_run=true"):
         assert way in fault.fix
 
 

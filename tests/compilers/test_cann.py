@@ -104,27 +104,22 @@ def test_a_soc_that_is_not_the_card_s_is_a_fault(soc_version: str, chips: list[s
         assert f"soc={chips[0]}" in faults[0].fix
 
 
-def test_with_atc_on_the_path_the_environment_is_this_process_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    executable(tmp_path / "atc", "exit 0")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-
-    assert cann.cann_environment(str(tmp_path / "no_script.sh")) == dict(os.environ)
+def test_where_cann_is_here_the_environment_is_this_process_s(tmp_path: Path) -> None:
+    assert cann.environment(str(tmp_path / "no_script.sh"), is_here=True) == dict(os.environ)
 
 
-def test_without_atc_on_the_path_the_script_is_sourced(tmp_path: Path) -> None:
+def test_where_it_is_not_the_script_is_sourced(tmp_path: Path) -> None:
     script = tmp_path / "set_env.sh"
     script.write_text("export ASCEND_HOME=/somewhere\n")
 
-    environment = cann.cann_environment(str(script))
+    environment = cann.environment(str(script), is_here=False)
 
     assert environment is not None
     assert environment["ASCEND_HOME"] == "/somewhere"
 
 
 def test_without_both_there_is_no_environment(tmp_path: Path) -> None:
-    assert cann.cann_environment(str(tmp_path / "no_script.sh")) is None
+    assert cann.environment(str(tmp_path / "no_script.sh"), is_here=False) is None
 
 
 def test_a_script_that_fails_is_an_error(tmp_path: Path) -> None:
@@ -132,7 +127,7 @@ def test_a_script_that_fails_is_an_error(tmp_path: Path) -> None:
     script.write_text("return 3\n")
 
     with pytest.raises(ToolError, match="exit status 3"):
-        cann.cann_environment(str(script))
+        cann.environment(str(script), is_here=False)
 
 
 def test_the_newer_default_place_serves_for_the_older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
