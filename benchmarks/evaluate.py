@@ -29,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -101,7 +102,8 @@ def _export(network: str, path: Path) -> None:
     import torchvision
 
     torch.manual_seed(0)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # dynamo=False is deprecated, and the only way to opset 11
         torch.onnx.export(
             torchvision.models.get_model(network, weights=None).eval(),
             (torch.randn(1, *TENSOR.shape),),

@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,8 @@ def dcgan(path: Path) -> CompiledModel:
 def _exported(network: Any, tensor: TensorSpec, batch: int, path: Path) -> CompiledModel:
     import torch
 
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # dynamo=False is deprecated, and the only way to opset 11
         torch.onnx.export(
             network.eval(),
             (torch.randn(batch, *tensor.shape),),

@@ -162,7 +162,7 @@ def _throughput(config: RunConfig, measured: dict[str, Any]) -> list[Gate]:
     return gates.throughput_gates(
         measured["samples_per_second"],
         measured["valid"],
-        _published(rows[0]) if rows else None,
+        _published(config.model, rows[0]) if rows else None,
         option.enabled,
         option.tolerance,
     )
@@ -171,11 +171,12 @@ def _throughput(config: RunConfig, measured: dict[str, Any]) -> list[Gate]:
 def nearest_published(model: ModelConfig, soc: str, batch: int) -> Published | None:
     """The row with accuracies nearest to the run: same SoC and batch, else same SoC, else same batch, else any."""
     rows = [row for row in model.published if row.accuracy]
-    return _published(min(rows, key=lambda row: (row.soc != soc, row.batch != batch))) if rows else None
+    return _published(model, min(rows, key=lambda row: (row.soc != soc, row.batch != batch))) if rows else None
 
 
-def _published(row: PublishedConfig) -> Published:
-    return Published(dict(row.accuracy), row.samples_per_second, row.source)
+def _published(model: ModelConfig, row: PublishedConfig) -> Published:
+    by = f" (with {model.guide.tool})" if model.guide.tool else ""
+    return Published(dict(row.accuracy), row.samples_per_second, row.source + by)
 
 
 def _weights(weights: Weights) -> dict[str, Any]:

@@ -97,3 +97,10 @@ def test_a_failed_run_says_where_and_why(run_config) -> None:
     assert found["error"] == {"stage": "weights", "message": "no such file", "fix": "make one"}
     assert (found["accuracy"], found["performance"], found["gates"]) == (None, None, [])
     assert callbacks.exit_code(found) == 1
+
+
+def test_the_source_of_a_published_figure_names_the_tool_it_was_made_with(run_config) -> None:
+    model = run_config("model=moco_v2", "model.guide.tool=benchmark").model
+    found = result.nearest_published(model, "310P3", 32)
+    assert found is not None
+    assert found.source == "MoCo v2 guide, section 6.2 and table 7.1, bs32 (with benchmark)"
