@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
+import time
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from runner import locks
+
 Stat = tuple[int, int, int, int]
+PARTIAL_SUFFIX = ".partial"
+CLOCK_TICK_NS = 20_000_000
+"""The coarsest step of file times on a local disk: the kernel's tick of 10 ms, twice."""
 
 
 def sha256_of(path: Path) -> str:
@@ -29,7 +38,7 @@ def stat_of(path: Path) -> Stat:
 
 
 class FileHashes:
-    """Digests of files below some root, kept in one JSON file a root in `folder`, valid while their `stat_of` stands.
+    """Digests of files below some root, kept in one file a root in `folder`, valid while their `stat_of` stands.
 
     Written by rename, last writer wins: losing an entry costs one more hashing, never a wrong digest.
     """
@@ -38,7 +47,11 @@ class FileHashes:
         self._folder = folder
 
     def __call__(self, root: Path, files: Sequence[Path]) -> list[str]:
-        """Digests of `files`, paths relative to `root`, in order; hashes what is new or touched, on all cores."""
+        """Digests of `files`, paths relative to `root`, in order; hashes what is new or touched, on all cores.
+
+        A file that changes while it is hashed, or so soon before that the clock of the file system may not tell the
+        next change from this one, is not remembered.
+        """
         root = root.resolve()
         memory_path = self._folder / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:32]}.json"
         remembered = _read(memory_path)
@@ -48,23 +61,61 @@ class FileHashes:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 digests = pool.map(sha256_of, (root / name for name in stale))
                 remembered |= {name: (stats[name], digest) for name, digest in zip(stale, digests, strict=True)}
-            write_atomically(memory_path, msgspec.json.encode(remembered))
+            latest_ns = time.time_ns() - CLOCK_TICK_NS
+            lasting = {
+                name: (stat, digest)
+                for name, (stat, digest) in remembered.items()
+                if name not in stale or (stat[2] < latest_ns and stat_of(root / name) == stat)
+            }
+            with suppress(OSError):  # a store that cannot be written is told of by those that have to
+                _write(memory_path, lasting)
         return [remembered[str(path)][1] for path in files]
 
 
 def _read(path: Path) -> dict[str, tuple[Stat, str]]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[Stat, str]])
-    except (FileNotFoundError, msgspec.DecodeError):
+        digest, _, data = path.read_bytes().partition(b"\n")
+        if digest != hashlib.sha256(data).hexdigest().encode():
+            return {}
+        return msgspec.json.decode(data, type=dict[str, tuple[Stat, str]])
+    except (OSError, msgspec.DecodeError):
         return {}
 
 
+def _write(path: Path, remembered: dict[str, tuple[Stat, str]]) -> None:
+    data = msgspec.json.encode(remembered)
+    write_atomically(path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that readers see the old bytes or the new ones, never half of them, even after a crash."""
+    """Write a file so that readers see the old bytes or the new ones, never half of them, even after a crash.
+
+    What a killed writer of the same file has left beside it is removed; one that still writes, here or on another
+    host, holds a lock.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL_SUFFIX}"):
+        remove_broken_write(left)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}")
+    try:
+        with locks.create_alone(partial) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def remove_broken_write(partial: Path) -> bool:
+    """Remove what `write_atomically` left when it was killed; False where it is still being written."""
+    try:
+        held = locks.try_alone(partial)
+    except OSError:  # a file system without locks: it may be
+        return False
+    if held is None:
+        return False
+    with held:
+        partial.unlink(missing_ok=True)
+    return True

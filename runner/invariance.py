@@ -36,7 +36,7 @@ def compared(config: RunConfig, store: Store, artifacts: Mapping[str, Artifact],
     folder = store.root / "batches" / _run_key(config, artifacts)
     write_atomically(folder / str(config.batch.size), infer_key.encode())
     for batch, key in _others(folder, config.batch.size):
-        other = store.find("infer", key, Predictions)
+        other = store.take("infer", key, Predictions)
         if other is not None and isinstance(predictions, Predictions):
             return Compared(batch, _compare(store, predictions, other.artifact))
     return None

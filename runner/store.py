@@ -1,40 +1,40 @@
 """Content-addressed artifacts: made once under a lock, in a partial folder, fsynced, renamed, verified before use.
 
-<root>/<stage>/<key>/           a finished artifact: its files and artifact.json
-<root>/partial/<stage>-<key>/   one being made; kept after a failure, so that a stage can go on from there
-<root>/locks/<stage>-<key>.lock
+<root>/<stage>/<key>/           a finished artifact: its files and artifact.json, touched whenever it is used
+<root>/partial/<stage>-<key>.<try>/   one being made, in a folder that no other try has: a tool may outlive its run
+<root>/partial/<stage>-<key>/   the same of a stage that goes on from where a broken try stopped
+<root>/partial/<stage>-<key>.old/            one that is being replaced or pruned
+<root>/locks/<stage>-<key>.lock              held by its maker
+<root>/in_use/<stage>-<key>                  held, shared, by every run that has taken it, until the run ends
 <root>/hashes/                  digests of input files (runner.hashing)
+
+Both locks are the kernel's, so a process that dies frees them. `python -m runner.cache` (runner.cache) removes only
+what it can hold alone.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import IO, Generic, TypeVar
 
-import msgspec
 from filelock import FileLock
 
+from runner import locks, manifests
 from runner.artifacts import Artifact
 from runner.errors import StoreError
-from runner.hashing import FileHashes, Stat, sha256_of, stat_of, write_atomically
+from runner.hashing import FileHashes
+from runner.manifests import MANIFEST, Damaged, Manifest
+from runner.refusals import told
 from runner.tools import Command
 
-SCHEMA = 1
-MANIFEST = "artifact.json"
 T = TypeVar("T", bound=Artifact)
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """A file of an artifact: its digest, and its stat when it was last known to have that digest."""
-
-    sha256: str
-    stat: Stat
 
 
 @dataclass(frozen=True)
@@ -46,39 +46,102 @@ class Entry(Generic[T]):
     commands: tuple[Command, ...]
 
 
-class Store:
-    """Artifacts below `root`, by stage and key."""
+@dataclass(frozen=True)
+class Places:
+    """Where everything of one artifact lies."""
 
-    def __init__(self, root: Path) -> None:
+    root: Path
+    stage: str
+    key: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.stage}-{self.key}"
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.stage / self.key
+
+    @property
+    def resumed(self) -> Path:
+        return self.root / "partial" / self.name
+
+    @property
+    def old(self) -> Path:
+        return self.root / "partial" / f"{self.name}.old"
+
+    def partials(self) -> list[Path]:
+        """All that lies in the folder of unfinished things for it, the old one too."""
+        if not self.resumed.parent.is_dir():
+            return []
+        return sorted(path for path in self.resumed.parent.iterdir() if path.name.partition(".")[0] == self.name)
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "locks" / f"{self.name}.lock"
+
+    @property
+    def mark(self) -> Path:
+        return self.root / "in_use" / self.name
+
+
+class Store:
+    """Artifacts below `root`, by stage and key. `model` is the one whose artifacts are made."""
+
+    def __init__(self, root: Path, model: str = "") -> None:
         self.root = root
+        self.model = model
         self.hash_files = FileHashes(root / "hashes")
+        self._marks: dict[str, IO[bytes]] = {}
+        self._workplaces: dict[str, Path] = {}
 
     def find(self, stage: str, key: str, kind: type[T]) -> Entry[T] | None:
-        """The finished artifact, or None when there is none whose files are all as they were written."""
-        folder = self._folder(stage, key)
-        try:
-            manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=dict[str, Any])
-            if manifest["schema"] != SCHEMA:
-                return None
-            files = msgspec.convert(manifest["files"], dict[str, StoredFile])
-            artifact = msgspec.convert(manifest["artifact"], kind, dec_hook=_resolver(folder))
-            seconds = float(manifest["seconds"])
-            commands = msgspec.convert(manifest["commands"], tuple[Command, ...])
-        except (OSError, msgspec.MsgspecError, KeyError, TypeError, ValueError):
-            return None
-        return Entry(artifact, seconds, commands) if _intact(folder, files) else None
+        """The finished artifact, or None when there is none whose files are all as they were written.
 
-    def spoilt(self, stage: str, key: str) -> bool:
-        """Whether something lies where the artifact should, though `find` does not take it."""
-        return self._folder(stage, key).exists()
+        It may be pruned the next moment; see `take`.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        try:
+            return self._read(self._at(stage, key), kind)
+        except Damaged:
+            return None
+
+    def take(self, stage: str, key: str, kind: type[T]) -> Entry[T] | None:
+        """Like `find`, and keep the artifact from being pruned until `close`, found or yet to be made."""
+        places = self._at(stage, key)
+        self._mark(places)
+        found = self.find(stage, key, kind)
+        if found is not None:
+            with suppress(OSError):  # a store that is only read remembers no use
+                os.utime(places.folder / MANIFEST)
+            if places.partials():
+                _remove_leftovers(places)
+        return found
+
+    def close(self) -> None:
+        """Let everything that was taken be pruned."""
+        for file in self._marks.values():
+            file.close()
+        self._marks.clear()
+
+    def damage(self, stage: str, key: str, kind: type[Artifact]) -> str | None:
+        """Why `find` does not take what lies where the artifact should; None where it does, or nothing lies there."""
+        places = self._at(stage, key)
+        try:
+            self._read(places, kind)
+        except Damaged as damaged:
+            return str(damaged) if os.path.lexists(places.folder) else None
+        return None
 
     @contextmanager
     def locked(self, stage: str, key: str, waiting: Callable[[], None]) -> Iterator[None]:
         """Be the one maker of this artifact; calls `waiting` once if another process is."""
-        path = self.root / "locks" / f"{stage}-{key}.lock"
-        with _told_as_store_error(path):
+        path = self._at(stage, key).lock
+        with told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
+            lock = FileLock(path, mode=0o666)
             try:
                 lock.acquire(timeout=0)
             except TimeoutError:
@@ -89,62 +152,121 @@ class Store:
         finally:
             lock.release()
 
+    def finish(self, stage: str, key: str, kind: type[T]) -> Entry[T] | None:
+        """Put in its place what a maker had finished when it was killed; None where there is no such thing."""
+        places = self._at(stage, key)
+        with told(places.folder):
+            for partial in places.partials():
+                try:
+                    manifest = manifests.read(partial)
+                    manifest.artifact_in(partial, kind)
+                    manifest.check(partial)
+                except Damaged:
+                    continue
+                if partial != places.old:
+                    _put_in_place(places, partial, manifest)
+                    return self.find(stage, key, kind)
+        return None
+
     def workplace(self, stage: str, key: str, resume: bool) -> Path:
         """The folder to make the artifact in; empty, unless `resume` asks for what a broken try left."""
-        path = self.root / "partial" / f"{stage}-{key}"
-        with _told_as_store_error(path):
-            if not resume:
-                shutil.rmtree(path, ignore_errors=True)
+        places = self._at(stage, key)
+        path = places.resumed if resume else places.resumed.with_name(f"{places.name}.{uuid.uuid4().hex[:8]}")
+        for left in places.partials():
+            if left != path:
+                _remove_as_far_as_possible(left)
+        with told(path):
             path.mkdir(parents=True, exist_ok=True)
+        self._workplaces[places.name] = path
         return path
+
+    def discard(self, stage: str, key: str) -> None:
+        """Give back the room that a broken try takes."""
+        _remove_as_far_as_possible(self._workplaces[self._at(stage, key).name])
 
     def publish(self, stage: str, key: str, artifact: T, seconds: float, commands: Sequence[Command] = ()) -> Entry[T]:
         """Make what lies in the workplace the finished artifact, in one rename."""
-        partial = self.root / "partial" / f"{stage}-{key}"
-        folder = self._folder(stage, key)
-        with _told_as_store_error(folder):
-            files = {path.relative_to(partial).as_posix(): path for path in _files(partial)}
-            manifest = {
-                "schema": SCHEMA,
-                "artifact": msgspec.to_builtins(artifact, enc_hook=_relativiser(partial)),
-                "files": {name: StoredFile(sha256_of(path), _synced_stat(path)) for name, path in files.items()},
-                "seconds": seconds,
-                "commands": list(commands),
-            }
-            write_atomically(partial / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-            if folder.exists():
-                shutil.rmtree(folder)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            partial.rename(folder)
-            _sync_folder(folder.parent)
+        places = self._at(stage, key)
+        partial = self._workplaces[places.name]
+        with told(partial):
+            described = manifests.describe(partial, artifact, self.model, time.time(), seconds)
+            manifest = replace(described, commands=tuple(commands))
+            manifests.write(partial, manifest)
+            _put_in_place(places, partial, manifest)
         found = self.find(stage, key, type(artifact))
         if found is None:
-            raise StoreError(f"{folder} cannot be read back", "check the disk that holds cache_dir")
+            raise StoreError(f"{places.folder} cannot be read back", "check the disk that holds cache_dir")
         return found
 
-    def _folder(self, stage: str, key: str) -> Path:
-        return self.root / stage / key
+    def _at(self, stage: str, key: str) -> Places:
+        return Places(self.root, stage, key)
+
+    def _read(self, places: Places, kind: type[T]) -> Entry[T]:
+        with told(places.folder):
+            manifest = manifests.read(places.folder)
+            artifact = manifest.artifact_in(places.folder, kind)
+            manifest.check(places.folder)
+        return Entry(artifact, manifest.seconds, manifest.commands)
+
+    def _mark(self, places: Places) -> None:
+        if places.name in self._marks:
+            return
+        # A store that cannot be written is not pruned either, by this user at least; making something in it is told.
+        with suppress(OSError):
+            places.mark.parent.mkdir(parents=True, exist_ok=True)
+            self._marks[places.name] = locks.hold_shared(places.mark)
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def _put_in_place(places: Places, partial: Path, manifest: Manifest) -> None:
+    """Let the finished partial folder be the artifact.
+
+    Where the same files are there already only the manifest is replaced: who reads them notices nothing.
+    """
+    for note in manifests.notes_of(partial):
+        note.unlink(missing_ok=True)
+    if _has_same_files(places.folder, manifest):
+        current = manifests.read(places.folder)
+        manifests.write(partial, replace(manifest, files=current.files))
+        (partial / MANIFEST).replace(places.folder / MANIFEST)
+        remove(partial)
+        return
+    places.folder.parent.mkdir(parents=True, exist_ok=True)
+    remove(places.old)
+    if os.path.lexists(places.folder):
+        places.folder.rename(places.old)
+    partial.rename(places.folder)
+    _sync_folder(places.folder.parent)
+    remove(places.old)
 
 
-def _intact(folder: Path, files: dict[str, StoredFile]) -> bool:
-    for name, stored in files.items():
-        path = folder / name
-        try:
-            if stat_of(path) != stored.stat and sha256_of(path) != stored.sha256:
-                return False
-        except OSError:
-            return False
-    return True
+def _has_same_files(folder: Path, manifest: Manifest) -> bool:
+    try:
+        current = manifests.read(folder)
+        current.check(folder, thoroughly=True)  # what is redone may be redone because it went bad unnoticed
+    except Damaged:
+        return False
+    return current.same_files(manifest)
 
 
-def _synced_stat(path: Path) -> Stat:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    return stat_of(path)
+def _remove_leftovers(places: Places) -> None:
+    """What a maker left that was killed when all was done but the tidying, unless another one is at work."""
+    with suppress(OSError), suppress(TimeoutError), FileLock(places.lock, timeout=0, mode=0o666):
+        for left in places.partials():
+            remove(left)
+
+
+def _remove_as_far_as_possible(path: Path) -> None:
+    """What a tool that outlived its run still writes to is left; nobody looks into that folder again."""
+    with suppress(OSError):
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -153,33 +275,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _relativiser(folder: Path) -> Callable[[Any], Any]:
-    def encode(value: Any) -> Any:
-        if not isinstance(value, Path):
-            raise NotImplementedError(type(value))
-        inside = value.is_relative_to(folder)
-        return str(value.relative_to(folder)) if inside else str(value.absolute())
-
-    return encode
-
-
-def _resolver(folder: Path) -> Callable[[type, Any], Any]:
-    def decode(kind: type, value: Any) -> Any:
-        if not issubclass(kind, Path):
-            raise NotImplementedError(kind)
-        return folder / value  # an absolute value stands for itself
-
-    return decode
-
-
-@contextmanager
-def _told_as_store_error(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{error.filename or path}: {error.strerror or error}",
-            "make room or give permission there, or choose another folder with cache_dir=DIR",
-        ) from error

@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 
 from runner.artifacts import TensorSpec
 from runner.datasets import Request
-from runner.datasets.storage import StoredArray, array_path, create_array, open_array, unwritable, write_at
+from runner.datasets.storage import StoredArray, create_array, open_array, unwritable, write_at
 from runner.errors import DataError, Fault
+from runner.hashing import write_atomically
 from runner.progress import track
 
 CHUNK_PICTURES = 32
-JOURNAL = "chunks.txt"
+JOURNAL = "chunks.note"  # a note: the store leaves it out of the artifact
 BROKEN_SHOWN = 5
 CHUNKS_IN_FLIGHT_PER_WORKER = 2
 
@@ -88,40 +89,41 @@ def write_pictures(load: LoadItem, items: Sequence[str], tensor: TensorSpec, out
             "\n".join(broken[:BROKEN_SHOWN]),
             "fetch these pictures again, or take them out of the data set; what is finished is kept",
         )
-    journal.unlink()
 
 
 def _resume(journal: Path, plan: str, tensor: TensorSpec, count: int, out: Path) -> tuple[StoredArray, set[int]]:
     """The array to write into and the chunks in it that an earlier try has finished."""
     finished = _read_journal(journal, plan)
-    if finished and array_path(out, tensor.name).exists():
+    try:
         array = open_array(out, tensor.name)
-    else:
-        array, finished = create_array(out, tensor, count), set()
-    # rewritten, so that a torn last line is not continued
-    _write_durably(journal, "w", "".join(f"{line}\n" for line in (plan, *sorted(finished))))
+    except DataError:  # gone or cut off since
+        finished = set()
+    try:
+        if not finished:
+            journal.unlink(missing_ok=True)  # before the array is made anew, or it would speak of that one
+            array = create_array(out, tensor, count)
+        # rewritten, so that a torn last line is not continued
+        write_atomically(journal, "".join(f"{line}\n" for line in (plan, *sorted(finished))).encode())
+    except OSError as error:
+        raise unwritable(journal, error) from error
     return array, finished
 
 
 def _read_journal(journal: Path, plan: str) -> set[int]:
     if not journal.exists():
         return set()
-    lines = journal.read_text().split("\n")[:-1]
-    return {int(line) for line in lines[1:]} if lines and lines[0] == plan else set()
+    lines = journal.read_text(errors="replace").split("\n")[:-1]
+    return {int(line) for line in lines[1:] if line.isdecimal()} if lines and lines[0] == plan else set()
 
 
 def _append(journal: Path, index: int) -> None:
-    _write_durably(journal, "a", f"{index}\n")
-
-
-def _write_durably(path: Path, mode: str, text: str) -> None:
     try:
-        with path.open(mode) as file:
-            file.write(text)
+        with journal.open("a") as file:
+            file.write(f"{index}\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise unwritable(journal, error) from error
 
 
 def _write_chunk(load: LoadItem, items: Sequence[str], array: StoredArray, first: int) -> list[str]:
@@ -139,7 +141,7 @@ def _write_chunk(load: LoadItem, items: Sequence[str], array: StoredArray, first
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise unwritable(array.path, error) from error
+        raise unwritable(array.path, error, array.size_bytes) from error
     return broken
 
 

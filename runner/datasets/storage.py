@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner import refusals
 from runner.artifacts import Samples, TensorSpec
 from runner.errors import DataError, Fault, StoreError
 from runner.hashing import sha256_of
@@ -66,7 +67,7 @@ def create_array(folder: Path, tensor: TensorSpec, count: int) -> StoredArray:
             file.truncate(array.size_bytes)
             os.fsync(file.fileno())
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise unwritable(path, error, stored_bytes((tensor,), count)) from error
     return array
 
 
@@ -99,12 +100,10 @@ def write_at(descriptor: int, values: NDArray[Any], position: int) -> None:
         rest, position = rest[written:], position + written
 
 
-def unwritable(path: Path, error: OSError) -> StoreError:
+def unwritable(path: Path, error: OSError, needed_bytes: int | None = None) -> StoreError:
     """The error of a file that cannot be written."""
-    return StoreError(
-        f"cannot write {path}: {error.strerror or error}",
-        "make room there, or choose another place with cache_dir=DIR, then run again",
-    )
+    told = refusals.refusal(error, path, needed_bytes=needed_bytes)
+    return StoreError(f"cannot write {told.message}", f"{told.fix}, then run again")
 
 
 def finish(

@@ -3,6 +3,7 @@ import pytest
 
 from runner.artifacts import TensorSpec
 from runner.datasets import Request
+from runner.datasets.pictures import JOURNAL
 from runner.datasets.synthetic import SyntheticImages
 from runner.preprocess import Geometry
 
@@ -28,8 +29,8 @@ def test_pictures_are_named_labelled_and_called_a_stand_in(tmp_path):
     assert np.load(samples.path / "image.npy").shape == (6, 3, 32, 32)
 
 
-def test_only_the_array_is_left_behind(tmp_path):
-    assert [path.name for path in write(tmp_path / "out").path.iterdir()] == ["image.npy"]
+def test_only_the_array_and_the_note_of_its_chunks_are_left_behind(tmp_path):
+    assert {path.name for path in write(tmp_path / "out").path.iterdir()} == {"image.npy", JOURNAL}
 
 
 def test_same_seed_gives_the_same_bytes(tmp_path):

@@ -1,0 +1,1 @@
+"""python -m runner.cache: what the store holds, whether it is whole, and what of it may go."""

@@ -1,0 +1,237 @@
+"""`python -m runner.cache [list | verify | prune] [cache_dir=DIR]`: what the artifacts take, whether they are whole."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import track
+from rich.table import Table
+
+from runner.cache import inventory, pruning
+from runner.cache.inventory import Inventory, Listed
+from runner.errors import ConfigError, RunnerError
+from runner.report import output
+
+DEFAULT = Path("outputs/cache")
+COMMANDS = ("list", "verify", "prune")
+CACHE_DIR = "cache_dir="
+PIPED_WIDTH = 160
+"""Characters a line where the output is no terminal."""
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BINARY_UNITS = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", re.IGNORECASE)
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks for; returns 0, or 1 where an artifact is damaged or the store cannot be used."""
+    options = _parser().parse_intermixed_args(arguments)
+    code = 0
+    with output.forgiving():
+        try:
+            code = _do(options)
+        except RunnerError as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.cache",
+        description="List the artifacts that runs have stored, read all of them again, or remove what is used least.",
+    )
+    parser.add_argument("words", nargs="*", metavar="list | verify | prune | cache_dir=DIR", help="what to do, where")
+    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help=f"the same as cache_dir=DIR [{DEFAULT}]")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.add_argument("--remove", action="store_true", help="verify: remove what is damaged")
+    parser.add_argument(
+        "--to", metavar="SIZE", help="prune: down to SIZE, as 20GB or 500MiB; least recently used first"
+    )
+    parser.add_argument("--older-than", metavar="AGE", help="prune: what was not used for AGE, as 30d, 12h or 2w")
+    return parser
+
+
+def _do(options: argparse.Namespace) -> int:
+    command, root = _words(options.words, options.cache_dir)
+    to_bytes = None if options.to is None else parse_size(options.to)
+    older_than_seconds = None if options.older_than is None else parse_age(options.older_than)
+    for option, given, belongs in (
+        ("--to", options.to, "prune"),
+        ("--older-than", options.older_than, "prune"),
+        ("--remove", options.remove or None, "verify"),
+    ):
+        if given is not None and command != belongs:
+            raise ConfigError(f"{option} does nothing for {command}", f"python -m runner.cache {belongs} {option} ...")
+    if command == "list":
+        return _list(root, options.json)
+    if command == "verify":
+        return _verify(root, options.json, options.remove)
+    return _prune(root, options.json, to_bytes, older_than_seconds)
+
+
+def _words(words: Sequence[str], cache_dir: Path | None) -> tuple[str, Path]:
+    folders = [Path(word.removeprefix(CACHE_DIR)) for word in words if word.startswith(CACHE_DIR)]
+    commands = [word for word in words if not word.startswith(CACHE_DIR)]
+    if len(commands) > 1 or not set(commands) <= set(COMMANDS):
+        raise ConfigError(
+            f"{' '.join(commands)!r} is no command", f"give one of {', '.join(COMMANDS)}, or none to list"
+        )
+    root = (cache_dir or (folders[-1] if folders else DEFAULT)).expanduser().absolute()
+    return (commands or ["list"])[0], root
+
+
+def parse_size(text: str) -> int:
+    """The bytes that 20GB, 500MiB or 0 are.
+
+    Raises:
+        ConfigError: it is no size.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    units = _UNITS | _BINARY_UNITS
+    if found is None or found[2].lower() not in units:
+        raise ConfigError(f"--to {text!r} is no size", "give a number and a unit, as in --to 20GB or --to 500MiB")
+    return int(float(found[1]) * units[found[2].lower()])
+
+
+def parse_age(text: str) -> float:
+    """The seconds that 30d, 12h or 2w are.
+
+    Raises:
+        ConfigError: it is no age.
+    """
+    found = _AGE.fullmatch(text.strip().lower())
+    if found is None:
+        raise ConfigError(f"--older-than {text!r} is no age", "give a number and s, m, h, d or w, as in 30d")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _list(root: Path, as_json: bool) -> int:
+    found = inventory.take(root)
+    if as_json:
+        _print_json(_listing(root, found))
+        return 0
+    if found.artifacts:
+        _print_table(found)
+    else:
+        print(f"nothing is stored in {root}")
+    _print_remarks(found)
+    return 0
+
+
+def _verify(root: Path, as_json: bool, remove: bool) -> int:
+    found = inventory.take(root)
+    damaged = [(one, why) for one in _shown(found.artifacts) if (why := inventory.damage(root, one)) is not None]
+    removed = pruning.remove_artifacts(root, [one for one, _ in damaged])[0] if remove else []
+    if as_json:
+        _print_json(
+            {
+                "cache_dir": str(root),
+                "artifacts": len(found.artifacts),
+                "size_bytes": found.size_bytes,
+                "damaged": [{"stage": one.stage, "key": one.key, "reason": why} for one, why in damaged],
+                "removed": [{"stage": one.stage, "key": one.key} for one in removed],
+            }
+        )
+        return int(bool(damaged))
+    for one, why in damaged:
+        print(f"damaged: {root / one.stage / one.key}: {why}{'; removed' if one in removed else ''}")
+    whole = len(found.artifacts) - len(damaged)
+    print(f"{whole} of {len(found.artifacts)} artifacts are whole, {decimal(found.size_bytes)} were read")
+    if damaged and not remove:
+        print(
+            "the next run that needs a damaged one makes it again; `python -m runner.cache verify --remove` removes it"
+        )
+    return int(bool(damaged))
+
+
+def _shown(artifacts: Sequence[Listed]) -> Iterable[Listed]:
+    """The same, with how far it is where a person looks."""
+    return track(artifacts, "reading", console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def _prune(root: Path, as_json: bool, to_bytes: int | None, older_than_seconds: float | None) -> int:
+    before = inventory.take(root)
+    now = time.time()
+    leftovers = pruning.remove_leftovers(root, None if older_than_seconds is None else now - older_than_seconds)
+    chosen = inventory.to_prune(before.artifacts, now, to_bytes, older_than_seconds)
+    removed, kept = pruning.remove_artifacts(root, chosen)
+    pruning.remove_leftovers(root)  # the locks of what is gone now
+    left_bytes = before.size_bytes - sum(one.size_bytes for one in removed)
+    if as_json:
+        told = {
+            "cache_dir": str(root),
+            "removed": [asdict(one) for one in removed],
+            "kept_in_use": [asdict(one) for one in kept],
+            "unfinished_removed": [str(path) for path in leftovers],
+            "size_bytes": left_bytes,
+        }
+        _print_json(told)
+        return 0
+    for path in leftovers:
+        print(f"removed what was not finished: {path}")
+    for one in removed:
+        print(f"removed: {one.stage} {one.key}, {decimal(one.size_bytes)}, last used {_time(one.used_at)}")
+    for one in kept:
+        print(f"kept, for a run has taken it: {one.stage} {one.key}")
+    print(f"{len(removed)} artifacts removed, {len(before.artifacts) - len(removed)} left, {decimal(left_bytes)}")
+    if to_bytes is not None and left_bytes > to_bytes:
+        print(f"more than {decimal(to_bytes)}, for the rest is in use by running jobs")
+    return 0
+
+
+def _listing(root: Path, found: Inventory) -> dict[str, Any]:
+    return {
+        "cache_dir": str(root),
+        "size_bytes": found.size_bytes,
+        "artifacts": [asdict(one) for one in found.artifacts],
+        "unfinished": [{"path": str(path), "in_use": in_use} for path, in_use in found.unfinished],
+        "foreign": [str(path) for path in found.foreign],
+    }
+
+
+def _print_table(found: Inventory) -> None:
+    table = Table("stage", "key", "size", "made", "last used", "model", "", box=None)
+    table.columns[2].justify = "right"
+    for one in sorted(found.artifacts, key=lambda one: -one.used_at):
+        made = "" if one.made_at is None else _time(one.made_at)
+        table.add_row(one.stage, one.key, decimal(one.size_bytes), made, _time(one.used_at), one.model, _state(one))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    console.print(table, markup=False)
+    print(f"{len(found.artifacts)} artifacts, {decimal(found.size_bytes)}")
+
+
+def _print_remarks(found: Inventory) -> None:
+    for path, in_use in found.unfinished:
+        print(f"being made: {path}" if in_use else f"not finished, and nobody is at it: {path}")
+    for path in found.foreign:
+        print(f"not the store's, left alone: {path}")
+
+
+def _state(one: Listed) -> str:
+    return ", ".join(
+        filter(None, ["in use" if one.in_use else "", f"damaged: {one.damage}" if one.damage is not None else ""])
+    )
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    print(json.dumps(content, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
