@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickletools
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from runner.networks import CheckpointLayout
 
 _NAMES_SHOWN = 4
+_MOST_UNPACKED = 8
+"""How many times its size an archive may hold; weights hardly shrink when someone compresses them."""
 _PARALLEL_PREFIX = "module."
 """What torch.nn.DataParallel puts before every parameter name."""
 _REFUSED_CALL = re.compile(r"GLOBAL (?P<name>\w[\w.]*\w)\s|reduce for unrecognized function (?P<function>.+)")
@@ -112,9 +115,26 @@ def _read_safetensors(path: Path) -> Any:
         raise _not_readable(path, error) from error
 
 
+def _check_archive(path: Path) -> None:
+    """Refuse a zip archive that would take far more memory than its size; torch.save compresses nothing."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise _not_readable(path, error) from error
+    if unpacked_bytes > _MOST_UNPACKED * path.stat().st_size:
+        raise CheckpointError(
+            f"{path} would unpack to {unpacked_bytes} bytes, more than {_MOST_UNPACKED} times its size",
+            "no checkpoint of torch.save is compressed: use one from a source that you trust",
+        )
+
+
 def _read_pickle(path: Path) -> Any:
     import torch
 
+    _check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -143,7 +163,7 @@ def _is_pickle(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return sum(1 for _ in pickletools.genops(file)) > 0
-    except ValueError:
+    except Exception:  # damaged bytes lead it to lengths beyond memory, to unknown encodings, to anything
         return False
 
 
@@ -160,7 +180,7 @@ def _not_readable(path: Path, error: Exception) -> CheckpointError:
 def _renamed(name: str, rename: Mapping[str, str]) -> str:
     for old, new in rename.items():
         if name == old or name.startswith(f"{old}."):
-            return new + name[len(old) :]
+            return f"{new}{name[len(old) :]}".removeprefix(".")  # an empty new prefix takes the old one off
     return name
 
 

@@ -28,6 +28,7 @@ _RECEIVED_BYTES = 1 << 14
 """A piece that a break cuts off is lost, so pieces are small."""
 _MOST_REDIRECTS = 10
 _TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_SHA256_DIGITS = 64
 _SHA256 = re.compile(r"[0-9a-f]{8,64}")
 _CONTENT_RANGE = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<total>\d+|\*)")
 
@@ -44,7 +45,7 @@ def download(url: str, target: Path, partial: Path, sha256: str | None, size_byt
     Last-Modified) it sends. Elsewhere the file is fetched from its start.
 
     Args:
-        sha256: All 64 hexadecimal digits, or at least the leading 8.
+        sha256: All 64 hexadecimal digits, which plain http needs, or at least the leading 8.
         size_bytes: The declared length.
 
     Raises:
@@ -61,12 +62,12 @@ def download(url: str, target: Path, partial: Path, sha256: str | None, size_byt
         raise DownloadError(f"{url} is no URL: {error}", "correct the URL") from error
     if scheme == "file":
         _copy(url, partial)
-    elif scheme == "https" or (scheme == "http" and declared is not None):
+    elif scheme == "https" or (scheme == "http" and declared is not None and len(declared) == _SHA256_DIGITS):
         _fetch(url, partial, hashed=declared is not None, size_bytes=size_bytes)
     elif scheme == "http":
         raise DownloadError(
-            f"{url} is plain http and no SHA-256 is declared, so anyone on the way could replace the file",
-            "use https, or declare the file's sha256",
+            f"{url} is plain http and no whole SHA-256 is declared, so anyone on the way could replace the file",
+            "use https, or declare all 64 digits of the file's sha256",
         )
     else:
         raise DownloadError(f"{url} has the scheme {scheme!r}", "use http, https or file")
@@ -91,7 +92,7 @@ def _check(url: str, partial: Path, sha256: str | None, size_bytes: int | None) 
         )
 
 
-def _wrong_length(url: str, length: int, size_bytes: int) -> DownloadError:
+def _wrong_length(url: str, length: int | str, size_bytes: int) -> DownloadError:
     return DownloadError(
         f"{url} has {length} bytes, expected {size_bytes}",
         "correct the URL or the declared size_bytes; the file at the URL may have been replaced",
@@ -183,7 +184,7 @@ def _attempt(session: requests.Session, url: str, partial: Path, size_bytes: int
         total = _total_bytes(response)
         if size_bytes is not None and total is not None and total != size_bytes:
             raise _wrong_length(url, total, size_bytes)
-        _receive(response, partial, start, total)
+        _receive(response, partial, start, total, size_bytes)
 
 
 def _keep_version(response: requests.Response, partial: Path) -> None:
@@ -219,8 +220,10 @@ def _get(session: requests.Session, url: str, start: int, version: str | None) -
     raise DownloadError(f"{url} redirects more than {_MOST_REDIRECTS} times, last to {place}", "correct the URL")
 
 
-def _receive(response: requests.Response, partial: Path, start: int, total: int | None) -> None:
-    """Append what the server sends; what came before a break is kept."""
+def _receive(
+    response: requests.Response, partial: Path, start: int, total: int | None, size_bytes: int | None
+) -> None:
+    """Append what the server sends, up to the declared length; what came before a break is kept."""
     import requests
 
     done = start
@@ -231,6 +234,8 @@ def _receive(response: requests.Response, partial: Path, start: int, total: int 
                 for chunk in response.iter_content(_RECEIVED_BYTES):
                     done += file.write(chunk)
                     advance(len(chunk))
+                    if size_bytes is not None and done > size_bytes:
+                        break
             finally:
                 file.flush()
                 os.fsync(file.fileno())
@@ -238,6 +243,9 @@ def _receive(response: requests.Response, partial: Path, start: int, total: int 
         raise
     except OSError as error:
         raise DownloadError(f"cannot write {partial}: {error.strerror}", "mend that and run again") from error
+    if size_bytes is not None and done > size_bytes:
+        partial.unlink()
+        raise _wrong_length(response.url, f"at least {done}", size_bytes)
     if total is not None and done != total:
         raise _BrokenOff(f"the connection ended after {done} of {total} bytes")
 

@@ -29,6 +29,14 @@ class RunnerError(Exception):
         return str(Fault(self.message, self.fix))
 
 
+def cause_of(error: BaseException) -> RunnerError | None:
+    """The typed error that another one was raised for, as Hydra and OmegaConf wrap what resolvers raise."""
+    following: BaseException | None = error
+    while following is not None and not isinstance(following, RunnerError):
+        following = following.__cause__ or following.__context__
+    return following
+
+
 class ConfigError(RunnerError):
     """A value of the configuration that cannot be right."""
 
@@ -65,6 +73,10 @@ class DataError(RunnerError):
 
 class ToolError(RunnerError):
     """An inference tool or a compiler that failed or answered nonsense."""
+
+
+class OutOfMemoryError(RunnerError):
+    """Memory of the host or of a device that does not suffice."""
 
 
 class ComparisonError(RunnerError):

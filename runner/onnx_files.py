@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.artifacts import TensorSpec
 from runner.errors import ExportError
@@ -15,6 +15,74 @@ if TYPE_CHECKING:
 
 Dimension = int | str
 """A number, or the name of a free axis."""
+
+
+def load(path: Path) -> onnx.ModelProto:
+    """Read a model, and those of its weights that lie in files beside it.
+
+    Raises:
+        ExportError: it cannot be read, or wants its weights from a file that is not in its own folder.
+    """
+    import onnx
+
+    model = load_without_data(path)
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except Exception as error:  # missing, too short, or at odds with the declared shape: each a class of its own
+        raise ExportError(f"the weights of {path} cannot be read: {error}", "export it again") from error
+    return model
+
+
+def load_without_data(path: Path) -> onnx.ModelProto:
+    """Read a model without the weights that lie in other files.
+
+    Raises:
+        ExportError: it cannot be read, or wants its weights from a file that is not in its own folder.
+    """
+    import onnx
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf's and onnx's own share no base class
+        raise ExportError(f"{path} is no ONNX model: {error}", "export it again") from error
+    check_weights_beside(model, path)
+    return model
+
+
+def check_weights_beside(model: onnx.ModelProto, path: Path) -> None:
+    """See that what was read from `path` has its weights in itself, or in files below its own folder.
+
+    Raises:
+        ExportError: it wants some from elsewhere.
+    """
+    folder = path.parent.resolve()
+    for tensor in _tensors(model):
+        for location in (entry.value for entry in tensor.external_data if entry.key == "location"):
+            if not _is_inside(folder, location):
+                raise ExportError(
+                    f"{path} wants the weights of {tensor.name!r} from {location!r}, which is not in its own folder",
+                    "put the file beside the model: onnx.save(model, path, save_as_external_data=True)",
+                )
+
+
+def _is_inside(folder: Path, location: str) -> bool:
+    """Whether a relative path leads to a place below `folder`, links followed."""
+    try:
+        place = folder / location
+        return not Path(location).is_absolute() and place.resolve().is_relative_to(folder) and place.resolve() != folder
+    except (OSError, RuntimeError, ValueError):  # a name too long, a link to itself, a NUL
+        return False
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """Every tensor in a model: weights, constants, those of subgraphs and functions."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in (value,) if hasattr(value, "ListFields") else value:
+                yield from _tensors(part)
 
 
 def check(
@@ -113,6 +181,8 @@ def run(model: onnx.ModelProto | Path, feeds: Mapping[str, np.ndarray]) -> list[
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
+    if isinstance(model, Path):
+        load_without_data(model)  # ONNX Runtime would follow it anywhere
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
     try:
         session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])

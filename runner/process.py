@@ -1,4 +1,4 @@
-"""The one place that starts a program: an argv list, a log file, a time-out that ends the whole process group.
+"""The one place that starts a program: an argv list, a log file, a time-out that ends it and all that it started.
 
 Nothing here goes through a shell, save `sourced`: an environment script is written for bash, so bash has to read it.
 """
@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -35,9 +36,14 @@ GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL."""
 SOURCE_TIMEOUT_SECONDS = 60.0
 
+FAMILY = "RUNNER_FAMILY"
+"""The variable by which all that a program starts is known, wherever it goes: ids of the programs above it."""
+
 _POLL_SECONDS = 0.05
 _DRAIN_SECONDS = 1.0
 _BLOCK_BYTES = 1 << 18
+_HUNTS = 20
+"""How often it is looked for what a program started meanwhile, while the rest was being killed."""
 
 _log_folder: ContextVar[Path | None] = ContextVar("log_folder", default=None)
 _record: ContextVar[list[Command] | None] = ContextVar("record", default=None)
@@ -93,8 +99,9 @@ def run(
 ) -> Finished:
     """Run a program to its end, with nothing on stdin and its output in `<log folder>/<name>.log`.
 
-    When it has ended, whatever it left running in its process group is killed. An exit status other than 0 is
-    returned: what it means is the adapter's to say. `environment` replaces this process's, PATH included.
+    When it has ended, whatever it left running is killed: its process group, and on Linux those that left the group,
+    too. An exit status other than 0 is returned: what it means is the adapter's to say. `environment` replaces this
+    process's, PATH included.
 
     Raises:
         ToolError: it cannot be started, it ran longer than `timeout_seconds`, or a signal killed it.
@@ -141,7 +148,9 @@ def _sourced(script: Path, changed_ns: int) -> dict[str, str]:
                 "run it by hand in bash, and mend what it complains about",
             )
         entries = os.fsdecode(variables.read_bytes()).split("\0")
-    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+    read = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+    read.pop(FAMILY, None)
+    return read
 
 
 def _check(argv: tuple[str, ...], cwd: Path | None) -> None:
@@ -214,7 +223,9 @@ def _supervise(
     file: IO[bytes],
 ) -> Finished:
     started = time.monotonic()
-    process = _start(argv, environment, cwd)
+    family = f"<{uuid.uuid4().hex}>"
+    inherited = os.environ if environment is None else environment
+    process = _start(argv, {**inherited, FAMILY: os.environ.get(FAMILY, "") + family}, cwd)
     assert process.stdout is not None
     log = _BoundedLog(file)
     timed_out = False
@@ -223,7 +234,7 @@ def _supervise(
             timed_out = not _read_until(pipe, log, lambda: _has_exited(process), started + timeout_seconds)
         finally:
             # Also when the user interrupts: the program has a session of its own and hears no Ctrl-C.
-            _end_group(process, pipe, log)
+            _end_all(process, family, pipe, log)
             tail = log.finish()
     seconds = time.monotonic() - started
     place = Path(file.name)
@@ -294,19 +305,54 @@ def _has_exited(process: subprocess.Popen[bytes]) -> bool:
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _end_group(process: subprocess.Popen[bytes], pipe: IO[bytes], log: _BoundedLog) -> None:
-    """End whatever is left of the program and its group, and read what it wrote until then."""
+def _end_all(process: subprocess.Popen[bytes], family: str, pipe: IO[bytes], log: _BoundedLog) -> None:
+    """End whatever is left of the program and of what it started, and read what they wrote until then."""
+    strays = _strays(process.pid, family, {})  # while its children are still known as its own
     if not _has_exited(process):
         _signal_group(process.pid, signal.SIGTERM)
         _read_until(pipe, log, lambda: _has_exited(process), time.monotonic() + GRACE_SECONDS)
     _signal_group(process.pid, signal.SIGKILL)
+    for _ in range(_HUNTS):
+        strays = _strays(process.pid, family, strays)
+        if not strays:
+            break
+        for pid in strays:
+            _kill(pid)
     process.wait()
-    # One that left the group may hold the pipe open for ever: take what is there, and do not wait for its end.
+    # One that cannot be killed may hold the pipe open for ever: take what is there, and do not wait for its end.
     os.set_blocking(pipe.fileno(), False)
     deadline = time.monotonic() + _DRAIN_SECONDS
     with suppress(BlockingIOError):
         while (block := os.read(pipe.fileno(), _BLOCK_BYTES)) and time.monotonic() < deadline:
             log.write(block)
+
+
+def _strays(leader: int, family: str, known: Mapping[int, bytes]) -> dict[int, bytes]:
+    """The running processes that a program has started, in whatever group or session, and when each began.
+
+    They are known by the variable that they inherit, and, where one cleared its own, by their parents, or because
+    they were `known` before those were gone. None where there is no /proc.
+    """
+    parents: dict[int, int] = {}
+    began: dict[int, bytes] = {}
+    found = {leader}
+    for folder in Path("/proc").glob("[0-9]*"):
+        pid = int(folder.name)
+        with suppress(OSError):  # it ended meanwhile, or is another user's
+            fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()  # state, parent, ...; man 5 proc
+            if fields[0] in b"ZX":
+                continue
+            parents[pid], began[pid] = int(fields[1]), fields[19]
+            if known.get(pid) == began[pid] or family.encode() in (folder / "environ").read_bytes():
+                found.add(pid)
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {pid: began[pid] for pid in found - {leader, os.getpid()}}
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

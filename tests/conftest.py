@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ published:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz-examples", type=int, default=0, help="how many cases each test in tests/fuzz tries")
     parser.addoption("--regenerate-goldens", action="store_true", help="rewrite tests/golden/ from what is composed")
 
 
@@ -111,6 +113,17 @@ def run_main(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str])
 
 
 @pytest.fixture
+def quoted() -> Callable[[object], str]:
+    """A value as Hydra's overrides take any text."""
+
+    def quote(value: object) -> str:
+        text = re.sub(r"(\\+)(?='|$)", r"\1\1", str(value))  # backslashes count only where a quote follows
+        return "'" + text.replace("'", "\\'") + "'"
+
+    return quote
+
+
+@pytest.fixture
 def tiny_arguments() -> list[str]:
     """What a short run of the tiny model takes, on eight synthetic pictures."""
     return [
@@ -137,6 +150,10 @@ def run_tiny(
             del sys.modules[name]  # as a new process would, see the hook's source as it is now
         importlib.invalidate_caches()
         data = ["dataset=imagenet", f"dataset.root={pictures}"] if pictures else tiny_arguments[4:]
-        return run_main("--config-dir", str(tiny_zoo / "conf"), *arguments, *tiny_arguments[:4], *data, check=check)
+        given = ("--config-dir", str(tiny_zoo / "conf"), *arguments)
+        allowed = [] if any(argument.startswith("allow=") for argument in arguments) else ["allow=[tiny_zoo]"]
+        named = {argument.partition("=")[0] for argument in arguments}
+        own = [argument for argument in tiny_arguments[:4] if argument.partition("=")[0] not in named]
+        return run_main(*given, *allowed, *own, *data, check=check)
 
     return run

@@ -1,8 +1,12 @@
 """Checkpoints are read without running them, and loaded in the layouts that the five models were published in."""
 
+import io
 import pickle
+import tarfile
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +132,11 @@ def test_module_stays_where_not_every_name_has_it() -> None:
 def test_rename_stops_at_dots() -> None:
     raw = {"fc.weight": torch.ones(1), "fc2.weight": torch.ones(1)}
     assert state_dict_for(raw, layout(fc="head")).keys() == {"head.weight", "fc2.weight"}
+
+
+def test_rename_to_nothing_takes_a_prefix_off() -> None:
+    state = {"net.head.weight": torch.zeros(1), "nets.weight": torch.zeros(1)}
+    assert state_dict_for(state, layout(net="")).keys() == {"head.weight", "nets.weight"}
 
 
 def test_rename_onto_another_parameter_is_refused() -> None:
@@ -287,3 +296,39 @@ def test_a_bare_tensor_is_no_state_dict(tmp_path: Path) -> None:
 def test_safetensors_are_known_by_their_content(tmp_path: Path) -> None:
     save_file({"w": torch.ones(2)}, tmp_path / "a.bin")
     assert torch.equal(read_state_dict(tmp_path / "a.bin")["w"], torch.ones(2))
+
+
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(50 << 20))
+    with pytest.raises(CheckpointError, match="would unpack to 52428800 bytes"):
+        read_state_dict(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "a/../../outside"])
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_archives_are_never_unpacked_to_files(tmp_path: Path, name: str, kind: str) -> None:
+    folder = tmp_path / "sub" / "checkpoints"
+    folder.mkdir(parents=True)
+    path = folder / "a.pth"
+    if kind == "zip":
+        torch.save({"w": torch.ones(1)}, path)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(name, b"evil")
+    else:
+        with tarfile.open(path, "w") as tar:
+            for member in (name, "storages", "tensors", "pickle"):
+                tar.addfile(tarfile.TarInfo(member), io.BytesIO())
+    before = {place for place in tmp_path.rglob("*")}
+    with suppress(CheckpointError):
+        read_state_dict(path)
+    assert {place for place in tmp_path.rglob("*")} == before
+    assert not Path("/tmp/outside").exists()
+
+
+def test_a_checkpoint_of_torch_before_0_1_10_is_told(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.pth", "w") as tar:
+        for member in ("storages", "tensors", "pickle"):
+            tar.addfile(tarfile.TarInfo(member), io.BytesIO())
+    with pytest.raises(CheckpointError, match=r"a\.pth"):
+        read_state_dict(tmp_path / "a.pth")

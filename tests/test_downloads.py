@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,6 +28,7 @@ class Site:
     url: str = ""
     ranges_supported: bool = True
     length_told: bool = True
+    endless: bool = False
     break_after: list[int] = field(default_factory=list)
     """For each of the first answers, after how many bytes it breaks off."""
     statuses: list[int] = field(default_factory=list)
@@ -80,6 +82,9 @@ class Handler(BaseHTTPRequestHandler):
         if site.length_told:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        with suppress(ConnectionError):
+            while site.endless:
+                self.wfile.write(body)
         self.wfile.write(body[: site.break_after.pop(0)] if site.break_after else body)
 
     def end_headers(self) -> None:
@@ -127,9 +132,24 @@ def test_a_whole_file_arrives(site: Site, places: Places) -> None:
 
 
 @pytest.mark.parametrize("digits", [8, 10, 64])
-def test_leading_digits_of_the_hash_suffice(site: Site, places: Places, digits: int) -> None:
-    get(site.url, places, sha256=SHA256[:digits].upper())
+def test_leading_digits_of_the_hash_suffice(tmp_path: Path, places: Places, digits: int) -> None:
+    (tmp_path / "source").write_bytes(CONTENT)
+    get(f"file://{tmp_path}/source", places, sha256=SHA256[:digits].upper())
     assert places.target.exists()
+
+
+@pytest.mark.parametrize("digits", [8, 63])
+def test_leading_digits_do_not_suffice_for_plain_http(site: Site, places: Places, digits: int) -> None:
+    with pytest.raises(DownloadError, match="plain http and no whole SHA-256"):
+        get(site.url, places, sha256=SHA256[:digits])
+    assert site.ranges_asked == []
+
+
+def test_no_more_than_the_declared_length_is_taken_from_a_server_that_goes_on(site: Site, places: Places) -> None:
+    site.length_told, site.endless = False, True
+    with pytest.raises(DownloadError, match="expected 7"):
+        get(site.url, places, size_bytes=7)
+    assert not places.target.exists()
 
 
 @pytest.mark.parametrize("sha256", ["1234567", "not hexadecimal", SHA256 + "0"])
@@ -152,10 +172,13 @@ def test_a_wrong_length_is_told_before_anything_is_fetched(site: Site, places: P
     assert not places.partial.exists()
 
 
-def test_a_wrong_length_is_told_where_the_server_tells_none(site: Site, places: Places) -> None:
+@pytest.mark.parametrize(("size_bytes", "told"), [(7, "at least [0-9]+"), (len(CONTENT) + 1, str(len(CONTENT)))])
+def test_a_wrong_length_is_told_where_the_server_tells_none(
+    site: Site, places: Places, size_bytes: int, told: str
+) -> None:
     site.length_told = False
-    with pytest.raises(DownloadError, match=f"has {len(CONTENT)} bytes, expected 7"):
-        get(site.url, places, size_bytes=7)
+    with pytest.raises(DownloadError, match=f"has {told} bytes, expected {size_bytes}"):
+        get(site.url, places, size_bytes=size_bytes)
     assert not places.target.exists()
 
 

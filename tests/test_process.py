@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -163,15 +164,78 @@ def test_children_left_behind_are_killed_and_their_pipe_is_not_waited_for(tmp_pa
     assert gone(int((tmp_path / "pid").read_text()))
 
 
-def test_one_that_left_the_group_with_the_pipe_does_not_hang_the_runner(tmp_path: Path) -> None:
-    started = time.monotonic()
-    try:
-        finished = python(fork_a_sleeper(tmp_path / "pid", "os.setsid()", "print('done')"))
-    finally:
-        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+LEAVING = {
+    "its group": "os.setpgid(0, 0)",
+    "its session": "os.setsid()",
+    "its parent": "os.setsid(); os._exit(0) if os.fork() else None",
+    "the program's variables": "os.setsid(); os.execve(sys.executable, [sys.executable, '-c', 'import time; "
+    "time.sleep(600)'], {'RUNNER_FAMILY': os.environ['RUNNER_FAMILY']})",
+    "all pipes": "os.setsid(); os.close(0); os.close(1); os.close(2)",
+}
 
-    assert finished.tail == "done"
+
+@pytest.mark.parametrize("how", LEAVING.values(), ids=LEAVING)
+@pytest.mark.parametrize("hangs", [False, True], ids=["ends", "hangs"])
+def test_a_child_that_left_is_killed_too(how: str, hangs: bool, tmp_path: Path) -> None:
+    fork = fork_a_sleeper(tmp_path / "first", f"{how}; Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))")
+    if "execve" in how:
+        fork = fork_a_sleeper(tmp_path / "pid", how)
+    started = time.monotonic()
+
+    if hangs:
+        with pytest.raises(ToolError, match="still running after"):
+            python(fork + "time.sleep(600)", timeout_seconds=1)
+    else:
+        assert python(fork + "print('done')").tail == "done"
+
     assert time.monotonic() - started < 5
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_a_child_that_cleared_its_variables_is_killed_with_a_program_that_hangs(tmp_path: Path) -> None:
+    clearing = "os.setsid(); os.execve(sys.executable, [sys.executable, '-c', 'import time; time.sleep(600)'], {})"
+
+    with pytest.raises(ToolError, match="still running after"):
+        python(fork_a_sleeper(tmp_path / "pid", clearing, "time.sleep(600)"), timeout_seconds=1)
+
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_what_a_child_goes_on_starting_while_it_is_hunted_is_killed(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    spawning = (
+        "import subprocess; os.setsid()\n"
+        f"    for number in range(30):\n        child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        f"        Path({str(pids)!r}, str(child.pid)).touch(); time.sleep(0.02)"
+    )
+    python(fork_a_sleeper(tmp_path / "pid", spawning, "print('done')"))
+
+    assert gone(int((tmp_path / "pid").read_text()))
+    assert all(gone(int(path.name)) for path in pids.iterdir())
+
+
+def test_other_programs_of_the_same_runner_are_left_alone() -> None:
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as other:
+        try:
+            python("print('done')")
+            assert is_running(other.pid)
+        finally:
+            other.kill()
+
+
+def test_a_runner_inside_a_program_hides_nothing_of_what_it_starts(tmp_path: Path) -> None:
+    inner = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    outer = (
+        "import os, signal, sys, threading; from runner import process\n"
+        "threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()\n"
+        f"process.run([sys.executable, '-c', {inner!r}], stage='x', name='inner', timeout_seconds=600)"
+    )
+
+    with pytest.raises(ToolError, match="killed by SIGKILL"):
+        python(outer)
+
+    assert gone(int((tmp_path / "pid").read_text()))
 
 
 def test_a_long_output_keeps_its_beginning_and_its_end_in_a_bounded_log(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,6 +323,12 @@ def test_a_program_for_another_machine_says_so(tmp_path: Path) -> None:
 def test_a_missing_working_folder_is_not_taken_for_a_missing_program(tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="no such folder"):
         process.run(["true"], stage="x", name="x", timeout_seconds=1, cwd=tmp_path / "nowhere")
+
+
+def test_the_variables_after_a_script_hold_none_of_the_runner_s_own(tmp_path: Path) -> None:
+    (tmp_path / "set_env.sh").write_text("export GREETING=hello\n")
+
+    assert process.FAMILY not in process.sourced(tmp_path / "set_env.sh")
 
 
 def test_an_argument_with_a_nul_is_refused() -> None:

@@ -1,3 +1,6 @@
+import sys
+from pathlib import Path
+
 import pytest
 
 from runner import targets
@@ -6,7 +9,7 @@ from runner.targets import Target
 
 
 def test_siblings_of_target_are_the_arguments() -> None:
-    assert targets.parse({"_target_": "a.b", "k": 1}, "x") == Target("a.b", {"k": 1})
+    assert targets.parse({"_target_": "zoo.b", "k": 1}, "model.network") == Target("zoo.b", {"k": 1})
 
 
 @pytest.mark.parametrize("name", [None, 3, "", "nodots", "a b.c", "a..b", "os.system('x').y"])
@@ -31,7 +34,184 @@ def test_arguments_that_do_not_fit_are_all_named() -> None:
 
 
 def test_a_callable_that_takes_any_keyword_is_given_it() -> None:
+    targets.allow(["builtins"])
     assert targets.call(Target("builtins.dict", {"anything": 1})) == {"anything": 1}
+
+
+# What may be named.
+
+
+@pytest.fixture(autouse=True)
+def nothing_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "_allowed", [])
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A package that is nobody's, and says so when it is imported."""
+    (tmp_path / "strange_pack").mkdir()
+    (tmp_path / "strange_pack" / "__init__.py").write_text("")
+    (tmp_path / "strange_pack" / "net.py").write_text(
+        "import pathlib\nfrom os import system\ndef net(): pass\n"
+        f"pathlib.Path({str(tmp_path / 'imported')!r}).touch()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "strange_pack"
+    for name in [name for name in sys.modules if name.startswith("strange_pack")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["os.system", "builtins.eval", "subprocess.Popen", "torch.load", "torch.hub.load", "runpy.run_path", "zoology.net"],
+)
+@pytest.mark.parametrize("where", ["model.network", "dataset.reader", "dataset.metrics.top1", "tool.adapter"])
+def test_what_is_in_no_package_of_the_list_is_refused(name: str, where: str) -> None:
+    with pytest.raises(ConfigError, match=f"{where} names {name}"):
+        targets.parse({"_target_": name}, where)
+    with pytest.raises(ConfigError, match="may not be called"):
+        targets.locate(Target(name))
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        ("model.network", "runner.process.run"),
+        ("model.network", "runner.tools.command_line.run"),
+        ("dataset.reader", "runner.process.run"),
+        ("dataset.reader", "torchvision.datasets.MNIST"),
+        ("dataset.metrics.top1", "runner.report.image_grid.write"),
+        ("dataset.preview", "runner.store.Store"),
+        ("tool.adapter", "runner.compilers.atc.Atc"),
+        ("model.surgery", "torch.nn.Linear"),
+        ("somewhere.new", "runner.process.run"),
+    ],
+)
+def test_what_has_its_place_elsewhere_is_refused(where: str, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{where} names {name}, which may not be called there"):
+        targets.parse({"_target_": name}, where)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runner.tools.command_line.run",  # a function, where the hooks are classes
+        "runner.tools.ais_bench.Path",  # from elsewhere
+        "runner.datasets.pictures.ProcessPoolExecutor",
+        "runner.compilers.atc._made",  # not public
+        "torchvision.io.write_file",
+        "torchvision.datasets.MNIST",
+        "torchvision.models.ResNet50_Weights",
+        "torchvision.models.list_models",
+        "timm.models.load_checkpoint",
+        "timm.models.load_state_dict_from_hf",
+        "timm.utils.model_ema.deepcopy",
+        "torch.nn.utils.clip_grad_norm_",
+        "torch.nn.init.normal_",
+    ],
+)
+def test_what_is_neither_a_hook_nor_a_network_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError):
+        targets.locate(Target(name))
+
+
+@pytest.mark.parametrize("name", ["torchvision.os.system", "timm.models.torch.load", "torchvision.models.os.system"])
+def test_a_module_that_another_imports_is_no_way_out_of_it(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"there is no module|has no callable"):
+        targets.locate(Target(name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torchvision.models.resnet18",
+        "torchvision.models.get_model",
+        "torchvision.ops.MLP",
+        "timm.create_model",
+        "timm.models.resnet18",
+        "torch.nn.Linear",
+        "zoo.dqn.NatureDQN",
+    ],
+)
+def test_networks_are_found(name: str) -> None:
+    assert callable(targets.locate(Target(name)))
+
+
+def test_a_package_that_is_not_allowed_is_not_even_imported(package: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"strange_pack\.net\.net.*may not be called there") as error:
+        targets.locate(targets.parse({"_target_": "strange_pack.net.net"}, "model.network"))
+    assert "allow=[strange_pack]" in error.value.fix
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_package_that_is_allowed_may_be_named_anywhere(package: str) -> None:
+    targets.allow([package])
+    for where in ("model.network", "dataset.reader", "tool.adapter", "model.surgery"):
+        assert callable(targets.locate(targets.parse({"_target_": "strange_pack.net.net"}, where)))
+
+
+def test_what_an_allowed_package_imports_from_elsewhere_is_not_its_own(package: str) -> None:
+    targets.allow([package])
+    with pytest.raises(ConfigError, match="is defined in 'posix'"):
+        targets.locate(Target("strange_pack.net.system"))
+
+
+def test_a_name_that_only_begins_as_an_allowed_one_is_refused(package: str) -> None:
+    targets.allow(["strange"])
+    with pytest.raises(ConfigError, match="may not be called"):
+        targets.locate(Target("strange_pack.net.net"))
+
+
+def test_what_was_allowed_before_is_not_any_more(package: str) -> None:
+    targets.allow([package])
+    targets.allow([])
+    assert targets.allowed() == ()
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a;b", "*", "../a"])
+def test_only_packages_can_be_allowed(name: str) -> None:
+    with pytest.raises(ConfigError, match="no package"):
+        targets.allow([name])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("timm.create_model", {"model_name": "resnet18", "pretrained": True}, "pretrained=True"),
+        ("timm.create_model", {"model_name": "resnet18", "checkpoint_path": "evil.pth"}, "checkpoint_path"),
+        ("timm.create_model", {"model_name": "hf-hub:someone/evil"}, "hf-hub:someone/evil"),
+        ("timm.create_model", {"model_name": "local-dir:/tmp/evil"}, "local-dir"),
+        ("timm.create_model", {"model_name": ["resnet18"]}, "model_name"),
+        ("timm.models.resnet18", {"pretrained": True}, "pretrained"),
+        ("torchvision.models.resnet18", {"weights": "DEFAULT"}, "weights='DEFAULT'"),
+        ("torchvision.models.get_model", {"name": "resnet18", "weights": "DEFAULT"}, "weights"),
+        ("torchvision.models.segmentation.fcn_resnet50", {"weights_backbone": "DEFAULT"}, "weights_backbone"),
+    ],
+)
+def test_a_library_is_not_let_fetch_weights_itself(name: str, arguments: dict, told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        targets.parse({"_target_": name, **arguments}, "model.network")
+    assert told in error.value.message
+
+
+def test_the_adapter_of_checkpoints_takes_plain_names_too() -> None:
+    node = {"_target_": "runner.libraries.timm.adapt_checkpoint", "model_name": "hf-hub:someone/evil"}
+    with pytest.raises(ConfigError, match="hf-hub"):
+        targets.parse(node, "model.checkpoint.adapt")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("torchvision.models.segmentation.fcn_resnet50", {}),
+        ("torchvision.models.get_model", {"name": "fcn_resnet50"}),
+    ],
+)
+def test_weights_that_a_library_fetches_unless_told_otherwise_must_be_told(name: str, arguments: dict) -> None:
+    with pytest.raises(ConfigError, match="unless weights_backbone is null") as error:
+        targets.locate(Target(name, arguments))
+    assert "weights_backbone: null" in error.value.fix
+    assert callable(targets.locate(Target(name, {**arguments, "weights_backbone": None})))
 
 
 def test_the_digest_of_a_module_changes_with_a_module_that_it_imports(tmp_path, monkeypatch) -> None:
@@ -59,3 +239,16 @@ def test_the_digest_of_a_module_ignores_other_modules(tmp_path, monkeypatch) -> 
 
 def test_the_version_of_a_library_stands_for_its_source() -> None:
     assert targets.source_digest("timm").startswith("timm ")
+
+
+@pytest.mark.parametrize(
+    ("module", "libraries"),
+    [
+        ("runner.libraries.torchvision", ("torch", "torchvision")),
+        ("zoo.dqn", ("torch",)),
+        ("torchvision.models", ()),  # its own version counts already
+        ("runner.metrics.classification", ()),
+    ],
+)
+def test_the_libraries_that_a_hook_calls_are_found_in_its_source(module, libraries) -> None:
+    assert targets.libraries_of(module) == libraries

@@ -239,7 +239,7 @@ def infer_argv(
     return (
         *(python, "-m", "ais_bench"),
         *("--model", str(model)),
-        *("--input", ",".join(map(str, folders))),
+        *("--input", command_line.listed(folders)),
         *("--output", str(output)),
         *("--output_dirname", name),
         *("--outfmt", "BIN"),

@@ -188,7 +188,7 @@ def infer_argv(
     return (
         *(python, script),
         f"--model={model}",
-        *("--input", ",".join(map(str, folders))),
+        *("--input", command_line.listed(folders)),
         *("--output", str(output)),
         *("--outfmt", "BIN"),
         *("--batchsize", str(batch)),

@@ -7,6 +7,7 @@ outputs are `result/dumpOutput_device{N}/{stem}_{k}.bin` below the folder that i
 from __future__ import annotations
 
 import itertools
+import math
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -314,7 +315,7 @@ def pure_rate(text: str) -> float:
 
 def _rate(text: str, pattern: re.Pattern[str], name: str) -> float:
     found = pattern.findall(text)
-    if not found or float(found[-1]) <= 0:
+    if not found or not 0 < float(found[-1]) < math.inf:
         raise ToolError(
             f"the perf file tells no {name}: {text[:200]!r}", "the tool failed, perhaps without saying so; see its log"
         )

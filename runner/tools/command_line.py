@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from runner import measuring, process
+from runner import measuring, memory, process
 from runner.artifacts import Timing
 from runner.compilers import cann
 from runner.errors import Fault, ToolError
@@ -85,8 +85,9 @@ def _telling(tail: str) -> list[str]:
         in_traceback = line.startswith("Traceback (") or (in_traceback and line.startswith(" "))
         if line.strip() and not in_traceback:
             lines.append(line)
-    chosen = {index for index, line in enumerate(lines) if _ERROR.search(line)}
-    chosen = set(sorted(chosen)[: QUOTED_LINES // 2])
+    errors = [index for index, line in enumerate(lines) if _ERROR.search(line)][: QUOTED_LINES // 2]
+    shortages = [index for index, line in enumerate(lines) if memory.SIGNS.search(line)][:1]
+    chosen = {*errors, *shortages}
     for index in reversed(range(len(lines))):
         if len(chosen) < QUOTED_LINES:
             chosen.add(index)
@@ -157,6 +158,21 @@ def new_folder(path: Path) -> Path:
     path.mkdir(parents=True)
     path.chmod(0o750)
     return path.resolve()
+
+
+def listed(folders: Sequence[Path]) -> str:
+    """Folders as the tools take a list of them.
+
+    Raises:
+        ToolError: a path holds a comma, which is what separates them.
+    """
+    for folder in folders:
+        if "," in str(folder):
+            raise ToolError(
+                f"the tool's --input cannot name {folder}: commas separate its folders",
+                "give a cache_dir without a comma in its path",
+            )
+    return ",".join(map(str, folders))
 
 
 def loops(limits: MeasuringLimits, at_least: int) -> int:

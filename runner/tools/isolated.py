@@ -31,13 +31,17 @@ LOADING_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class Request:
-    """What to measure. `names` are those of the inputs, in the order in which inputs.npz holds them."""
+    """What to measure. `names` are those of the inputs, in the order in which inputs.npz holds them.
+
+    `allowed` are the packages that the user allows beside the runner's own choice (runner.targets).
+    """
 
     tool: Target
     model: CompiledModel
     placement: Placement
     limits: MeasuringLimits
     names: tuple[str, ...]
+    allowed: tuple[str, ...]
 
 
 def measure(
@@ -53,7 +57,7 @@ def measure(
     Raises:
         ToolError: the process fails, dies, or hangs.
     """
-    request = Request(tool, model, placement, limits, tuple(inputs))
+    request = Request(tool, model, placement, limits, tuple(inputs), targets.allowed())
     (work / REQUEST).write_bytes(msgspec.json.encode(request, enc_hook=_as_text))
     np.savez(work / INPUTS, *inputs.values())
     with process.recording():  # kept from the run's record: the command works in this folder only
@@ -73,6 +77,7 @@ def answer(work: Path) -> None:
     request = msgspec.json.decode((work / REQUEST).read_bytes(), type=Request, dec_hook=_from_text)
     with np.load(work / INPUTS) as arrays:
         inputs = dict(zip(request.names, arrays.values(), strict=True))
+    targets.allow(request.allowed)
     tool: Tool = targets.call(request.tool)
     timing = tool.measure(request.model, request.placement, inputs, request.limits, work)
     (work / TIMING).write_bytes(msgspec.json.encode(timing))

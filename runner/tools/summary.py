@@ -56,13 +56,13 @@ def parse(text: str, path: Path) -> Summary:
     """
     try:
         content = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or endless brackets
         raise ToolError(
             f"the summary {path} is truncated or no JSON: {error}", "the tool did not get to its end; is the disk full?"
         ) from error
     try:
         return _summary(content)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         keys = ", ".join(content) if isinstance(content, dict) else f"a {type(content).__name__}"
         raise ToolError(
             f"the summary {path} is of a version that the runner does not know: {error!r}; it holds {keys}",
@@ -93,6 +93,8 @@ def measured(path: Path) -> Summary:
     times = (summary.mean_ms, *summary.latencies_ms)
     if not all(math.isfinite(time) and time > 0 for time in (times[0], sum(times))) or min(times) < 0:
         raise ToolError(f"the summary {path} tells a mean latency of {summary.mean_ms} ms", "look into the tool's log")
+    if summary.count is not None and summary.count < 1:
+        raise ToolError(f"the summary {path} tells of {summary.count} calls", "look into the tool's log")
     return summary
 
 

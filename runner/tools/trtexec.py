@@ -7,6 +7,7 @@ Options, the log and the JSON files are those of samples/trtexec in github.com/N
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -170,7 +171,7 @@ def parse_log(text: str) -> Report:
         mean_ms = float(value)
     except ValueError:
         mean_ms = 0.0
-    if not mean_ms > 0:
+    if not 0 < mean_ms < math.inf:
         raise ToolError(f"trtexec's log says that the mean GPU compute time is {value} ms")
     counts = _COUNTS.search(text)
     return Report(mean_ms, int(counts[1]) if counts else 0, int(counts[2]) if counts else 0)
@@ -184,9 +185,9 @@ def read_times(path: Path, warmup_ms: int) -> tuple[float, ...] | None:
     try:
         entries = json.loads(path.read_text())
         times = tuple(float(entry["computeMs"]) for entry in entries if entry["startComputeMs"] >= warmup_ms)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (ArithmeticError, OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return times or None
+    return times if times and min(times) >= 0 and 0 < sum(times) < math.inf else None
 
 
 def read_outputs(path: Path, model: CompiledModel) -> dict[str, NDArray[Any]]:
@@ -200,7 +201,7 @@ def read_outputs(path: Path, model: CompiledModel) -> dict[str, NDArray[Any]]:
         tensors = {entry["name"]: (entry["dimensions"], entry["values"]) for entry in json.loads(text)}
     except OSError as error:
         raise ToolError("trtexec ended with exit status 0 but wrote no outputs") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ArithmeticError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise ToolError(f"the outputs that trtexec wrote cannot be read: {error}") from error
     wanted = [tensor.name for tensor in model.outputs]
     if set(tensors) != set(wanted):
@@ -212,7 +213,7 @@ def _array(tensor: TensorSpec, dimensions: str, values: list[float], batch: int)
     try:
         shape = tuple(int(size) for size in dimensions.split("x"))
         array = np.asarray(values, np.float64).reshape(shape)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ArithmeticError, ValueError, TypeError, AttributeError) as error:
         raise ToolError(f"the output {tensor.name} that trtexec wrote is no array: {error}") from error
     if shape[0] != batch:
         raise ToolError(f"the output {tensor.name} that trtexec wrote is {list(shape)}: not of batch {batch}")

@@ -5,6 +5,7 @@ STANDIN_FAULT makes them misbehave:
     unwritten    names outputs, writes none fewer       leaves an output out    duplicate  one stem for all
     tail         leaves the last sample out truncated   half a summary          no-summary
     old-keys     the summary of 2022        other-keys  a summary of no version
+    memory       only batch 1 fits          killed      dies as by the kernel's hand for want of memory
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import math
 import os
 import re
+import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -47,6 +49,8 @@ def misbehave() -> None:
         sys.exit("[ERROR] something went wrong")
     if FAULT == "silent":
         sys.exit(0)
+    if FAULT == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def natural(folder: str) -> list[Path]:
@@ -71,6 +75,9 @@ def run(
     options = aclruntime.session_options()
     session = aclruntime.InferenceSession(model, device, options)
     inputs = session.get_inputs()
+    if FAULT == "memory" and inputs[0].shape[0] > 1:
+        print("EL0004: [PID: 4711] 2025-09-28-07:22:29.827.496 Failed to allocate memory.")
+        sys.exit("[ERROR] aclrtMalloc failed, error code is 207001")
     names = [desc.name for desc in session.get_outputs()]
     done = Run(device, batchsize or inputs[0].shape[0])
     groups = _groups(columns, inputs, drop_tail) if columns else [[[None] for _ in inputs]]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner import process
+from runner import process, targets
 from runner.errors import ToolError
 from runner.targets import Target
 from runner.tools import MeasuringLimits, Placement, isolated
@@ -25,6 +25,7 @@ def own_tool(tmp_path, monkeypatch):
         source = f"import os, signal, time\nclass Own:\n    def measure(self, *given):\n        {body}\n"
         (tmp_path / "own_tool.py").write_text(source)
         monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(targets, "_allowed", ["own_tool"])
         return Target("own_tool.Own")
 
     return write

@@ -1,0 +1,200 @@
+"""Every parser of what a foreign program prints or writes: an answer, or a typed error."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.artifacts import CompiledModel, TensorSpec
+from runner.compilers import atc, cann
+from runner.errors import RunnerError
+from runner.process import Finished
+from runner.report import results
+from runner.tools import ais_bench, benchmark_tool, command_line, sample_files, summary, trtexec
+from runner.tools.sample_files import Chunk
+from tests.fuzz.values import damaged, values
+
+SUMMARY = json.dumps(
+    {
+        "filesinfo": {"0": {"infiles": ["in/0/00000000.bin"], "outfiles": ["out/00000000_0.bin"]}},
+        "NPU_compute_time": {"min": 1.0, "max": 2.0, "mean": 1.5, "median": 1.5, "percentile(99%)": 2.0, "count": 2},
+        "npu_compute_time_list": [1.0, 2.0],
+        "throughput": 666.6,
+    }
+).encode()
+TRTEXEC_LOG = b"""[I] Warmup completed 12 queries over 200 ms
+[I] Timing trace has 345 queries over 3.0 s
+[I] GPU Compute Time: min = 1.1 ms, max = 2.2 ms, mean = 1.5 ms, median = 1.4 ms
+[I] GPU Compute
+[I] mean: 1.5 ms (end to end 2 ms)
+"""
+TRTEXEC_TIMES = b'[{"startComputeMs": 1.0, "computeMs": 0.5}, {"startComputeMs": 300.5, "computeMs": 0.25}]'
+TRTEXEC_OUTPUT = b'[{"name": "y", "dimensions": "2x2", "values": [1.0, nan, -inf, 4.0]}]'
+PERF = b"[data] x\n[infer] Interface throughputRate: 123.4 moduleLantency: 2\nave_throughputRate = 5.5samples/s\n"
+NPU_SMI = b"| 0       310P3     | OK              | 15.8         42                0    / 0              |\n"
+ATC_LOG = b"ATC run failed, Please check the detail log\nE10016: Opname [x] specified in [--input_shape] is not found\n"
+RESULT = json.dumps(
+    {"schema": 1, "status": "ok", "model": "m", "soc": "cpu", "tool": "t", "batch": 1, "accuracy": {"top1": 1.0}}
+).encode()
+MODEL = CompiledModel(
+    Path("m.engine"),
+    "digest",
+    "t4",
+    2,
+    (TensorSpec("x", "float32", (2,)),),
+    (TensorSpec("y", "float32", (2,)),),
+)
+
+
+def texts(example: bytes) -> st.SearchStrategy[str]:
+    """What a program printed, read as its adapter reads it."""
+    return st.one_of(damaged(example), st.binary(max_size=200)).map(lambda content: content.decode(errors="replace"))
+
+
+def contents(example: bytes) -> st.SearchStrategy[bytes]:
+    """A file that a program wrote: damaged, any bytes, or any JSON."""
+    any_json = st.one_of(values, st.just(json.loads(example.replace(b"nan", b"0").replace(b"-inf", b"0"))))
+    return st.one_of(damaged(example), st.binary(max_size=200), any_json.map(lambda value: json.dumps(value).encode()))
+
+
+@st.composite
+def mixed(draw: st.DrawFn, example: bytes) -> bytes:
+    """JSON of the right shape in which some values are any."""
+    content = json.loads(example)
+
+    def walk(node: Any) -> Any:
+        if draw(st.integers(0, 5)) == 0:
+            return draw(values)
+        if isinstance(node, dict):
+            return {key: walk(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [walk(value) for value in node]
+        return node
+
+    return json.dumps(walk(content)).encode()
+
+
+@given(content=st.one_of(contents(SUMMARY), mixed(SUMMARY)))
+@settings(max_examples=150)
+def test_summaries(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x_summary.json"
+    path.write_bytes(content)
+    try:
+        told = summary.measured(path)
+        summary.outputs_by_input([told])
+        timing = ais_bench.timing_of([told], 2, 1, "source", (), 1)
+        assert ais_bench.calls_of(told, 3) >= 0
+        assert timing.mean_ms is None or timing.mean_ms > 0
+    except RunnerError:
+        pass
+
+
+@given(text=texts(TRTEXEC_LOG))
+@settings(max_examples=100)
+def test_trtexec_s_log(text: str) -> None:
+    try:
+        report = trtexec.parse_log(text)
+        assert report.mean_ms > 0
+        assert math.isfinite(report.mean_ms)
+    except RunnerError:
+        pass
+
+
+@given(content=st.one_of(contents(TRTEXEC_TIMES), mixed(TRTEXEC_TIMES)))
+@settings(max_examples=100)
+def test_trtexec_s_times(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "times.json").write_bytes(content)
+    times = trtexec.read_times(tmp_path / "times.json", 200)
+    assert times is None or all(math.isfinite(time) and time >= 0 for time in times)
+
+
+@given(content=st.one_of(damaged(TRTEXEC_OUTPUT), mixed(TRTEXEC_OUTPUT.replace(b"nan", b"2").replace(b"-inf", b"3"))))
+@settings(max_examples=100)
+def test_trtexec_s_outputs(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "output.json").write_bytes(content)
+    try:
+        found = trtexec.read_outputs(tmp_path / "output.json", MODEL)
+        assert found["y"].shape[0] == 2
+    except RunnerError:
+        pass
+
+
+@given(text=texts(PERF))
+@settings(max_examples=100)
+def test_benchmark_s_perf_files(text: str) -> None:
+    for parse in (benchmark_tool.interface_rate, benchmark_tool.pure_rate):
+        try:
+            rate = parse(text)
+            assert rate > 0
+            assert math.isfinite(rate)
+        except RunnerError:
+            pass
+
+
+@given(text=st.one_of(texts(NPU_SMI), texts(ATC_LOG)))
+@settings(max_examples=100)
+def test_what_npu_smi_and_atc_print(text: str) -> None:
+    for chip in cann.npu_smi_chips(text):
+        assert chip[:3].isdecimal()
+    finished = Finished(("atc",), 1, 0.1, Path("atc.log"), text)
+    assert command_line.failed(finished, "compile", "atc failed").message
+    atc._fix(next(iter(atc._ERROR_CODE.findall(text)), None) if "E10016" not in text else None, 1, None)  # type: ignore[arg-type]
+
+
+@given(
+    content=st.binary(max_size=40),
+    shape=st.lists(st.integers(1, 4), max_size=3),
+    dtype=st.sampled_from(["float32", "int64", "uint8", "float16", "bool"]),
+)
+@settings(max_examples=100)
+def test_output_files(content: bytes, shape: list[int], dtype: str) -> None:
+    tensor = TensorSpec("y", dtype, tuple(shape))
+    with suppress(RunnerError):
+        assert sample_files.decoded(content, tensor, "a").shape == tensor.shape
+
+
+@given(
+    entries=st.dictionaries(
+        st.sampled_from(["0.bin", "1.bin", "x"]), st.lists(st.sampled_from(["a", "b", "nowhere"]), max_size=3)
+    )
+)
+@settings(max_examples=50)
+def test_outputs_of_samples(entries: dict[str, list[str]], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(np.zeros(2, np.float32).tobytes())
+    chunk = Chunk(0, (tmp_path,), ("0.bin", "1.bin"), 1, 2)
+    files = {name: [tmp_path / path for path in paths] for name, paths in entries.items()}
+    try:
+        for batch in sample_files.outputs(chunk, files, MODEL.outputs):
+            assert batch["y"].shape == (2, 2)
+    except RunnerError:
+        pass
+
+
+@given(content=st.one_of(contents(RESULT), mixed(RESULT)))
+@settings(max_examples=150)
+def test_result_files(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_bytes(content)
+    found = results.find([tmp_path])
+    assert len(found.results) + len(found.skipped) == 1
+    results.newest(found.results)
+    results.failed(found.results)
+
+
+@pytest.mark.parametrize("text", ["", "\0", "[" * 100_000, "9" * 100_000])
+def test_hostile_json(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(text)
+    assert results.find([path]).skipped
+    assert trtexec.read_times(path, 0) is None
+    for read in (summary.read, lambda path: trtexec.read_outputs(path, MODEL)):
+        with pytest.raises(RunnerError):
+            read(path)
