@@ -15,6 +15,7 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
+from runner import overrides
 from runner.errors import ConfigError, DataError, RunnerError
 from runner.report import output, results, tables
 from runner.report.results import Result
@@ -69,9 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = "a run folder, a result.json, or overrides in quotes, as in 'model=dcgan batch=4'"
     parser.add_argument("a", metavar="A", help=told)
     parser.add_argument("b", metavar="B", help="the same")
+    parser.add_argument(*overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, where both are overrides")
     options = parser.parse_args(arguments)
+    own = [] if options.config_dir is None else [overrides.CONFIG_DIR, options.config_dir]
     try:
-        before, after = side(options.a), side(options.b)
+        before, after = side(options.a, own), side(options.b, own)
     except RunnerError as error:
         print(f"error: {error}", file=sys.stderr)
         return TROUBLE
@@ -81,8 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return found.exit_code
 
 
-def side(text: str) -> Side:
-    """A run folder, a result.json or overrides as something to compare.
+def side(text: str, own: Sequence[str] = ()) -> Side:
+    """A run folder, a result.json or overrides as something to compare; `own` goes before the overrides.
 
     Raises:
         ConfigError: overrides that compose to nothing.
@@ -98,7 +101,7 @@ def side(text: str) -> Side:
         )
     from runner import composing
 
-    return Side(text, _flat_config(composing.compose(_words(text))))
+    return Side(text, _flat_config(composing.compose([*own, *_words(text)])))
 
 
 def compare(before: Side, after: Side) -> Difference:

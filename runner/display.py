@@ -160,8 +160,8 @@ def plan_table(rows: Sequence[tuple[str, str, str]], commands: Sequence[str], fa
 
 def sweep(paths: Sequence[Path]) -> None:
     """The table of a sweep's jobs, from their result.json files, and the jobs that failed."""
-    from runner.report import published, results, tables
+    from runner.report import published, results, terminal
 
     found = results.find(paths)
-    models = published.of_models(result.model for result in found.results)
-    Console(highlight=False, soft_wrap=True).print(tables.render_sweep(found.results, models))
+    models = published.of_results(found.results)
+    Console(highlight=False, soft_wrap=True).print(terminal.render_sweep(found.results, models))

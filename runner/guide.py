@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the guide to standard output or a file; returns 0, or 1 on an error."""
     options = _parser().parse_intermixed_args(arguments)
     try:
-        text = _guide(parse(options.overrides), options.results)
+        own = [] if options.config_dir is None else [overrides.CONFIG_DIR, options.config_dir]
+        text = _guide(parse([*own, *options.overrides]), options.results)
         if options.out:
             _write(options.out, text)
         else:
@@ -121,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="key=value",
         help="model=NAME, and soc=NAME [310P3], batch=N,M [as published], lang=zh|en [zh], tool=NAME, dataset.root=DIR",
     )
+    parser.add_argument(*overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, as the runner takes it")
     parser.add_argument("--results", type=Path, metavar="DIR", help="where result.json files lie [outputs]")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write it [standard output]")
     return parser

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
 _CALIBRATION_SAMPLES = 4
-_NORM_JITTER = 0.25
-"""Relative spread of the affine parameters of random batch norms."""
+_CONSTANTS_JITTER = 0.25
+"""Spread of random parameters that a fresh network has all at one number: scales at 0 or 1, biases."""
 _STATISTICS_JITTER = 0.02
 """Relative spread of their statistics: enough to tell a mistaken one, too little to add up over a hundred layers."""
+_LEAST_VARIANCE = 0.1
+"""Of a channel, relative to the mean of its layer: one that was still on the random inputs may wake up on others."""
 _HEAD_DEVIATION = 2.0
 """How far the outputs of random networks spread between inputs, about as logits of trained ones do."""
 
@@ -32,6 +34,7 @@ class CheckpointLayout:
     rename: dict[str, str]
     drop_background: str | None
     settings: Target | None
+    adapt: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ def build(spec: NetworkSpec, weights: Weights) -> torch.nn.Module:
     state_dict = checkpoints.state_dict_for(checkpoints.read_state_dict(weights.path), layout)
     settings = {} if layout.settings is None else call(layout.settings, state_dict)
     network = _construct(Target(spec.target.name, {**spec.target.arguments, **settings}))
+    if layout.adapt is not None:
+        state_dict = call(layout.adapt, state_dict, network)
     checkpoints.load(network, state_dict, layout, weights.path)
     return network
 
@@ -63,8 +68,9 @@ def build(spec: NetworkSpec, weights: Weights) -> torch.nn.Module:
 def randomise(spec: NetworkSpec, seed: int) -> torch.nn.Module:
     """The network with random weights, equal for equal seeds: float32, in evaluation mode, on the CPU.
 
-    A network with batch norms gets statistics, measured on random inputs, and an output layer that spreads its
-    outputs around 0; a fresh one would answer nearly the same to every input. Others keep their own initialisation.
+    Parameters that start as one number, such as scales of residual branches at 0, are spread, lest a mistake behind
+    them stay hidden; batch norms get statistics, measured on random inputs; the output layer spreads the outputs
+    around 0, where those of a fresh network would be nearly the same for every input.
 
     Raises:
         ConfigError: the network cannot be made from its target and arguments.
@@ -75,18 +81,19 @@ def randomise(spec: NetworkSpec, seed: int) -> torch.nn.Module:
         torch.default_generator.manual_seed(seed)
         network = _construct(spec.target)
         norms = [module for module in network.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
-        if norms:
-            inputs = [_random_input(tensor) for tensor in spec.inputs]
-            with torch.no_grad():
-                try:
+        inputs = [_random_input(tensor) for tensor in spec.inputs]
+        with torch.no_grad():
+            _spread_constants(network)
+            try:
+                if norms:
                     _randomise_norms(network, norms, inputs)
-                    _spread_outputs(network, inputs)
-                except (RuntimeError, TypeError, ValueError) as error:
-                    raise ConfigError(
-                        f"{spec.target.name} cannot take inputs of shapes "
-                        f"{', '.join(str(list(tensor.shape)) for tensor in spec.inputs)}: {error}",
-                        "correct model.inputs, or the arguments in model.network",
-                    ) from error
+                _spread_outputs(network, inputs)
+            except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"{spec.target.name} cannot take inputs of shapes "
+                    f"{', '.join(str(list(tensor.shape)) for tensor in spec.inputs)}: {error}",
+                    "correct model.inputs, or the arguments in model.network",
+                ) from error
     return network
 
 
@@ -154,6 +161,21 @@ def _tiles(shape: tuple[int, ...], tiles: int) -> torch.Tensor:
     return torch.nn.functional.interpolate(colours, size=(height, width))
 
 
+def _spread_constants(network: torch.nn.Module) -> None:
+    """Spread parameters whose elements are all one number: around 1 where that is large, else around 0."""
+    import torch
+
+    for parameter in network.parameters():
+        first = parameter.flatten()[:1]
+        if parameter.numel() < 2 or not bool((parameter == first).all()):
+            continue
+        if float(first.abs()) > 0.5:
+            parameter.mul_(1 + _CONSTANTS_JITTER * torch.randn_like(parameter).clamp(-2, 2))
+        else:
+            summed = parameter[0].numel() if parameter.dim() > 1 else 1
+            parameter.add_(_CONSTANTS_JITTER / summed**0.5 * torch.randn_like(parameter))
+
+
 def _randomise_norms(
     network: torch.nn.Module, norms: list[torch.nn.modules.batchnorm._BatchNorm], inputs: list[torch.Tensor]
 ) -> None:
@@ -161,9 +183,6 @@ def _randomise_norms(
 
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        if norm.affine:
-            norm.weight.mul_(1 + _NORM_JITTER * torch.randn_like(norm.weight).clamp(-2, 2))
-            norm.bias.add_(_NORM_JITTER * torch.randn_like(norm.bias))
         norm.reset_running_stats()
         norm.momentum = None  # a plain average, so that one batch sets the statistics
         norm.train()
@@ -172,6 +191,7 @@ def _randomise_norms(
         norm.momentum = momentum
         norm.eval()
         if norm.running_mean is not None and norm.running_var is not None:
+            norm.running_var.clamp_(min=_LEAST_VARIANCE * float(norm.running_var.mean()))
             deviation = norm.running_var.sqrt()
             norm.running_mean.add_(_STATISTICS_JITTER * deviation * torch.randn_like(deviation))
             norm.running_var.mul_(1 + _STATISTICS_JITTER * torch.randn_like(deviation))

@@ -15,10 +15,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
+from runner import options
 from runner.errors import ConfigError
 
-CONF = Path(__file__).parent.parent / "conf"
-GROUPS = ("model", "dataset", "soc", "batch", "tool")
+CONF = options.CONF
+GROUPS = options.GROUPS
+CONFIG_DIR = "--config-dir"
+CONFIG_DIR_FLAGS = (CONFIG_DIR, "-cd")
 AUTO = ("soc=auto", "+soc=auto", "++soc=auto")
 HELP_FLAGS = ("--help", "-h")
 
@@ -27,15 +30,56 @@ def adapt(arguments: Sequence[str], detect_chips: Callable[[], Sequence[str]]) -
     """The command line with numbers of group options quoted: batch=1,4 -> batch='1','4'.
 
     soc=Ascend310P3, atc's name, becomes soc=310P3; soc=auto the chip that `detect_chips` finds, called only then.
-    With --help no model need be chosen.
+    With --help no model need be chosen. --config-dir DIR may stand anywhere; Hydra takes it before the overrides.
 
     Raises:
-        ConfigError: a group is given a list or a mapping; there is no chip to find, or no option for it.
+        ConfigError: a group is given a list or a mapping; there is no chip to find, or no option for it; there is no
+            such folder, or an option of it is hidden by the runner's own.
     """
-    adapted = [_adapt_one(argument) for argument in arguments]
-    adapted = [_soc_detected(argument, detect_chips) if argument in AUTO else argument for argument in adapted]
+    config_dir, rest = split_config_dir(arguments)
+    adapted = [_adapt_one(argument) for argument in rest]
+    adapted = [_soc_detected(one, detect_chips, config_dir) if one in AUTO else one for one in adapted]
+    if config_dir:
+        options.refuse_hidden(adapted, config_dir)
+        adapted = [CONFIG_DIR, str(config_dir), *adapted]
     chosen = any(argument.startswith("model=") for argument in adapted)
     return [*adapted, "~model"] if asks_for_help(adapted) and not chosen else adapted
+
+
+def split_config_dir(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The folder of a user's own options, if one is named, and the other arguments.
+
+    Raises:
+        ConfigError: there is no such folder, or several are named.
+    """
+    folders: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        flag, equals, folder = word.partition("=")
+        if flag in CONFIG_DIR_FLAGS:
+            folders.append(folder if equals else next(words, ""))
+        else:
+            rest.append(word)
+    return (config_folder(folders) if folders else None), rest
+
+
+def config_folder(folders: Sequence[str]) -> Path:
+    """The one folder of a user's own options.
+
+    Raises:
+        ConfigError: it is not there, or there are several.
+    """
+    if len(set(folders)) > 1:
+        raise ConfigError(
+            f"{CONFIG_DIR} is given {len(folders)} times: {', '.join(folders)}", "give one; it may hold every group"
+        )
+    if not folders[0] or not Path(folders[0]).is_dir():
+        raise ConfigError(
+            f"{CONFIG_DIR} {folders[0]}: there is no such folder",
+            "give the one that holds model/, dataset/, soc/ or tool/; python -m runner.new makes one",
+        )
+    return Path(folders[0])
 
 
 def asks_for_help(arguments: Sequence[str]) -> bool:
@@ -65,21 +109,21 @@ def _adapt_one(argument: str) -> str:
     return f"{name}={_long_names_shortened(_quoted(override, text)) if name == 'soc' else _quoted(override, text)}"
 
 
-def _soc_detected(argument: str, detect_chips: Callable[[], Sequence[str]]) -> str:
+def _soc_detected(argument: str, detect_chips: Callable[[], Sequence[str]], config_dir: Path | None) -> str:
     chips = sorted(set(detect_chips()))
-    options = sorted(path.stem for path in (CONF / "soc").glob("*.yaml"))
+    known = sorted(options.files("soc", config_dir))
     if not chips:
         raise ConfigError(
-            "soc=auto: npu-smi names no chip on this machine", f"name the chip: choose soc from {', '.join(options)}"
+            "soc=auto: npu-smi names no chip on this machine", f"name the chip: choose soc from {', '.join(known)}"
         )
     if len(chips) > 1:
         raise ConfigError(
             f"soc=auto: this machine has different chips, {', '.join(chips)}", "name the one to run on with soc=NAME"
         )
-    if chips[0] not in options:
+    if chips[0] not in known:
         raise ConfigError(
             f"soc=auto: npu-smi names the chip {chips[0]}, for which there is no conf/soc/{chips[0]}.yaml",
-            f"add that file, or choose soc from {', '.join(options)}",
+            f"add that file, or choose soc from {', '.join(known)}",
         )
     return argument.replace("auto", f"'{chips[0]}'")
 

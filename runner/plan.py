@@ -145,7 +145,7 @@ def _weights(config: RunConfig, network: NetworkSpec, hash_files: HashFiles) -> 
         Weights,
         slices.weights_spec(config, network, hash_files),
         resumes=True,
-        hooks=_modules(network.target) if made_up else (),
+        hooks=_network_modules(network) if made_up else (),
         packages=("torch",) if made_up else (),
     )
 
@@ -284,5 +284,7 @@ def _modules(target: Target) -> tuple[str, ...]:
 
 
 def _network_modules(network: NetworkSpec) -> tuple[str, ...]:
-    settings = network.layout.settings
-    return (*_modules(network.target), *(_modules(settings) if settings else ()))
+    called = [target for target in (network.target, network.layout.settings, network.layout.adapt) if target]
+    modules = [module for target in called for module in _modules(target)]
+    # What of ours builds a network may call a library for it, whose version then counts too.
+    return tuple(dict.fromkeys([*modules, *(name for module in modules for name in targets.libraries_of(module))]))

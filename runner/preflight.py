@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from runner import plan, slices, targets
 from runner.errors import Fault, RunnerError
@@ -18,6 +20,8 @@ from runner.targets import Target
 DTYPES = ("float32", "float16", "float64", "int64", "int32", "uint8", "bool")
 INPUTS = ("random", "real")
 """What a benchmark runs on."""
+LONGEST_NAME = 200
+"""Bytes of a checkpoint's file name: what the store adds to it must fit into the 255 that file systems take."""
 DISK_RESERVE_BYTES = 256 << 20
 """Room for models, logs and results beside the samples."""
 
@@ -30,6 +34,7 @@ def find_faults(config: RunConfig, store: Store, source: Callable[[], DataSource
     wanted = plan.with_needs(config.stages, plan.needs(config))
     checks: list[tuple[str, Callable[[RunConfig], Iterator[Fault]]]] = [
         ("", _options),
+        ("", _hooks),
         ("", _model),
         ("weights", _weights),
         ("prepare", _preprocess),
@@ -81,11 +86,26 @@ def _stage_names(option: str, names: list[str]) -> Iterator[Fault]:
             yield Fault(f"{option} names {name!r}, which is no stage", f"choose from {', '.join(plan.STAGES)}")
 
 
+def _hooks(config: RunConfig) -> Iterator[Fault]:
+    """Callables that may not be named where they are, or that nothing holds."""
+    model = config.model
+    named: list[tuple[str, Any]] = [
+        ("model.network", model.network),
+        ("model.checkpoint.settings", model.checkpoint.settings),
+        ("model.checkpoint.adapt", model.checkpoint.adapt),
+        *(("model.surgery", {"_target_": name}) for name in model.surgery),
+        ("dataset.preview", config.dataset.preview),
+    ]
+    for where, node in named:
+        if node or where == "model.network":
+            try:
+                yield from _existing(targets.parse(node, where), where)
+            except RunnerError as error:
+                yield Fault(error.message, error.fix)
+
+
 def _model(config: RunConfig) -> Iterator[Fault]:
     model = config.model
-    yield from _existing(targets.parse(model.network, "model.network"), "model.network")
-    for surgery in model.surgery:
-        yield from _existing(Target(surgery), "model.surgery")
     for tensor in model.inputs:
         if tensor.dtype not in DTYPES:
             yield Fault(f"input {tensor.name}: dtype is {tensor.dtype!r}", f"choose from {', '.join(DTYPES)}")
@@ -107,6 +127,12 @@ def _existing(target: Target, where: str) -> Iterator[Fault]:
 def _weights(config: RunConfig) -> Iterator[Fault]:
     checkpoint = config.model.checkpoint
     origin, path = slices.weights_origin(config)
+    if not _is_plain(checkpoint.file):
+        yield Fault(
+            f"model.checkpoint.file is {checkpoint.file!r}, which is no plain file name",
+            "name the file alone: it lies in checkpoints/, and a download gets that name",
+        )
+        return
     own = slices.CHECKPOINTS / checkpoint.file
     if path is not None and not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
@@ -117,6 +143,10 @@ def _weights(config: RunConfig) -> Iterator[Fault]:
             f"weights=auto: {own} is missing, and there is no direct URL to fetch it from",
             f"get it there: {source}; put it at {own.absolute()}, or give weights=PATH or weights=random",
         )
+
+
+def _is_plain(name: str) -> bool:
+    return name not in ("", ".", "..") and not set("/\0") & set(name) and len(os.fsencode(name)) <= LONGEST_NAME
 
 
 def _preprocess(config: RunConfig) -> Iterator[Fault]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 CHANNELS = ("rgb", "bgr")
+LARGEST_PIXELS = 1 << 26
+"""Of a resized picture: a strip of one pixel's width would take all memory."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ def load_picture(source: Path | IO[bytes], geometry: Geometry) -> NDArray[np.uin
     """
     picture = _decode(source)
     width, height = resized_size(picture.width, picture.height, geometry.resize, geometry.keep_ratio)
+    if width * height > LARGEST_PIXELS:
+        raise DataError(
+            f"{source} is {picture.width}x{picture.height} pixels and would be resized to {width}x{height}",
+            "take it out of the data set, or set model.preprocess.keep_ratio=false",
+        )
     if geometry.crop is not None and geometry.crop > min(width, height):
         raise DataError(
             f"{source} is {width}x{height} pixels where the crop of {geometry.crop} is taken",

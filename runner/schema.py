@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any, Optional
 
+import msgspec
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.errors import ConfigError
+from runner import libraries, targets
+from runner.errors import ConfigError, cause_of
 
 # OmegaConf reads these annotations itself and knows Optional[X] on every Python that it supports, X | None not.
 # ruff: noqa: UP045
@@ -50,6 +52,8 @@ class CheckpointConfig:
     """The classifier layer whose row 0 is a background class to drop, if it has one row more than the network's."""
     settings: Optional[dict[str, Any]] = None
     """A callable (`_target_`): state dict -> arguments of the network that the checkpoint fixes."""
+    adapt: Optional[dict[str, Any]] = None
+    """A callable (`_target_`): state dict, network -> state dict in the network's own names and shapes."""
 
 
 @dataclass
@@ -166,6 +170,8 @@ class SocConfig:
     """What atc calls it."""
     chips: int = 1
     """Chips on a card; a device is one of them, and published throughputs are a card's."""
+    aipp: bool = False
+    """Whether it can normalise pictures itself (AIPP), as models refer to it by `aipp: ${soc.aipp}`."""
     source: Optional[str] = None
     """Where these facts are from."""
 
@@ -260,34 +266,80 @@ class RunConfig:
     """A device index or a list of them."""
     seed: int = 0
     cache_dir: str = "outputs/cache"
+    allow: list[str] = field(default_factory=list)
+    """Packages of the user's own that `_target_` may name beside the runner's choice (runner.targets)."""
     gates: GatesConfig = field(default_factory=GatesConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
 
 
 def register() -> None:
-    """Make the schema known to Hydra."""
+    """Make the schema known to Hydra, and what its values may ask libraries for."""
+    libraries.register()
     ConfigStore.instance().store(name="schema", node=RunConfig, provider="runner")
 
 
 def load(config: DictConfig) -> RunConfig:
-    """The composed configuration as typed objects, every interpolation resolved.
+    """The composed configuration as typed objects, every interpolation resolved; runner.targets learns its `allow`.
 
     Raises:
         ConfigError: a key that the schema does not know (Hydra's `+key=value` adds any), or a value that is missing
             or points nowhere.
     """
+    libraries.register()  # a launcher may have brought the configuration to a process of its own
     unknown = list(_unknown_keys(config, ""))
     if unknown:
         raise ConfigError("; ".join(unknown), "correct the name, or leave it out: see --cfg job for the keys")
     try:
         loaded = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
+        known = cause_of(error)
+        if known is not None:
+            raise known from error
         first, *rest = str(error).splitlines()
         context = "; ".join(line.strip() for line in rest)
         raise ConfigError(f"{first} ({context})", "see --cfg job for the value") from error
     if not isinstance(loaded, RunConfig):
         raise ConfigError("the configuration lacks the runner's schema", "keep `- schema` first in the defaults")
+    _check(loaded)
+    if loaded.model.arch is not None and "${model.arch}" not in OmegaConf.to_yaml(config.model):
+        raise ConfigError(
+            f"model.arch is {loaded.model.arch!r}, and model={loaded.model.name} is one network and takes none",
+            f"leave it out, or choose model={' or model='.join(libraries.LISTED_BY)}",
+        )
+    targets.allow(loaded.allow)
     return loaded
+
+
+def _check(loaded: RunConfig) -> None:
+    """See that the values are of their types, which OmegaConf does not of what it interpolates or of lists' items.
+
+    Raises:
+        ConfigError: one is not, or is text that nothing can write down or take for a path.
+    """
+    try:
+        builtins = msgspec.to_builtins(loaded, enc_hook=str)
+        msgspec.convert(builtins, RunConfig)
+    except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as error:
+        told = str(error).replace("$.", "").replace("`", "")
+        raise ConfigError(f"the configuration has a value of another type: {told}", "see --cfg job for it") from error
+    for path, text in _texts(builtins, ""):
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise ConfigError(
+                f"{path} is {text[:80]!a}, which holds a NUL or is not UTF-8", "write it anew, or rename the file"
+            )
+
+
+def _texts(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Every text in a tree, keys of mappings too, and where it is."""
+    if isinstance(node, str):
+        yield path, node
+    elif isinstance(node, (list, tuple)):
+        for index, item in enumerate(node):
+            yield from _texts(item, f"{path}[{index}]")
+    elif isinstance(node, dict):
+        for key, item in node.items():
+            yield from _texts(key, path)
+            yield from _texts(item, f"{path}.{key}" if path else str(key))
 
 
 def _unknown_keys(node: Any, path: str) -> Iterator[str]:

@@ -30,6 +30,7 @@ def network_spec(model: ModelConfig) -> NetworkSpec:
         rename=dict(checkpoint.rename),
         drop_background=checkpoint.drop_background,
         settings=targets.parse(settings, "model.checkpoint.settings") if settings else None,
+        adapt=targets.parse(checkpoint.adapt, "model.checkpoint.adapt") if checkpoint.adapt else None,
     )
     return NetworkSpec(targets.parse(model.network, "model.network"), layout, input_specs(model))
 

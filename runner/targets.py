@@ -86,6 +86,8 @@ def parse(node: Mapping[str, Any], where: str) -> Target:
     Raises:
         ConfigError: `_target_` is missing, no dotted name, or nothing that may stand at `where`.
     """
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{where} is {node!r}, not a callable and its arguments", f"give {where}._target_=NAME")
     return named(node.get("_target_"), where, {key: value for key, value in node.items() if key != "_target_"})
 
 

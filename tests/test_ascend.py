@@ -187,3 +187,40 @@ def test_a_tool_that_hangs_is_ended_at_its_time_out(card, run_tiny, tiny_zoo, mo
 
 def test_a_device_that_is_not_there_is_told(card, run_tiny) -> None:
     assert "device" in run_tiny(*CARD, "device=200", check=1).stderr
+
+
+def test_a_batch_too_large_for_the_card_is_told_and_the_next_one_runs(card, run_tiny, tiny_zoo, monkeypatch) -> None:
+    monkeypatch.setenv("STANDIN_FAULT", "memory")
+    run_tiny("-m", *CARD[:2], CARD[3], "batch=6,1", "hydra.sweep.dir=sweep", check=1)
+    first, second = (result(tiny_zoo, f"sweep/{job}") for job in (0, 1))
+    assert "batch 6 does not fit into memory" in first["error"]["message"]
+    assert "try batch=3" in first["error"]["fix"]
+    assert second["status"] == "ok"
+
+
+def test_a_tool_that_the_kernel_kills_is_told_with_the_signal_and_a_smaller_batch(
+    card, run_tiny, tiny_zoo, monkeypatch
+) -> None:
+    monkeypatch.setenv("STANDIN_FAULT", "killed")
+    run_tiny(*CARD, check=1)
+    error = result(tiny_zoo)["error"]
+    assert "SIGKILL" in error["message"]
+    assert "try batch=1" in error["fix"]
+
+
+ODD = "a 'b' \"c\" ;touch pwned; $(touch pwned) `touch pwned` | & * é 汉 {x}=\n-d"
+
+
+@pytest.mark.parametrize("tool", ["ais_bench", "ais_infer"])
+def test_a_folder_s_name_is_just_a_name(tool, card, run_tiny, tiny_zoo, quoted) -> None:
+    options = ("soc=310P3", "batch=3", "tool.adapter.loop=5", f"tool={tool}", *TOOLS[tool])
+    place = tiny_zoo / ODD
+    run_tiny(
+        "weights=random", *options, f"cache_dir={quoted(place / 'cache')}", f"hydra.run.dir={quoted(place / 'run')}"
+    )
+    assert result(tiny_zoo, f"{ODD}/run")["status"] == "ok"
+    assert not list(tiny_zoo.rglob("pwned"))
+
+
+def test_a_comma_that_the_tool_would_take_for_two_folders_is_told(card, run_tiny) -> None:
+    assert "commas separate" in run_tiny(*CARD, "cache_dir='a,b'", check=1).stderr

@@ -71,7 +71,7 @@ def test_a_run_and_overrides_are_compared_by_their_configuration(write_run, caps
     ("argument", "told"),
     [
         ("nonsense", "nonsense is no file and no folder, and no overrides either"),
-        ("model=no_such", "Could not find 'model/no_such'"),
+        ("model=no_such", "there is no model=no_such"),
         ("model=dcgan batch=1,2", "To sweep over it"),
         ("model=dcgan 'seed=1", "No closing quotation"),
         ("model=dcgan seed=x", "could not be converted"),

@@ -150,7 +150,7 @@ def test_out_names_the_file(write, tmp_path) -> None:
     [
         ((), "no model is named"),
         (("model=dcgan", "lang=fr"), "choose from zh, en"),
-        (("model=no_such",), "Could not find 'model/no_such'"),
+        (("model=no_such",), "there is no model=no_such"),
         (("model=dcgan", "batch=many"), "batch=many names no batch size"),
         (("model=dcgan", "batch=0"), "numbers of at least 1"),
         (("model=dcgan", "tool=trtexec"), "tool=trtexec does not serve soc=310P3"),

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from runner import targets
 from runner.artifacts import TensorSpec, Weights
 from runner.errors import CheckpointError, ConfigError, ExportError
 from runner.networks import CheckpointLayout, NetworkSpec, build, named_outputs, randomise
@@ -66,6 +67,13 @@ def test_random_batch_norms_have_statistics_of_their_own() -> None:
         assert (tensor != default).all()
 
 
+def test_branches_that_start_at_nothing_take_part_in_random_networks() -> None:
+    spec = NetworkSpec(Target("timm.create_model", {"model_name": "test_resnet"}), PLAIN, (IMAGE,))
+    network = randomise(spec, 0)
+    scales = [module.bn2.weight for module in network.modules() if hasattr(module, "bn2")]
+    assert scales and all(scale.std() > 0.1 for scale in scales)  # 0 in a fresh one, which hides the branch before it
+
+
 def test_random_networks_are_in_evaluation_mode() -> None:
     assert not any(module.training for module in randomise(RESNET, 0).modules())
 
@@ -110,7 +118,8 @@ def test_a_value_that_the_network_refuses_is_told() -> None:
         randomise(NetworkSpec(target, PLAIN, (IMAGE,)), 0)
 
 
-def test_something_that_is_no_network_is_refused() -> None:
+def test_something_that_is_no_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "_allowed", ["builtins"])
     with pytest.raises(ConfigError, match="made a dict"):
         randomise(NetworkSpec(Target("builtins.dict"), PLAIN, (IMAGE,)), 0)
 

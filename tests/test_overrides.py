@@ -61,3 +61,27 @@ def test_a_chip_that_cannot_be_told_is_an_error_with_the_choices(chips, told) ->
 
 def test_chips_are_looked_for_only_when_asked() -> None:
     overrides.adapt(["soc=310P3", "model=dqn"], lambda: pytest.fail("looked"))
+
+
+@pytest.mark.parametrize("flag", [["--config-dir", "{}"], ["--config-dir={}"], ["-cd", "{}"]])
+def test_a_folder_of_options_may_be_named_anywhere(flag: list[str], tmp_path) -> None:
+    typed = ["model=dqn", *(word.format(tmp_path) for word in flag), "-m", "batch=1"]
+    assert overrides.adapt(typed, list) == ["--config-dir", str(tmp_path), "model=dqn", "-m", "batch='1'"]
+
+
+@pytest.mark.parametrize("typed", [["--config-dir", "nowhere"], ["--config-dir"], ["--config-dir="]])
+def test_a_folder_of_options_that_is_not_there_is_an_error(typed: list[str]) -> None:
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        overrides.adapt(["model=dqn", *typed], list)
+
+
+def test_two_folders_of_options_are_an_error(tmp_path) -> None:
+    with pytest.raises(ConfigError, match="given 2 times"):
+        overrides.adapt(["--config-dir", str(tmp_path), "--config-dir", "/"], list)
+
+
+def test_a_chip_of_a_users_own_is_found(tmp_path) -> None:
+    (tmp_path / "soc").mkdir()
+    (tmp_path / "soc" / "999.yaml").write_text("name: '999'")
+    typed = ["soc=auto", "--config-dir", str(tmp_path)]
+    assert overrides.adapt(typed, lambda: ["999"])[-1] == "soc='999'"

@@ -115,6 +115,21 @@ def test_picture_that_pil_would_only_warn_of_as_a_bomb_is_refused(tmp_path, monk
         load_picture(path, PLAIN)
 
 
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)])
+@pytest.mark.parametrize("crop", [None, 224])
+def test_strip_that_would_be_resized_to_billions_of_pixels_is_refused(tmp_path, size, crop):
+    path = save_picture(tmp_path / "strip.png", *size)
+    with pytest.raises(DataError, match=r"strip\.png.* would be resized to"):
+        load_picture(path, Geometry(256, "bilinear", crop, "rgb"))
+
+
+def test_bomb_of_a_few_bytes_is_refused_before_it_is_decoded(tmp_path):
+    path = tmp_path / "bomb.ppm"
+    path.write_bytes(b"P6 60000 60000 255\n")
+    with pytest.raises(DataError, match=r"bomb\.ppm.*3600000000 pixels"):
+        load_picture(path, PLAIN)
+
+
 def test_picture_smaller_than_the_crop_is_refused_with_both_sizes(tmp_path):
     path = save_picture(tmp_path / "small.png", 100, 40)
     with pytest.raises(DataError, match=r"small\.png is 100x40 pixels where the crop of 64"):

@@ -12,28 +12,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from numpy.typing import NDArray
 
-from runner.debugging import closeness, runtimes
-from runner.debugging import inputs as inputs_of
-from runner.debugging.closeness import Tolerance
-from runner.debugging.runtimes import Model
+from runner import overrides
+from runner.arguments import Parser
+from runner.debug import closeness, runtimes
+from runner.debug import inputs as inputs_of
+from runner.debug.closeness import Tolerance
+from runner.debug.runtimes import Model
 from runner.errors import ComparisonError, ConfigError, RunnerError, StoreError
 from runner.hashing import write_atomically
 from runner.report import output
 
 FOLDER = Path("outputs/debug")
 REPORT, INPUTS, LOG = "report.json", "inputs.npz", "run.log"
-
-
-class _Parser(argparse.ArgumentParser):
-    """One that raises: argparse's own exit code 2 is that of outputs that part."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(message, "see python -m runner.debug --help")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m runner.debug",
         description="Where outputs part: PyTorch, exported, simplified and compiled model on the same input, and every"
         " layer of two ONNX models. Exits 0 all agree, 2 something parts, 1 an error.",
@@ -79,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     told = "a tensor agrees where the largest difference is at most ATOL + RTOL * its largest value"
     parser.add_argument("--rtol", type=float, default=closeness.RTOL, help=f"{told} [{closeness.RTOL:g}]")
     parser.add_argument("--atol", type=float, default=closeness.ATOL, help=f"the same [{closeness.ATOL:g}]")
+    parser.add_argument(*overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, as the runner takes it")
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"where to write [{FOLDER}/NAME/TIME]")
     return parser
 
@@ -108,9 +104,10 @@ def _check(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace, tolerance: Tolerance) -> int:
     """Compare the steps of a run."""
     from runner import composing, schema
-    from runner.debugging.steps import Steps
+    from runner.debug.steps import Steps
 
-    config = schema.load(composing.compose(options.overrides))
+    own = [] if options.config_dir is None else [overrides.CONFIG_DIR, options.config_dir]
+    config = schema.load(composing.compose([*own, *options.overrides]))
     folder = _folder(options.out, config.model.name)
     with _logged(folder), _working(folder) as work:
         steps = Steps(config, folder, work, options.input, tolerance)
@@ -121,7 +118,7 @@ def _run(options: argparse.Namespace, tolerance: Tolerance) -> int:
 
 def _onnx(options: argparse.Namespace, tolerance: Tolerance) -> int:
     """Compare two ONNX files, or one in two runtimes."""
-    from runner.debugging.steps import Step
+    from runner.debug.steps import Step
 
     paths: list[Path] = [options.onnx[0], options.onnx[-1]]
     kinds = runtimes.UNOPTIMISED, options.runtime
@@ -147,7 +144,7 @@ def _feeds(models: Sequence[Model], source: str) -> dict[str, NDArray[Any]]:
     Raises:
         ComparisonError: they take other inputs, or give other outputs. DataError: `source` cannot be used.
     """
-    from runner.debugging import graphs
+    from runner.debug import graphs
 
     first, second = (graphs.input_specs(model.proto) for model in models)
     one, other = ([f"{name} {kind} {len(shape)}-d" for name, (kind, shape) in each.items()] for each in (first, second))
@@ -184,7 +181,7 @@ def _compare(
     folder: Path,
 ) -> int:
     """Go through the steps, look into the layers of those that part, write and tell what was found."""
-    from runner.debugging import findings, replay, show
+    from runner.debug import findings, replay, show
 
     replay.save_arrays(folder / INPUTS, feeds)
     comparisons, error = [], None

@@ -9,11 +9,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from runner.debugging import layers, replay, runtimes
-from runner.debugging.closeness import Closeness, Tolerance, closeness
-from runner.debugging.layers import Layers, Parting
-from runner.debugging.replay import Saved
-from runner.debugging.steps import Step
+from runner.debug import layers, replay, runtimes
+from runner.debug.closeness import Closeness, Tolerance, closeness
+from runner.debug.layers import Layers, Parting
+from runner.debug.replay import Saved
+from runner.debug.steps import Step
 from runner.errors import ComparisonError
 
 SCHEMA = 1

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.debugging import graphs, runtimes
-from runner.debugging.closeness import Closeness, Tolerance, closeness
-from runner.debugging.graphs import Segment
-from runner.debugging.runtimes import Model
+from runner.debug import graphs, runtimes
+from runner.debug.closeness import Closeness, Tolerance, closeness
+from runner.debug.graphs import Segment
+from runner.debug.runtimes import Model
 from runner.errors import RunnerError
 
 if TYPE_CHECKING:

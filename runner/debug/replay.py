@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.debugging.layers import Replay
+from runner.debug.layers import Replay
 
 if TYPE_CHECKING:
     import onnx

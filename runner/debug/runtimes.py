@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.debugging import graphs
-from runner.debugging.graphs import Graph
+from runner import onnx_files
+from runner.debug import graphs
+from runner.debug.graphs import Graph
 from runner.errors import DataError, ToolError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def read(path: Path) -> onnx.ModelProto:
     """Read an ONNX file, without the weights that lie in files of their own.
 
     Raises:
-        DataError: no such file, or no ONNX model.
+        DataError: no such file, or no ONNX model. ExportError: it wants weights from outside of its folder.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -84,6 +85,7 @@ def read(path: Path) -> onnx.ModelProto:
         raise DataError(f"{path} is no ONNX model: {error}", "name an ONNX file") from error
     if not model.graph.node or not model.graph.output:
         raise DataError(f"{path} is no ONNX model: it has no nodes or no outputs", "name an ONNX file")
+    onnx_files.check_weights_beside(model, path)
     return model
 
 

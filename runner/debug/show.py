@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from runner.debugging.closeness import Closeness, Limit
-from runner.debugging.findings import Comparison, Findings, LayersFound
-from runner.debugging.layers import Parting
-from runner.debugging.steps import Step
+from runner.debug.closeness import Closeness, Limit
+from runner.debug.findings import Comparison, Findings, LayersFound
+from runner.debug.layers import Parting
+from runner.debug.steps import Step
 
 NAMES_TOLD = 8
 """How many names of a longer list are told."""

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from runner import networks, plan, preflight, process, slices
 from runner.artifacts import Artifact, CompiledModel, OnnxModel, Samples, Weights
 from runner.batches import Batch
-from runner.debugging import inputs, runtimes
-from runner.debugging.closeness import CosineFloor, Limit, Tolerance
-from runner.debugging.inputs import Inputs
-from runner.debugging.runtimes import Model
+from runner.debug import inputs, runtimes
+from runner.debug.closeness import CosineFloor, Limit, Tolerance
+from runner.debug.inputs import Inputs
+from runner.debug.runtimes import Model
 from runner.errors import ConfigError, ExportError, PreflightError
 from runner.execute import Run
 from runner.plan import Plan

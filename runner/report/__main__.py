@@ -10,9 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from runner import overrides
 from runner.errors import RunnerError, StoreError
 from runner.hashing import write_atomically
-from runner.report import contents, csv_file, html_page, markdown, output, published, results, tables
+from runner.report import contents, csv_file, html_page, markdown, output, published, results, terminal
 from runner.report.contents import Contents
 
 MOST_LINES_OF_TABLES = 500
@@ -27,12 +28,13 @@ MOST_LINES_SHOWN = 20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print and write the report; returns 0, or 1 where there is nothing to report or no place to write it."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     folders: list[Path] = options.folders or [Path("outputs")]
     code = 0
     with output.forgiving():
         try:
-            code = _report(folders, options.out or _folder_of(folders))
+            own = overrides.config_folder([options.config_dir]) if options.config_dir is not None else None
+            code = _report(folders, options.out or _folder_of(folders), own)
         except RunnerError as error:
             print(f"error: {error}", file=sys.stderr)
             code = 1
@@ -46,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("folders", nargs="*", type=Path, metavar="DIR", help="where result.json files lie [outputs]")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write the report [the first DIR]")
+    parser.add_argument(
+        *overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours: its published figures as they are now"
+    )
     return parser
 
 
@@ -55,9 +60,9 @@ def _folder_of(places: Sequence[Path]) -> Path:
     return place.parent if place.is_file() else place
 
 
-def _report(folders: Sequence[Path], out: Path) -> int:
+def _report(folders: Sequence[Path], out: Path, config_dir: Path | None) -> int:
     found = results.find(folders)
-    told = contents.gather(found, published.of_models(result.model for result in found.results))
+    told = contents.gather(found, published.of_results(found.results, config_dir))
     if not found.results:
         _show_remarks(told)
         print(
@@ -97,13 +102,13 @@ def _show(told: Contents) -> None:
         if lines > MOST_LINES_OF_TABLES and index:
             console.print(f"and {len(told.sections) - index} tables more: see the report's files")
             break
-        console.print(tables.render(section.table))
+        console.print(terminal.render(section.table))
         console.print()
     _show_remarks(told)
 
 
 def _show_remarks(told: Contents) -> None:
-    failed = [f"failed: {tables.named(run)}: {tables.told_error(run)}" for run in told.failed]
+    failed = [terminal.told_failed(run) for run in told.failed]
     skipped = [f"skipped: {one.path}: {one.reason}" for one in told.skipped]
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for lines in (failed, skipped):

@@ -8,10 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
-from rich.console import Group, RenderableType
-from rich.table import Table as RichTable
-from rich.text import Text
-
 from runner.gates import NO_PERCENTAGES, Gate
 from runner.report import results as reading
 from runner.report.published import Published
@@ -21,8 +17,6 @@ from runner.schema import PublishedConfig
 RATIOS = (("310P/310", "310P3", "310"), ("310P/T4", "310P3", "t4"))
 """The guides' columns: title, SoC above, SoC below."""
 BEST = "best batch"
-MOST_COLUMNS = 7
-"""What a terminal of 80 characters shows side by side."""
 
 Kind = Literal["percent", "rate", "milliseconds", "ratio", "unitless", "count"]
 Value = float | None
@@ -156,42 +150,6 @@ def published_table(model: str, rows: Sequence[PublishedConfig]) -> Table:
     return Table(model, f"{model} (published)", batches, tuple(columns), ())
 
 
-def render(table: Table) -> RenderableType:
-    """A table for the terminal, its footnotes below it; a wide one in parts, accuracy first."""
-    below = [Text(f"{BEST}: {told_best(table)}")] if table.best_batches else []
-    footnotes = [Text(f"[{number}] {note}") for number, note in enumerate(table.footnotes, 1)]
-    return Group(*map(_rich, _narrow(table)), *below, *footnotes)
-
-
-def _narrow(table: Table) -> Iterator[Table]:
-    if len(table.columns) <= MOST_COLUMNS:
-        yield table
-        return
-    performance = performance_part(table).columns
-    parts = [accuracy_part(table).columns, performance]
-    if len(performance) > MOST_COLUMNS:
-        latencies = tuple(column for column in performance if column.kind == "milliseconds")
-        parts[1:] = [tuple(column for column in performance if column not in latencies), latencies]
-    for columns in parts:
-        for start in range(0, len(columns), MOST_COLUMNS - 1):
-            yield replace(table, columns=columns[start : start + MOST_COLUMNS - 1])
-
-
-def _rich(table: Table) -> RichTable:
-    rich = RichTable(title=Text(table.title), title_justify="left", title_style="bold")
-    rich.add_column("batch", justify="right", no_wrap=True)
-    for column in table.columns:
-        heading = column.title.replace(" ", "\n").replace("/published", "\n/published")
-        heading += f"\n{column.unit}" if column.unit else ""
-        rich.add_column(Text(heading), justify="right", overflow="fold")
-    for index, batch in enumerate(table.batches):
-        rich.add_row(str(batch), *(cell(column, index) for column in table.columns))
-    if any(column.best is not None for column in table.columns):
-        rich.add_section()
-        rich.add_row("best", *(text(column.best, column.kind) for column in table.columns), style="bold")
-    return rich
-
-
 def cell(column: Column, index: int) -> str:
     """The number of a row and the marks of its footnotes: `12.50 [1]`; a mark stands alone where there is no number."""
     marks = "".join(f"[{note + 1}]" for note in column.notes[index])
@@ -201,17 +159,6 @@ def cell(column: Column, index: int) -> str:
 def told_best(table: Table) -> str:
     """Which batch size is best on each SoC: `310P3 32, t4 64`."""
     return ", ".join(f"{label} {batch or 'none, as no measurement is valid'}" for label, batch in table.best_batches)
-
-
-def render_sweep(results: Sequence[Result], published: Published) -> RenderableType:
-    """What a sweep found: the guide's table of each model, and below it the jobs that failed."""
-    parts = [render(section.table) for section in sections(results, published)]
-    return Group(*parts, *(Text(line, style="red") for line in failures(results)))
-
-
-def failures(results: Iterable[Result]) -> list[str]:
-    """One line a failed run: what it was, where it ended, and why."""
-    return [f"failed: {named(result)}: {told_error(result)}" for result in reading.failed(results)]
 
 
 def named(result: Result) -> str:

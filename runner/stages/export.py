@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner import networks, onnx_files
+from runner import decompositions, networks, onnx_files
 from runner.artifacts import OnnxModel, TensorSpec, Weights
 from runner.errors import ExportError
 from runner.hashing import sha256_of
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 OPSETS = range(7, 21)
 """What torch's TorchScript exporter writes; its other exporter cannot make the 11 that ATC reads."""
+NEWEST_FOR_ATC = 13
 _PROBE_BATCH = 2
 
 
@@ -41,8 +42,6 @@ def export(spec: ExportSpec, weights: Weights, out: Path) -> OnnxModel:
         ExportError: torch cannot export the network, or what came out is not what was asked for.
         CheckpointError, ConfigError: the network cannot be built (runner.networks.build).
     """
-    import onnx
-
     if spec.opset not in OPSETS:
         raise ExportError(
             f"model.export.opset is {spec.opset}, which torch does not export",
@@ -50,7 +49,7 @@ def export(spec: ExportSpec, weights: Weights, out: Path) -> OnnxModel:
         )
     path = out / "model.onnx"
     _write(networks.build(spec.network, weights), spec, path)
-    onnx_files.check(onnx.load(path), spec.network.inputs, spec.outputs, spec.opset, spec.batch)
+    onnx_files.check(onnx_files.load(path), spec.network.inputs, spec.outputs, spec.opset, spec.batch)
     outputs = _probed_outputs(path, spec)
     return OnnxModel(path, sha256_of(path), spec.opset, spec.batch, spec.network.inputs, outputs)
 
@@ -66,7 +65,7 @@ def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
     free = {} if spec.batch is not None else {name: {0: "batch"} for name in (*names, *spec.outputs)}
     network.register_forward_hook(lambda _, __, result: tuple(networks.named_outputs(result, spec.outputs).values()))
     try:
-        with torch.no_grad(), warnings.catch_warnings(record=True) as caught:
+        with torch.no_grad(), decompositions.unfused(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             torch.onnx.export(
                 network,
@@ -83,10 +82,16 @@ def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
         shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in zip(names, inputs, strict=True))
         raise ExportError(
             f"torch cannot export {spec.network.target.name} with the inputs {shapes}: {error}",
-            "correct model.inputs, or the arguments in model.network, or try another model.export.opset",
+            _remedy(spec.opset, str(error)),
         ) from error
     for warning in caught:
         log.debug("%s: %s", warning.category.__name__, warning.message)
+
+
+def _remedy(opset: int, complaint: str) -> str:
+    if opset < NEWEST_FOR_ATC and "opset" in complaint:
+        return f"set model.export.opset={NEWEST_FOR_ATC}, the newest that ATC reads: it has more operators than {opset}"
+    return "correct model.inputs, or the arguments in model.network, or try another model.export.opset"
 
 
 def _probed_outputs(path: Path, spec: ExportSpec) -> tuple[TensorSpec, ...]:

@@ -62,22 +62,33 @@ def simplify(spec: SimplifySpec, model: OnnxModel, out: Path) -> OnnxModel:
     names = [tensor.name for tensor in model.outputs]
     expected = dict(zip(names, onnx_files.run(model.path, feeds), strict=True))
 
-    for author, rewritten in rewrites(spec, model):
-        _check(rewritten, model, batch, feeds, expected, author)
+    def checked(fuse: bool) -> onnx.ModelProto:
+        for author, rewritten in rewrites(spec, model, fuse):
+            _check(rewritten, model, batch, feeds, expected, author)
+        return rewritten
+
+    try:
+        rewritten = checked(fuse=True)
+    except ExportError as error:
+        if not spec.enabled:
+            raise
+        try:
+            rewritten = checked(fuse=False)
+        except ExportError:
+            raise error from None
+        log.warning("onnxsim only folds constants here, because fusing nodes breaks the model: %s", error.message)
     path = out / "model.onnx"
     onnx.save(rewritten, path)
     return OnnxModel(path, sha256_of(path), model.opset, batch, model.inputs, model.outputs)
 
 
-def rewrites(spec: SimplifySpec, model: OnnxModel) -> Iterator[tuple[str, onnx.ModelProto]]:
-    """Who rewrites the model in turn, and what comes of it; unchecked.
+def rewrites(spec: SimplifySpec, model: OnnxModel, fuse: bool = True) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """Who rewrites the model in turn, and what comes of it; unchecked. Without `fuse` onnxsim only folds constants.
 
     Raises:
         ExportError: onnxsim fails. ConfigError: a surgery cannot be found, or returns no model.
     """
-    import onnx
-
-    rewritten = _simplified(model, spec.batch) if spec.enabled else onnx.load(model.path)
+    rewritten = _simplified(model, spec.batch, fuse) if spec.enabled else onnx_files.load(model.path)
     if spec.enabled:
         yield "onnxsim", rewritten
     for name in spec.surgery:
@@ -85,15 +96,17 @@ def rewrites(spec: SimplifySpec, model: OnnxModel) -> Iterator[tuple[str, onnx.M
         yield name, rewritten
 
 
-def _simplified(model: OnnxModel, batch: int | None) -> onnx.ModelProto:
-    import onnx
+def _simplified(model: OnnxModel, batch: int | None, fuse: bool) -> onnx.ModelProto:
     import onnxsim
 
     shapes = None if batch is None else {tensor.name: [batch, *tensor.shape] for tensor in model.inputs}
     try:
         with _printing_to_log():
             # Its own check is off: it passes wrong shapes, and _check does more.
-            simplified: onnx.ModelProto = onnxsim.simplify(onnx.load(model.path), overwrite_input_shapes=shapes)[0]
+            given = onnx_files.load(model.path)
+            simplified: onnx.ModelProto = onnxsim.simplify(
+                given, overwrite_input_shapes=shapes, perform_optimization=fuse
+            )[0]
     except (RuntimeError, TypeError, ValueError) as error:
         raise ExportError(f"onnxsim fails on {model.path}: {error}", "set model.simplify.enabled=false") from error
     return simplified

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.debugging.closeness import CosineFloor, Tolerance, closeness
+from runner.debug.closeness import CosineFloor, Tolerance, closeness
 
 
 def test_the_difference_is_told_relative_to_the_largest_value() -> None:

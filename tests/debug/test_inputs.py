@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from runner.artifacts import TensorSpec
-from runner.debugging import inputs
+from runner.debug import inputs
 from runner.errors import DataError
 from runner.preprocess import Normalisation
 

@@ -8,9 +8,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from runner.debugging import layers, runtimes
-from runner.debugging.closeness import Tolerance
-from runner.debugging.layers import Layers
+from runner.debug import layers, runtimes
+from runner.debug.closeness import Tolerance
+from runner.debug.layers import Layers
 
 X = {"x": np.array([[1.0, -2.0, 3.0]], np.float32)}
 

@@ -1,4 +1,4 @@
-from runner.debugging import runtimes
+from runner.debug import runtimes
 
 
 def test_tensors_are_asked_for_in_chunks_of_a_bounded_size(monkeypatch) -> None:

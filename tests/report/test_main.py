@@ -6,7 +6,7 @@ import pytest
 
 from runner.errors import ConfigError
 from runner.report import __main__ as report
-from runner.report import published
+from runner.report import published, results
 
 
 def test_the_report_is_written_beside_the_results_and_printed(write_result, tmp_path, capsys) -> None:
@@ -116,13 +116,48 @@ def test_nothing_heavy_is_imported(module: str, write_result, tmp_path) -> None:
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
-def test_published_figures_are_those_of_the_models_file() -> None:
-    rows = published.of_models(["dcgan", "no_such_model", "../model/dcgan"])
-    assert list(rows) == ["dcgan"]
+def test_published_figures_are_those_of_the_models_file(write_result, tmp_path) -> None:
+    write_result("known")
+    write_result("unknown", model="../model/dcgan")
+    rows = published.of_results(results.find([tmp_path]).results)
     assert (rows["dcgan"][0].soc, rows["dcgan"][0].samples_per_second) == ("310", 10773.603)
+    assert rows["../model/dcgan"] == ()
 
 
-def test_a_models_file_that_is_broken_is_an_error(tmp_path) -> None:
-    (tmp_path / "broken.yaml").write_text("published: [{soc: [}")
-    with pytest.raises(ConfigError, match=r"broken\.yaml: its published figures cannot be read"):
-        published.of_models(["broken"], tmp_path)
+def test_a_models_file_in_a_folder_of_the_users_is_found_too(write_result, tmp_path, capsys) -> None:
+    write_result("run", model="mine", samples_per_second=50.0)
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    row = "{soc: 310P3, batch: 1, samples_per_second: 100.0, source: a table}"
+    (tmp_path / "conf" / "model" / "mine.yaml").write_text(f"published: [{row}]")
+    assert report.main([str(tmp_path / "run"), "--config-dir", str(tmp_path / "conf")]) == 0
+    assert "| bs1 | 50.00 | 100.00 | 0.50 |" in (tmp_path / "run" / "report.md").read_text()
+
+
+def test_a_model_without_a_file_has_the_figures_that_its_run_was_compared_with(write_result, tmp_path) -> None:
+    row = "{soc: 310P3, batch: 1, samples_per_second: 100.0, source: a table}"
+    write_result("run", model="mine").with_name("config.yaml").write_text(f"model: {{published: [{row}]}}")
+    write_result("failed", model="mine", status="failed")
+    assert [row.samples_per_second for row in published.of_results(results.find([tmp_path]).results)["mine"]] == [100.0]
+
+
+@pytest.mark.parametrize("config", ["", "model: [", "model: {}", "model: {published: [3]}", "- 1"])
+def test_a_run_whose_config_cannot_be_used_has_no_published_figures(config, write_result, tmp_path) -> None:
+    write_result("run", model="mine").with_name("config.yaml").write_text(config)
+    assert published.of_results(results.find([tmp_path]).results) == {"mine": ()}
+
+
+def test_a_folder_of_the_users_that_is_not_there_is_an_error(write_result, tmp_path, capsys) -> None:
+    write_result("run")
+    assert report.main([str(tmp_path), "--config-dir", str(tmp_path / "nowhere")]) == 1
+    assert "nowhere: there is no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [("published: [{soc: [}", "cannot be read"), ("published: [3]", "published figures cannot")]
+)
+def test_a_models_file_that_is_broken_is_an_error(content, told, write_result, tmp_path) -> None:
+    write_result("run", model="broken")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "broken.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=rf"broken\.yaml:? .*{told}"):
+        published.of_results(results.find([tmp_path]).results, tmp_path)

@@ -1,7 +1,6 @@
 import math
 
 import pytest
-from rich.console import Console
 
 from runner.report import results, tables
 from runner.schema import PublishedConfig
@@ -34,13 +33,6 @@ def column(table: tables.Table, title: str) -> tables.Column:
 
 def titles(table: tables.Table) -> list[str]:
     return [column.heading for column in table.columns]
-
-
-def shown(renderable: object) -> str:
-    console = Console(width=200)
-    with console.capture() as capture:
-        console.print(renderable)
-    return capture.get()
 
 
 def test_headings_carry_units(one_table) -> None:
@@ -173,21 +165,3 @@ def test_the_published_table_has_the_guides_ratios() -> None:
     table = tables.published_table("dcgan", rows)
     assert tables.cell(column(table, "310P/310"), 0) == "0.70"
     assert tables.cell(column(table, "310P/T4"), 0) == "0.81"
-
-
-def test_a_sweeps_table_shows_the_best_batch_and_what_failed(write_result, tmp_path) -> None:
-    write_result("0", batch=1, samples_per_second=1.0)
-    write_result("1", batch=4, samples_per_second=2.0)
-    error = {"stage": "compile", "message": "[bold]no atc\nmore", "fix": ""}
-    write_result("2", batch=8, status="failed", performance=None, accuracy=None, error=error)
-    text = shown(tables.render_sweep(results.find([tmp_path]).results, PUBLISHED))
-    assert "best batch: 310P3 4" in text
-    assert "failed: dcgan on 310P3 with ais_bench, batch 8, noise: compile: [bold]no atc" in text
-
-
-def test_a_wide_table_is_shown_in_parts(write_result, tmp_path) -> None:
-    for soc in ("310", "310P3", "t4"):
-        write_result(soc, soc=soc)
-    text = shown(tables.render_sweep(results.find([tmp_path]).results, PUBLISHED))
-    assert text.count("dcgan (noise, weights from a file)") > 1
-    assert "310P/T4" in text

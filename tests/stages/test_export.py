@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from runner import targets
 from runner.artifacts import OnnxModel, TensorSpec, Weights
 from runner.errors import CheckpointError, ExportError
 from runner.networks import CheckpointLayout, NetworkSpec, build
@@ -61,12 +62,18 @@ class DataDependent(Network):
         return super().forward(image) if image.sum() == 0 else image
 
 
+class Newer(Network):
+    def forward(self, image: Tensor) -> Any:
+        return super().forward(image) + torch.diagonal(image[:, :, :2, :2], dim1=2, dim2=3).sum((1, 2))[:, None]
+
+
 @pytest.fixture(autouse=True)
 def networks(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("networks_to_export")
-    for network in (Network, Pair, Named, BatchWrittenIn, BatchLost, DataDependent):
+    for network in (Network, Pair, Named, BatchWrittenIn, BatchLost, DataDependent, Newer):
         setattr(module, network.__name__, network)
     monkeypatch.setitem(sys.modules, "networks_to_export", module)
+    monkeypatch.setattr(targets, "_allowed", ["networks_to_export", __name__])
 
 
 Exporter = Callable[..., OnnxModel]
@@ -131,6 +138,13 @@ def test_an_opset_that_torch_does_not_export_is_refused(exported: Exporter, opse
     with pytest.raises(ExportError, match=f"opset is {opset}") as caught:
         exported(opset=opset)
     assert "7..20" in caught.value.fix
+
+
+def test_an_operator_of_a_newer_opset_is_told_with_the_newest_that_atc_reads(exported: Exporter) -> None:
+    with pytest.raises(ExportError, match="aten::diagonal") as caught:
+        exported(Newer)
+    assert "model.export.opset=13" in caught.value.fix
+    assert exported(Newer, opset=13).opset == 13
 
 
 def test_a_free_batch_takes_every_size(exported: Exporter) -> None:

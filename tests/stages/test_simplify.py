@@ -14,6 +14,7 @@ import onnxsim
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from runner import targets
 from runner.artifacts import OnnxModel, TensorSpec
 from runner.errors import ConfigError, ExportError
 from runner.stages.simplify import SimplifySpec, simplify
@@ -144,6 +145,7 @@ def surgeries(monkeypatch: pytest.MonkeyPatch) -> None:
     for surgery in (scaled, renamed, marked, nothing):
         setattr(module, surgery.__name__, surgery)
     monkeypatch.setitem(sys.modules, "surgeries", module)
+    monkeypatch.setattr(targets, "_allowed", ["surgeries", __name__])
 
 
 def test_surgeries_are_applied_in_order(tmp_path: Path, surgeries: None) -> None:
@@ -176,6 +178,21 @@ def test_onnxsims_own_ok_is_not_trusted(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(ExportError, match="onnxsim changed what") as caught:
         simplified(tmp_path, SimplifySpec(True, None, ()))
     assert "model.simplify.enabled=false" in caught.value.fix
+
+
+def test_where_fusing_breaks_the_model_onnxsim_only_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = onnxsim.simplify
+
+    def breaking(model: onnx.ModelProto, perform_optimization: bool = True, **more: object) -> object:
+        folded, ok = real(model, perform_optimization=perform_optimization, **more)
+        return (scaled(folded) if perform_optimization else folded), ok
+
+    monkeypatch.setattr(onnxsim, "simplify", breaking)
+    model = simplified(tmp_path, SimplifySpec(True, None, ()))
+    np.testing.assert_allclose(run(model.path, 2), run(tmp_path / "exported.onnx", 2), atol=1e-5)
+    assert "onnxsim changed what" in caplog.text
 
 
 def test_a_failure_of_onnxsim_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""python -m runner.list: what there is, and what can run here."""

@@ -1,0 +1,379 @@
+"""`python -m runner.list [model|dataset|soc|tool] [NAME ...] [key=value ...]`: what there is, and what can run here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from rich.columns import Columns
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from runner import options, overrides, targets
+from runner.arguments import Parser
+from runner.errors import ConfigError, RunnerError
+from runner.list import listing
+from runner.list.listing import Row, Zoo
+from runner.report import output
+
+PIPED_WIDTH = 200
+"""Characters a line where the output is no terminal."""
+
+Values = Callable[[Row], Iterable[object]]
+FILTERS: Mapping[str, Mapping[str, Values]] = {
+    "model": {
+        "name": lambda row: [row["name"]],
+        "task": lambda row: [row["task"]],
+        "dataset": lambda row: [row["dataset"]],
+        "library": lambda row: [row["library"]],
+        "soc": lambda row: [published["soc"] for published in row["published"]],
+        "weights": lambda row: [row["weights"]],
+        "here": lambda row: [_yes(row)],
+    },
+    "dataset": {
+        "name": lambda row: [row["name"]],
+        "metric": lambda row: row["metrics"],
+        "here": lambda row: [_yes(row)],
+    },
+    "soc": {
+        "name": lambda row: [row["name"]],
+        "kind": lambda row: [row["kind"]],
+        "tool": lambda row: row["tools"],
+        "here": lambda row: [_yes(row)],
+    },
+    "tool": {
+        "name": lambda row: [row["name"]],
+        "kind": lambda row: row["serves"],
+        "here": lambda row: [_yes(row)],
+    },
+}
+"""Group -> key -> the values of a row that the key is compared with; one that matches is enough."""
+
+KEYS = """\
+--json prints one object, {group: [option, ...]}; of each option
+  all:      name  from (conf, or your folder)  runs_here (true|false, with weights=auto)  needs (what is lacking)
+  model:    task  dataset  inputs [{name, shape, dtype}]  outputs  network  library  weights (file|url|missing)
+            checkpoint {file, url, where, size_bytes}  reference  guide
+            fastest {soc, batch, samples_per_second}  most_accurate {soc, batch, accuracy {metric: percent}}
+            published [{soc, batch, accuracy, samples_per_second, source}]
+  dataset:  reader  scored_against  metrics
+  soc:      kind  soc_version  chips  tool  tools  source
+  tool:     serves  adapter  compiler
+What is not known is null. With soc=NAME, a model's published figures are those on that SoC.
+
+filters:
+""" + "\n".join(f"  {group + ':':<9} {'  '.join(f'{key}=' for key in keys)}" for group, keys in FILTERS.items())
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked for: all groups or one of them, options by name or by what they are."""
+
+    groups: tuple[str, ...]
+    names: tuple[str, ...]
+    filters: Mapping[str, str]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what there is; returns 0, or 1 where something is asked for that there is not."""
+    try:
+        asked = _parser().parse_intermixed_args(arguments)
+        zoo = Zoo(overrides.config_folder([asked.config_dir]) if asked.config_dir is not None else None)
+        question = parse(asked.words, zoo)
+        found = find(question, zoo)
+        with output.forgiving():
+            if asked.json:
+                print(json.dumps(found, indent=1))
+            else:
+                _show(question, found, zoo)
+    except RunnerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse(words: Sequence[str], zoo: Zoo) -> Question:
+    """What the words of the command line ask for.
+
+    Raises:
+        ConfigError: a group, an option or a filter that there is not; the nearest ones are named.
+    """
+    filters = dict(word.split("=", 1) for word in words if "=" in word)
+    names = [word for word in words if "=" not in word]
+    groups: tuple[str, ...] = options.LISTED
+    if names and names[0] in options.LISTED:
+        groups = (names.pop(0),)
+    elif filters and not names:
+        groups = ("model",)
+    for name in names:
+        _check_name(name, groups, zoo)
+    groups = tuple(group for group in groups if not names or set(names) & set(zoo.content[group]))
+    _check_filters(filters, groups)
+    return Question(groups, tuple(names), filters)
+
+
+def find(question: Question, zoo: Zoo) -> dict[str, list[Row]]:
+    """Group -> the rows that are asked for.
+
+    Raises:
+        ConfigError: a filter's value that no option has; the nearest ones are named.
+    """
+    found = {}
+    for group in question.groups:
+        named = [name for name in zoo.content[group] if not question.names or name in question.names]
+        rows = [listing.row(zoo, group, name) for name in named]
+        matching = [(key, _matching(group, key, wanted, rows)) for key, wanted in question.filters.items()]
+        found[group] = [row for row in rows if all(row["name"] in names for _, names in matching)]
+    soc = question.filters.get("soc")
+    return {group: [_on(row, soc) for row in rows] if soc else rows for group, rows in found.items()}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m runner.list",
+        description="What can be chosen, where it is from, and what can run on this machine now. key=value filters;"
+        " a value may have * and ?, and be several with commas.",
+        epilog=KEYS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help="a group (model, dataset, soc, tool), options by name, filters"
+    )
+    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.add_argument(*overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, listed too")
+    return parser
+
+
+def _check_name(name: str, groups: Sequence[str], zoo: Zoo) -> None:
+    known = [option for group in groups for option in zoo.content[group]]
+    if name in known:
+        return
+    if len(groups) == 1:
+        raise options.unknown(groups[0], name, known)
+    if name == "batch":
+        raise ConfigError("a batch is any size of at least 1", "type it, as in batch=32")
+    near = options.nearest(name, [*groups, *known])
+    raise ConfigError(
+        f"{name} is no group, and no model, dataset, soc or tool",
+        f"did you mean {options.either(near)}?" if near else f"choose a group from {', '.join(groups)}",
+    )
+
+
+def _check_filters(filters: Mapping[str, str], groups: Sequence[str]) -> None:
+    for group in groups:
+        for key in filters:
+            if key not in FILTERS[group]:
+                near = options.nearest(key, FILTERS[group])
+                raise ConfigError(
+                    f"{key}= is no filter of {group}",
+                    (f"did you mean {options.either(near)}? " if near else "")
+                    + f"choose from {', '.join(FILTERS[group])}",
+                )
+
+
+def _matching(group: str, key: str, wanted: str, rows: Sequence[Row]) -> set[str]:
+    """The names of the rows that a filter lets through."""
+    if key == "here" and wanted not in ("yes", "no"):
+        raise ConfigError(f"here is {wanted!r}", "choose from yes, no")
+    values = {row["name"]: [str(value) for value in FILTERS[group][key](row)] for row in rows}
+    patterns = [part.removeprefix("Ascend") if key == "soc" else part for part in wanted.split(",")]
+    found = {name for name, own in values.items() if any(_matches(one, patterns) for one in own)}
+    known = sorted({one for own in values.values() for one in own})
+    if not found and known and key != "here":
+        near = options.nearest(wanted, known)
+        raise ConfigError(
+            f"no {group} has {key}={wanted}",
+            f"did you mean {options.either(near)}?" if near else f"there are {', '.join(known[: options.MOST_LISTED])}",
+        )
+    return found
+
+
+def _matches(value: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(value.casefold(), pattern.casefold()) for pattern in patterns)
+
+
+def _on(row: Row, soc: str) -> Row:
+    """A model's row with what is published on the SoCs that are asked for."""
+    patterns = [part.removeprefix("Ascend") for part in soc.split(",")]
+    published = [one for one in row["published"] if _matches(one["soc"], patterns)]
+    return {**row, **listing.best(published), "published": published}
+
+
+def _yes(row: Row) -> str:
+    return "yes" if row["runs_here"] else "no"
+
+
+def _show(question: Question, found: Mapping[str, Sequence[Row]], zoo: Zoo) -> None:
+    console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    if question.names:
+        for group, rows in found.items():
+            for row in rows:
+                _show_details(console, group, row, zoo)
+    elif len(question.groups) > 1:
+        _show_overview(console, found)
+    else:
+        (group,) = question.groups
+        _show_table(console, group, found[group], zoo)
+
+
+def _show_overview(console: Console, found: Mapping[str, Sequence[Row]]) -> None:
+    for group, rows in found.items():
+        running = sum(row["runs_here"] for row in rows)
+        console.print(f"{len(rows)} {group}s, of which {running} can run here now: python -m runner.list {group}")
+        names = [Text(row["name"], style="" if row["runs_here"] else "dim") for row in rows]
+        console.print(Columns(names, padding=(0, 2), column_first=False), "")
+    console.print("a batch is any size; python -m runner.list NAME tells all of one, --json is for scripts")
+
+
+COLUMNS: Mapping[str, Mapping[str, Callable[[Row], str]]] = {
+    "model": {
+        "model": lambda row: row["name"],
+        "task": lambda row: str(row["task"] or "").replace("_", " "),
+        "input [C, H, W]": lambda row: _inputs(row),
+        "published best": lambda row: _fastest(row),
+        "accuracy": lambda row: _accuracy(row),
+        "source": lambda row: _origin(row),
+        "runs here": lambda row: _model_here(row),
+    },
+    "dataset": {
+        "dataset": lambda row: row["name"],
+        "metrics": lambda row: ", ".join(row["metrics"]),
+        "scored against": lambda row: row["scored_against"],
+        "runs here": lambda row: _here(row),
+    },
+    "soc": {
+        "soc": lambda row: row["name"],
+        "kind": lambda row: str(row["kind"]),
+        "tools": lambda row: ", ".join(_first(row["tool"], row["tools"])),
+        "runs here": lambda row: _here(row),
+    },
+    "tool": {
+        "tool": lambda row: row["name"],
+        "serves": lambda row: ", ".join(row["serves"]),
+        "runs here": lambda row: _here(row),
+    },
+}
+
+
+def _show_table(console: Console, group: str, rows: Sequence[Row], zoo: Zoo) -> None:
+    if not rows:
+        console.print(f"no {group} is all of that; python -m runner.list {group} shows all {len(zoo.content[group])}")
+        return
+    columns = dict(COLUMNS[group])
+    if any(row["from"] != "conf" for row in rows):
+        columns["from"] = lambda row: str(row["from"])
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(Text(cell(row)) for cell in columns.values()))
+    console.print(table)
+    console.print(f"{len(rows)} of {len(zoo.content[group])}; python -m runner.list {group} NAME tells all of one")
+
+
+def _show_details(console: Console, group: str, row: Row, zoo: Zoo) -> None:
+    table = Table.grid("", "", padding=(0, 2))
+    for key, value in row.items():
+        if key not in ("published", "needs") and value not in (None, [], {}):
+            table.add_row(key.replace("_", " "), Text(_told(key, value)))
+    for need in row["needs"]:
+        table.add_row("needs", Text(need))
+    table.add_row("file", Text(str(zoo.files[group][row["name"]])))
+    console.print(table)
+    if row.get("published"):
+        console.print(_published(row["published"]))
+    console.print(Text(f"python -m runner {_command(group, row, zoo)}"), soft_wrap=True)
+
+
+def _published(rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table("published on", "batch", "samples/s", "accuracy", "source")
+    for row in rows:
+        rate = row.get("samples_per_second")
+        accuracy = _figures(row.get("accuracy") or {})
+        table.add_row(row["soc"], str(row["batch"]), "" if rate is None else f"{rate:g}", accuracy, row["source"])
+    return table
+
+
+def _command(group: str, row: Row, zoo: Zoo) -> str:
+    """A run that has to do with it."""
+    own = [row.get(key) for key in ("network", "reader", "adapter", "compiler")]
+    packages = dict.fromkeys(target.split(".")[0] for target in own if target)
+    strange = [package for package in packages if package not in ("runner", "zoo", *targets.LIBRARIES)]
+    words = [overrides.CONFIG_DIR, str(zoo.config_dir)] if zoo.config_dir else []
+    words += [f"allow=[{','.join(strange)}]"] if strange else []
+    chosen = {"model": "dqn", group: row["name"]}
+    if group == "model" and any(one["shape"] == listing.ITS_LIBRARYS for one in row["inputs"]):
+        chosen["model.arch"] = "NAME"
+    if group != "model" or row["weights"] == "missing":
+        chosen["weights"] = "random"
+    if group == "tool":
+        served = [name for name, soc in zoo.content["soc"].items() if soc.get("kind") in row["serves"]]
+        chosen |= {"soc": served[0]} if served else {}
+    if group == "soc" and row["from"] != "conf":
+        chosen["tool"] = row["tool"]
+    return shlex.join([*words, *(f"{key}={value}" for key, value in chosen.items())])
+
+
+def _told(key: str, value: object) -> str:
+    if key == "inputs":
+        return ", ".join(f"{one['name']} {one['shape']} {one['dtype']}" for one in value)  # type: ignore[attr-defined]
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        known = {key: part for key, part in value.items() if part is not None}
+        return ", ".join(f"{key} {_told(key, part)}" for key, part in known.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return " ".join(str(value).split())
+
+
+def _inputs(row: Row) -> str:
+    return ", ".join(f"{one['name']} {one['shape']}" for one in row["inputs"])
+
+
+def _fastest(row: Row) -> str:
+    fastest = row["fastest"]
+    return f"{fastest['samples_per_second']:g}/s {fastest['soc']} bs{fastest['batch']}" if fastest else ""
+
+
+def _accuracy(row: Row) -> str:
+    return _figures(row["most_accurate"]["accuracy"]) if row["most_accurate"] else ""
+
+
+def _figures(accuracy: Mapping[str, float]) -> str:
+    return ", ".join(f"{metric} {value:g}" for metric, value in accuracy.items())
+
+
+def _origin(row: Row) -> str:
+    """The guide, by the end of its path, or where the code is from."""
+    url = str(row["guide"] or row["reference"] or "").split(" @ ")[0]
+    return url.removesuffix("/").split("/")[-1]
+
+
+def _here(row: Row) -> str:
+    if row["runs_here"]:
+        return "yes"
+    first, *more = row["needs"]
+    return f"no: {first}" + (f" (and {len(more)} more)" if more else "")
+
+
+def _model_here(row: Row) -> str:
+    if row["runs_here"]:
+        return "yes" if row["weights"] == "file" else "yes, fetches weights"
+    if len(row["needs"]) == 1 and row["weights"] == "missing":
+        return f"weights=random, or get {row['checkpoint']['file']}"
+    return _here(row)
+
+
+def _first(name: str, names: Iterable[str]) -> Iterator[str]:
+    yield name
+    yield from (other for other in names if other != name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

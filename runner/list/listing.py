@@ -1,0 +1,317 @@
+"""What there is to choose from, one row an option, with what can run on this machine now.
+
+Nothing is composed and no network, data set or tool of anyone's is imported but the runner's own adapters, so that a
+zoo of hundreds is told in a second.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner import options, process, targets
+from runner.compilers import cann
+from runner.environment import package_version
+from runner.errors import ConfigError, Fault, RunnerError
+from runner.slices import CHECKPOINTS
+from runner.tools import Placement
+
+Row = dict[str, Any]
+"""What is told of an option, by the names that `python -m runner.list --json` documents."""
+
+ITS_LIBRARYS = "as its library says"
+"""A value of an option that stands for all of a library's networks."""
+ANY_OPSET = 11
+"""What every compiler takes."""
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """The options of all groups: the runner's own, and those of a user's folder."""
+
+    config_dir: Path | None = None
+
+    @cached_property
+    def content(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+        """Group -> name -> what the file says; of one that cannot be read `broken` says why."""
+        return {
+            group: {name: _content(path) for name, path in sorted(files.items())} for group, files in self.files.items()
+        }
+
+    @cached_property
+    def files(self) -> Mapping[str, Mapping[str, Path]]:
+        """Group -> name -> file."""
+        return {group: options.files(group, self.config_dir) for group in options.LISTED}
+
+    def source(self, group: str, name: str) -> str:
+        """`conf` for one of the runner's own, else the user's folder."""
+        folder = self.files[group][name].parent.parent
+        return "conf" if folder == options.CONF else str(folder)
+
+    @cached_property
+    def default(self) -> Mapping[str, str]:
+        """Group -> the option that config.yaml chooses."""
+        entries = options.read(options.CONF / "config.yaml")["defaults"]
+        return {group: name for entry in entries if isinstance(entry, dict) for group, name in entry.items()}
+
+    @cached_property
+    def machine(self) -> Machine:
+        """What this machine has."""
+        return Machine(self.content["tool"], self.missing_modules)
+
+    def missing_modules(self, target: object) -> Iterator[str]:
+        """What keeps a callable from being imported: its module, or packages that the module imports, are not there."""
+        if not isinstance(target, str) or "." not in target:
+            return
+        module = target.rpartition(".")[0]
+        top = module.split(".")[0]
+        if top in targets.LIBRARIES:
+            if importlib.util.find_spec(top) is None:
+                yield f"{top} is not installed"
+            return
+        path = targets.module_path(module) or self._module_beside(module)
+        if path is None:
+            yield f"there is no module {module}"
+            return
+        yield from (f"{name} is not installed" for name in sorted(_imported(path) - {top}) if not _installed(name))
+
+    def _module_beside(self, module: str) -> Path | None:
+        """A module of a package beside the user's folder, which only `allow` makes importable."""
+        if self.config_dir is None:
+            return None
+        stem = self.config_dir.absolute().parent.joinpath(*module.split("."))
+        return next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    try:
+        return options.read(path)
+    except ConfigError as error:
+        return {"broken": error.message}
+
+
+@dataclass
+class Machine:
+    """What this machine has, each thing looked for once."""
+
+    tools: Mapping[str, Mapping[str, Any]]
+    missing_modules: Callable[[object], Iterator[str]]
+    _known: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    def lacks(self, tool: str, kind: str) -> list[str]:
+        """What keeps a tool from driving SoCs of a kind here: programs, packages, settings."""
+        if (tool, kind) not in self._known:
+            self._known[tool, kind] = list(dict.fromkeys(self._lacks(self.tools[tool], kind)))
+        return self._known[tool, kind]
+
+    def _lacks(self, content: Mapping[str, Any], kind: str) -> Iterator[str]:
+        try:
+            resolved: Any = OmegaConf.to_container(OmegaConf.create({"tool": dict(content)}), resolve=True)
+        except OmegaConfBaseException as error:
+            yield str(error).splitlines()[0]
+            return
+        present = f"Ascend{self.chips[0]}" if kind == "ascend" and self.chips else ""
+        placement = Placement(soc=kind, kind=kind, devices=(0,), soc_version=present)
+        for part in ("adapter", "compiler"):
+            node = resolved["tool"].get(part)
+            if node and not str(node.get("_target_")).startswith("runner."):
+                yield from self.missing_modules(node.get("_target_"))  # a stranger's does not run for being listed
+            elif node:
+                yield from _faults(node, part, placement)
+
+    def lacks_card(self, kind: str, soc_version: str | None) -> list[str]:
+        """What keeps a SoC from being used here whatever the tool: the card itself."""
+        if kind == "ascend":
+            if not self.chips:
+                return ["npu-smi names no Ascend card"]
+            return [fault.message for fault in cann.chip_faults(soc_version or "", self.chips)]
+        if kind in ("cuda", "nvidia") and shutil.which("nvidia-smi") is None:
+            return ["nvidia-smi is not on the PATH: no NVIDIA GPU is set up"]
+        return []
+
+    @cached_property
+    def chips(self) -> list[str]:
+        """Those that npu-smi names."""
+        return cann.detected_chips()
+
+
+def rows(zoo: Zoo, group: str) -> list[Row]:
+    """A row for each option of a group, in the order of their names."""
+    return [row(zoo, group, name) for name in zoo.content[group]]
+
+
+def row(zoo: Zoo, group: str, name: str) -> Row:
+    """What is told of one option.
+
+    One whose file is broken, or not of the schema's shape, says so among its needs.
+    """
+    make = {"model": _model, "dataset": _dataset, "soc": _soc, "tool": _tool}[group]
+    content = zoo.content[group][name]
+    broken = content.get("broken")
+    try:
+        told = make(zoo, name, {} if broken else content)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        told = make(zoo, name, {})
+        broken = f"{zoo.files[group][name]} is not what the schema asks for ({type(error).__name__}: {error})"
+    needs = told.pop("needs")
+    needs = [broken] if broken else needs
+    return {"name": name, "from": zoo.source(group, name), **told, "runs_here": not needs, "needs": needs}
+
+
+def _model(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
+    checkpoint = content.get("checkpoint") or {}
+    network = (content.get("network") or {}).get("_target_")
+    published = [{**row, "soc": str(row["soc"])} for row in content.get("published") or []]
+    weights, lacking = _weights(checkpoint)
+    needs = [*zoo.missing_modules(network), *lacking, *zoo.machine.lacks("onnxruntime", "cpu")]
+    return {
+        "task": _plain(content.get("task")),
+        "dataset": _override(content, "dataset") or zoo.default["dataset"],
+        "inputs": [
+            {"name": tensor["name"], "shape": _plain(tensor["shape"]), "dtype": tensor.get("dtype", "float32")}
+            for tensor in content.get("inputs") or []
+        ],
+        "outputs": list(content.get("outputs") or []),
+        "network": network,
+        "library": network.removeprefix("runner.libraries.").split(".")[0] if network else None,
+        "weights": weights,
+        "checkpoint": {key: _plain(checkpoint.get(key)) for key in ("file", "url", "where", "size_bytes")},
+        "reference": _plain(content.get("reference")),
+        "guide": (content.get("guide") or {}).get("url"),
+        **best(published),
+        "published": published,
+        "needs": needs,
+    }
+
+
+def best(published: Sequence[Mapping[str, Any]]) -> Row:
+    """`fastest` {soc, batch, samples_per_second} and `most_accurate` {soc, batch, accuracy} of published rows, or null.
+
+    The most accurate is the best by the metric that stands first.
+    """
+    fast = [row for row in published if row.get("samples_per_second") is not None]
+    scored = [row for row in published if row.get("accuracy")]
+    fastest = max(fast, key=lambda row: float(row["samples_per_second"]), default=None)
+    accurate = max(scored, key=lambda row: float(next(iter(row["accuracy"].values()))), default=None)
+    return {
+        "fastest": fastest and {key: fastest[key] for key in ("soc", "batch", "samples_per_second")},
+        "most_accurate": accurate and {key: accurate[key] for key in ("soc", "batch", "accuracy")},
+    }
+
+
+def _weights(checkpoint: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Where they come from with weights=auto (file, url or missing), and what is needed for that."""
+    file = checkpoint.get("file")
+    if isinstance(file, str) and "${" not in file and (CHECKPOINTS / file).is_file():
+        return "file", []
+    if checkpoint.get("url"):
+        return "url", []
+    source = checkpoint.get("where") or "the model's YAML names no source"
+    return "missing", [f"{CHECKPOINTS / str(file)} is not there ({source}); weights=random does without"]
+
+
+def _dataset(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
+    reader = content.get("reader") or {}
+    needs = list(zoo.missing_modules(reader.get("_target_")))
+    if "root" in reader and not content.get("root") and not _given(reader["root"]):
+        needs.append("dataset.root=DIR is not given")
+    return {
+        "reader": reader.get("_target_"),
+        "scored_against": content.get("scored_against", "labels"),
+        "metrics": list(content.get("metrics") or {}),
+        "needs": needs,
+    }
+
+
+def _given(root: object) -> bool:
+    return isinstance(root, str) and "${" not in root
+
+
+def _soc(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
+    kind = content.get("kind")
+    serving = [tool for tool, told in zoo.content["tool"].items() if kind in (told.get("serves") or [])]
+    own = _override(content, "tool") or zoo.default["tool"]
+    needs = [] if own in zoo.content["tool"] else [f"there is no tool {own}"]
+    if not needs and kind:
+        needs = [*zoo.machine.lacks_card(kind, content.get("soc_version")), *zoo.machine.lacks(own, kind)]
+    return {
+        "kind": kind,
+        "soc_version": content.get("soc_version"),
+        "chips": content.get("chips", 1),
+        "tool": own,
+        "tools": serving,
+        "source": content.get("source"),
+        "needs": needs,
+    }
+
+
+def _tool(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
+    serves = list(content.get("serves") or [])
+    lacking = [zoo.machine.lacks(name, kind) for kind in serves]
+    return {
+        "serves": serves,
+        "adapter": (content.get("adapter") or {}).get("_target_"),
+        "compiler": (content.get("compiler") or {}).get("_target_"),
+        "needs": min(lacking, key=len, default=[]),  # one that drives some kind of SoC here can be used
+    }
+
+
+def _faults(node: Mapping[str, Any], part: str, placement: Placement) -> Iterator[str]:
+    """What one of the runner's own adapters or compilers finds lacking."""
+    if str(node["_target_"]).startswith("runner.tools.onnxruntime.") and placement.kind == "cuda":
+        if package_version("onnxruntime-gpu") is None:  # its own check imports onnxruntime
+            yield "onnxruntime-gpu is not installed"
+        return
+    try:
+        adapter = targets.call(targets.parse(node, f"tool.{part}"))
+        with tempfile.TemporaryDirectory(prefix="runner-list-") as folder, process.logging_to(Path(folder)):
+            faults: Sequence[Fault] = (
+                adapter.faults(placement) if part == "adapter" else adapter.faults(placement, {}, ANY_OPSET)
+            )
+    except RunnerError as error:
+        faults = [Fault(error.message)]
+    yield from (fault.message.splitlines()[0] for fault in faults)
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _imported(path: Path) -> set[str]:
+    """The packages that a module imports, of which none is Python's own."""
+    found: set[str] = set()
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names)
+
+
+def _override(content: Mapping[str, Any], group: str) -> str | None:
+    """What an option chooses of another group, as in `- override /tool@_global_.tool: trtexec`."""
+    for entry in content.get("defaults") or []:
+        for key, name in entry.items() if isinstance(entry, dict) else ():
+            if str(key).split("@")[0].split() == ["override", f"/{group}"]:
+                return str(name)
+    return None
+
+
+def _plain(value: object) -> object:
+    """A value, but for one that only composing would tell."""
+    return ITS_LIBRARYS if isinstance(value, str) and "${" in value else value

@@ -1,0 +1,306 @@
+"""`python -m runner.new NAME --arch ARCH | --network my_pkg.net.Net`: a model's YAML in a folder of yours."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from runner import libraries, options, overrides, schema, targets
+from runner.arguments import Parser
+from runner.artifacts import TensorSpec
+from runner.errors import ConfigError, RunnerError, StoreError
+from runner.hashing import write_atomically
+from runner.new import drafts
+from runner.new.drafts import Draft
+from runner.preflight import DTYPES
+from runner.report import output
+from runner.schema import CheckpointConfig, PreprocessConfig
+from runner.targets import Target
+
+FOLDER = Path("zoo_conf")
+LIMIT = 8
+"""Samples of the run that is proposed."""
+DEFAULT_INPUT = "image:3,32,32"
+"""What a network to begin with takes where nothing is said."""
+IMAGENET_CLASSES = 1000
+"""What the synthetic pictures are labelled with by themselves."""
+SHARE_LEFT_BY_CROP = 0.875
+"""Of the resized picture's side, as in most ImageNet evaluations: 224 of 256."""
+LEAST_ALIKE = 0.75
+"""How alike a package that is there must be to be meant by one that is not."""
+
+_NAME = re.compile(r"[A-Za-z]\w*(-\w+)*")
+_INPUT = re.compile(r"(?:(?P<name>[A-Za-z_][\w.]*):)?(?P<shape>\d+(?:,\d+)*)(?::(?P<dtype>\w+))?")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the files and print the command that runs the model; returns 0, or 1 on an error."""
+    with output.forgiving():
+        try:
+            _new(_parser().parse_args(arguments))
+        except RunnerError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m runner.new",
+        description="Write DIR/model/NAME.yaml for a network of a library or of yours, and say what runs it.",
+    )
+    parser.add_argument("name", metavar="NAME", help="what the model is to be called: model=NAME")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--arch", help="a network of torchvision or timm, as in --arch resnet18")
+    which.add_argument(
+        "--network",
+        metavar="PKG.MODULE.NAME",
+        help="a network of yours, a class or a function; a package that is not there is written beside DIR",
+    )
+    parser.add_argument("--library", choices=sorted(libraries.LISTED_BY), help="whose --arch [torchvision, else timm]")
+    parser.add_argument(
+        "--argument",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an argument of --network; may be repeated",
+    )
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="[NAME:]3,224,224[:DTYPE]",
+        help="an input of --network without the batch axis, where it cannot be found; may be repeated",
+    )
+    parser.add_argument(
+        "--dir", type=Path, default=FOLDER, metavar="DIR", help=f"a zoo of yours, made where it is missing [{FOLDER}]"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite the model's file")
+    return parser
+
+
+def _new(asked: argparse.Namespace) -> None:
+    path = asked.dir / "model" / f"{asked.name}.yaml"
+    _check(asked, path)
+    written = []
+    if asked.arch:
+        draft = _of_library(asked.name, asked.arch, asked.library)
+    else:
+        inputs = [_input(text) for text in asked.input]
+        if _is_nowhere(asked.network, asked.dir):
+            inputs = inputs or [_input(DEFAULT_INPUT)]
+            written = [_network_to_begin_with(asked.network, inputs, asked.dir)]
+        draft = _of_network(asked.name, _target(asked.network, asked.argument), inputs, asked.dir)
+    command = shlex.join(_command(draft, asked.dir))
+    _write(path, drafts.model_yaml(draft, command))
+    _check_composes(draft, asked.dir)
+    for file in [*written, path]:
+        print(f"wrote {file}")
+    print(f"now: {command}")
+
+
+def _check(asked: argparse.Namespace, path: Path) -> None:
+    if not _NAME.fullmatch(asked.name):
+        raise ConfigError(
+            f"{asked.name!r} cannot be a model's name", "use letters, digits, - and _, a letter first, as in my_model"
+        )
+    own = options.CONF / "model" / path.name
+    if own.is_file():
+        raise ConfigError(
+            f"the runner has a model {asked.name} of its own, which would hide yours",
+            f"choose another name, as in my_{asked.name}; python -m runner.list model lists those that are taken",
+        )
+    if path.exists() and not asked.force:
+        raise ConfigError(f"{path} is there already", "choose another name, or --force to overwrite it")
+    if asked.arch and (asked.input or asked.argument):
+        raise ConfigError("--input and --argument go with --network", "leave them out: --arch knows its own")
+    if asked.network and asked.library:
+        raise ConfigError("--library goes with --arch", "leave it out, or give --arch NAME instead of --network")
+
+
+def _of_library(name: str, arch: str, library: str | None) -> Draft:
+    """What the library says of one of its networks."""
+    from runner import composing
+
+    found = library or _library_of(arch)
+    model = schema.load(composing.compose([f"model={found}", f"model.arch={arch}"])).model
+    return Draft(
+        name=name,
+        about=f"{arch} of {found}",
+        task=model.task,
+        reference=model.reference,
+        network=model.network,
+        checkpoint=model.checkpoint,
+        inputs=[TensorSpec(tensor.name, tensor.dtype, tuple(tensor.shape)) for tensor in model.inputs],
+        outputs=model.outputs,
+        preprocess=model.preprocess,
+        classes=model.network.get("num_classes"),
+        top1=True,
+    )
+
+
+def _library_of(arch: str) -> str:
+    """The first library that has the network; torchvision's weights need no account of anyone's."""
+    cache_dir = Path(schema.RunConfig().cache_dir).absolute()
+    catalogues = {}
+    for library in sorted(libraries.LISTED_BY, reverse=True):
+        catalogues[library] = libraries.catalogue_of(library, cache_dir)
+        if arch in catalogues[library].networks or arch in catalogues[library].refused:
+            return library
+    near = options.nearest(arch, {name for catalogue in catalogues.values() for name in catalogue.networks})
+    hint = f"did you mean {options.either(near)}? " if near else ""
+    raise ConfigError(
+        f"neither {' nor '.join(catalogues)} has a network {arch}",
+        f"{hint}a network of your own: --network my_pkg.net.Net",
+    )
+
+
+def _target(network: str, arguments: Sequence[str]) -> Target:
+    import yaml
+
+    given = {}
+    for text in arguments:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise ConfigError(f"--argument {text} is no NAME=VALUE", "give it as in --argument classes=10")
+        try:
+            given[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--argument {text}: its value is no YAML", "quote it, as in classes='\"10\"'") from error
+    return Target(network, given)
+
+
+def _input(text: str) -> Any:
+    from runner.new.probing import Wanted
+
+    match = _INPUT.fullmatch(text)
+    if not match:
+        raise ConfigError(f"--input {text} is no shape", "give it as in --input 3,224,224 or --input ids:128:int64")
+    dtype = match["dtype"] or "float32"
+    if dtype not in DTYPES:
+        raise ConfigError(f"--input {text}: there is no dtype {dtype}", f"choose from {', '.join(DTYPES)}")
+    return Wanted(match["name"], tuple(int(size) for size in match["shape"].split(",")), dtype)
+
+
+def _of_network(name: str, target: Target, inputs: Sequence[Any], folder: Path) -> Draft:
+    """What a network of the user's takes and gives."""
+    from runner.new import probing
+
+    options.make_importable(folder)
+    package = target.name.split(".")[0]
+    allow = () if package in ("zoo", *targets.LIBRARIES) else (package,)
+    targets.allow(allow)
+    probed = probing.probe(target, inputs)
+    draft = Draft(
+        name=name,
+        about=target.name,
+        task="unknown",
+        reference=target.name,
+        network={"_target_": target.name, **target.arguments},
+        checkpoint=CheckpointConfig(file=f"{name}.pth", where="whoever trained it"),
+        inputs=probed.inputs,
+        outputs=[spec.name for spec in probed.outputs],
+        preprocess=PreprocessConfig(),
+        dataset="noise",
+        allow=allow,
+    )
+    return _of_pictures(draft, probed) if _classifies_pictures(probed) else draft
+
+
+def _classifies_pictures(probed: Any) -> bool:
+    """Whether it takes one square picture in colours, and gives one score a class."""
+    if len(probed.inputs) != 1 or len(probed.outputs) != 1 or len(probed.inputs[0].shape) != 3:
+        return False
+    channels, height, width = probed.inputs[0].shape
+    floats = probed.inputs[0].dtype == "float32"
+    return bool(floats and channels == 3 and height == width and len(probed.outputs[0].shape) == 1)
+
+
+def _of_pictures(draft: Draft, probed: Any) -> Draft:
+    side = probed.inputs[0].shape[1]
+    names = [spec.name if spec.name != "output" else "class" for spec in probed.outputs]
+    preprocess = PreprocessConfig(
+        resize=round(side / SHARE_LEFT_BY_CROP), crop=side, scale=1 / 255, mean=[0.0] * 3, std=[1.0] * 3
+    )
+    classes = probed.outputs[0].shape[0]
+    return replace(
+        draft,
+        task="image_classification",
+        outputs=names,
+        preprocess=preprocess,
+        dataset=None,
+        classes=classes,
+        top1=classes > 1,
+    )
+
+
+def _is_nowhere(network: str, folder: Path) -> bool:
+    """Whether a network's package is not there at all, so that one to begin with may be written.
+
+    Raises:
+        ConfigError: it is no dotted name, or one close to a package that is there.
+    """
+    package, *rest = network.split(".")
+    if len(rest) < 2 or not all(part.isidentifier() for part in (package, *rest)):
+        raise ConfigError(
+            f"{network} is no PACKAGE.MODULE.NAME", "name the class, as in --network my_pkg.net.Net for my_pkg/net.py"
+        )
+    beside = folder.absolute().parent
+    if importlib.util.find_spec(package) or (beside / package).is_dir() or (beside / f"{package}.py").is_file():
+        return False
+    present = {path.parent.name for path in beside.glob("*/*.py")}
+    near = [name for name in options.nearest(package, present) if options.likeness(package, name) >= LEAST_ALIKE]
+    if near:
+        raise ConfigError(f"there is no package {package}", f"did you mean {options.either(near)}?")
+    return True
+
+
+def _network_to_begin_with(network: str, inputs: Sequence[Any], folder: Path) -> Path:
+    """Write a small network that takes the inputs; returns its file."""
+    package, *modules, class_name = network.split(".")
+    specs = [TensorSpec(one.name or f"input{index}", one.dtype, one.shape) for index, one in enumerate(inputs)]
+    path = folder.parent.joinpath(package, *modules).with_suffix(".py")
+    _write(path, drafts.network_module(class_name, specs))
+    _write(folder.parent / package / "__init__.py", "")
+    return path
+
+
+def _command(draft: Draft, folder: Path) -> list[str]:
+    """What runs the model at once, with neither weights nor data."""
+    words = ["python", "-m", "runner", overrides.CONFIG_DIR, str(folder)]
+    words += [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
+    words += [f"model={draft.name}", "weights=random"]
+    if not all(spec.dtype.startswith("float") for spec in draft.inputs):
+        return [*words, "stages=[export,simplify]"]  # no data set at hand makes whole numbers
+    if draft.dataset is None:
+        words.append("dataset=synthetic_images")
+        told = "num_classes" in draft.network  # which the synthetic pictures read themselves
+        fewer = draft.classes is not None and draft.classes < IMAGENET_CLASSES
+        words += [f"dataset.reader.classes={draft.classes}"] if fewer and not told else []
+    return [*words, f"limit={LIMIT}"]
+
+
+def _check_composes(draft: Draft, folder: Path) -> None:
+    """See to it that the command will find what was written."""
+    from runner import composing
+
+    allow = [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
+    schema.load(composing.compose([overrides.CONFIG_DIR, str(folder), *allow, f"model={draft.name}"]))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}", "choose another folder with --dir") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

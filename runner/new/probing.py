@@ -1,0 +1,170 @@
+"""What a network of a user's takes and gives, found by making it and calling it once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runner import targets
+from runner.artifacts import TensorSpec
+from runner.errors import ConfigError, RunnerError
+from runner.targets import Target
+
+if TYPE_CHECKING:
+    import torch
+
+SIDES = (28, 32, 64, 84, 96, 112, 128, 160, 192, 224, 227, 240, 256, 288, 299, 320, 331, 384, 448, 512)
+"""Of square pictures, in pixels: those that networks of fixed size commonly take."""
+BATCH = 2
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A network's inputs and outputs; shapes are without the batch axis."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An input as the command line describes it; the name may be left to the network."""
+
+    name: str | None
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def probe(target: Target, wanted: Sequence[Wanted]) -> Probed:
+    """Make the network, find its inputs where none are named, call it, and look at what it returns.
+
+    Raises:
+        ConfigError: it cannot be made or called; its inputs cannot be found, or do not fit.
+    """
+    network = _made(target)
+    names = _input_names(network)
+    inputs = _named(wanted, names, target) if wanted else (_found_input(network, names, target),)
+    return Probed(inputs, tuple(_outputs(_called(network, inputs, target), target)))
+
+
+def _made(target: Target) -> torch.nn.Module:
+    import torch
+
+    try:
+        network = targets.call(target)
+    except RunnerError:
+        raise
+    except Exception as error:  # a user's code may raise anything
+        raise _refused(target, "cannot be made", error) from error
+    if not isinstance(network, torch.nn.Module):
+        raise ConfigError(
+            f"{target.name} makes a {type(network).__name__}, no torch.nn.Module",
+            "name the network's class, or a function that returns one",
+        )
+    return network.float().eval()
+
+
+def _input_names(network: torch.nn.Module) -> list[str]:
+    """Of what `forward` cannot do without; empty where its signature does not tell."""
+    parameters = inspect.signature(network.forward).parameters.values()
+    return [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+
+
+def _named(wanted: Sequence[Wanted], names: Sequence[str], target: Target) -> tuple[TensorSpec, ...]:
+    if names and len(names) != len(wanted):
+        raise ConfigError(
+            f"{target.name} takes {len(names)} inputs, {', '.join(names)}; {len(wanted)} are given",
+            "give each its --input, in this order, as in --input "
+            + " --input ".join(f"{name}:3,224,224" for name in names),
+        )
+    own = [*names, *(f"input{index}" for index in range(len(names), len(wanted)))]
+    return tuple(
+        TensorSpec(one.name or name, one.dtype, one.shape) for one, name in zip(wanted, own[: len(wanted)], strict=True)
+    )
+
+
+def _found_input(network: torch.nn.Module, names: Sequence[str], target: Target) -> TensorSpec:
+    """The one shape that the network takes, by its first layer and trial.
+
+    Raises:
+        ConfigError: it takes several inputs, or shapes of several kinds, or none that was tried.
+    """
+    fix = "say which with --input, without the batch axis, as in --input 3,224,224"
+    if len(names) > 1:
+        raise ConfigError(
+            f"{target.name} takes {len(names)} inputs: {', '.join(names)}",
+            f"describe each: --input {' --input '.join(f'{name}:3,224,224' for name in names)}",
+        )
+    name = names[0] if names else "input"
+    fitting = []
+    for shape in _candidates(network):
+        spec = TensorSpec(name, "float32", shape)
+        try:
+            _called(network, (spec,), target)
+        except ConfigError:
+            continue
+        fitting.append(spec)
+        if len(fitting) > 1:
+            told = " and ".join(str(list(spec.shape)) for spec in fitting)
+            raise ConfigError(f"{target.name} takes inputs of several shapes, such as {told}", fix)
+    if not fitting:
+        raise ConfigError(f"{target.name} takes none of the inputs that were tried", fix)
+    return fitting[0]
+
+
+def _candidates(network: torch.nn.Module) -> Iterator[tuple[int, ...]]:
+    from torch import nn
+
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            yield (module.in_features,)
+            return
+        if isinstance(module, nn.Conv2d):
+            yield from ((module.in_channels, side, side) for side in SIDES)
+            return
+
+
+def _called(network: torch.nn.Module, inputs: Sequence[TensorSpec], target: Target) -> Any:
+    import torch
+
+    arrays = [torch.zeros(BATCH, *spec.shape, dtype=getattr(torch, spec.dtype)) for spec in inputs]
+    try:
+        with torch.no_grad():
+            return network(*arrays)
+    except Exception as error:  # a user's code may raise anything
+        shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in inputs)
+        raise _refused(target, f"cannot be called with {shapes}", error) from error
+
+
+def _outputs(result: Any, target: Target) -> Iterator[TensorSpec]:
+    import torch
+
+    if isinstance(result, Mapping):
+        named = [(str(name), value) for name, value in result.items()]
+    else:
+        several = list(result) if isinstance(result, (tuple, list)) else [result]
+        names = ["output"] if len(several) == 1 else [f"output{index}" for index in range(len(several))]
+        named = list(zip(names, several, strict=True))
+    for name, value in named:
+        if not isinstance(value, torch.Tensor):
+            raise ConfigError(
+                f"{target.name} returns {name} as a {type(value).__name__}, no tensor",
+                "return a tensor, tensors, or a dict of tensors by name",
+            )
+        if not value.dim() or value.shape[0] != BATCH:
+            raise ConfigError(
+                f"{target.name} returns {name} as {list(value.shape)} for a batch of {BATCH}",
+                "keep the batch as the first axis of what goes in and comes out",
+            )
+        yield TensorSpec(name, str(value.dtype).removeprefix("torch."), tuple(value.shape[1:]))
+
+
+def _refused(target: Target, what: str, error: Exception) -> ConfigError:
+    told = " ".join(str(error).split()) or "no message"
+    return ConfigError(f"{target.name} {what}: {type(error).__name__}: {told}", "correct the network, or --input")

@@ -1,0 +1,274 @@
+"""`python -m runner.new`: what it writes composes, and the command that it prints runs."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from runner import composing, schema, targets
+from runner.arguments import Parser
+from runner.errors import ConfigError
+from runner.new import __main__ as new
+from runner.new import drafts
+
+NETWORKS = """
+import torch
+from torch import nn
+
+
+class Fixed(nn.Module):
+    def __init__(self, classes=5):
+        super().__init__()
+        self.features = nn.Conv2d(3, 2, 3)
+        self.head = nn.Linear(2 * 26 * 26, classes)
+
+    def forward(self, picture):
+        return self.head(self.features(picture).flatten(1))
+
+
+class Flat(nn.Linear):
+    def __init__(self):
+        super().__init__(12, 3)
+
+
+class Any(nn.Conv2d):
+    def __init__(self):
+        super().__init__(3, 4, 3)
+
+
+class Two(nn.Module):
+    def forward(self, left, right, scale=1.0):
+        return {"sum": left + right * scale, "difference": left - right}
+
+
+class Words(nn.Embedding):
+    def __init__(self):
+        super().__init__(10, 4)
+
+
+class Broken(nn.Module):
+    def __init__(self):
+        raise RuntimeError("no file\\nof mine")
+
+
+class Reduced(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 3)
+
+    def forward(self, x):
+        return super().forward(x).mean()
+
+
+class Texts(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 3)
+
+    def forward(self, x):
+        return ["a", "b"]
+
+
+def no_network():
+    return 3
+"""
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch, capfd):
+    """`python -m runner.new ...` in a folder with the package `nets`; what it prints."""
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "some.py").write_text(NETWORKS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    before = set(sys.modules)
+
+    def run(*arguments: str, check: int = 0) -> str:
+        code = new.main(arguments)
+        done = capfd.readouterr()
+        assert code == check, done.out + done.err
+        return done.err if check else done.out
+
+    yield run
+    targets.allow([])
+    for name in set(sys.modules) - before:
+        if name.split(".")[0] in ("nets", "fresh"):
+            del sys.modules[name]
+
+
+def command(printed: str) -> list[str]:
+    """The arguments of the runner in the command that was printed."""
+    (line,) = [line for line in printed.splitlines() if line.startswith("now: ")]
+    words = shlex.split(line.removeprefix("now: "))
+    assert words[:3] == ["python", "-m", "runner"]
+    return words[3:]
+
+
+def model(printed: str) -> schema.ModelConfig:
+    return schema.load(composing.compose(command(printed))).model
+
+
+def test_a_network_of_pictures_is_looked_at_and_written_down(write) -> None:
+    found = model(write("mine", "--network", "nets.some.Fixed"))
+    assert [(tensor.name, tensor.shape) for tensor in found.inputs] == [("picture", [3, 28, 28])]
+    assert (found.outputs, found.task, found.preprocess.crop) == (["class"], "image_classification", 28)
+
+
+def test_the_command_that_is_printed_runs(write, run_main) -> None:
+    arguments = command(write("mine", "--network", "nets.some.Fixed"))
+    assert "dataset.reader.classes=5" in arguments
+    run_main(*arguments, "benchmark.min_seconds=0", "hydra.run.dir=out")
+    assert Path("out/result.json").is_file()
+
+
+def test_a_network_of_other_inputs_is_tried_on_noise(write, run_main) -> None:
+    arguments = command(write("flat", "--network", "nets.some.Flat"))
+    assert not any(word.startswith("dataset") for word in arguments)
+    run_main(*arguments, "stages=[score]", "hydra.run.dir=out")
+
+
+def test_several_inputs_are_named_as_the_network_names_them(write) -> None:
+    found = model(write("two", "--network", "nets.some.Two", "--input", "4", "--input", "b:4"))
+    assert [tensor.name for tensor in found.inputs] == ["left", "b"]
+    assert found.outputs == ["sum", "difference"]
+
+
+def test_whole_numbers_are_exported_only_as_no_data_set_makes_them(write) -> None:
+    arguments = command(write("words", "--network", "nets.some.Words", "--input", "ids:7:int64"))
+    assert "stages=[export,simplify]" in arguments
+
+
+def test_arguments_reach_the_network_and_the_file(write) -> None:
+    printed = write("mine", "--network", "nets.some.Fixed", "--argument", "classes=7")
+    assert model(printed).network["classes"] == 7
+    assert "dataset.reader.classes=7" in printed
+
+
+def test_a_package_that_is_nowhere_is_written_and_runs(write, run_main) -> None:
+    printed = write("mine", "--network", "fresh.deep.net.Small")
+    assert "wrote fresh/deep/net.py" in printed
+    run_main(*command(printed), "stages=[export]", "hydra.run.dir=out")
+
+
+def test_a_network_to_begin_with_takes_what_is_asked(write) -> None:
+    printed = write("mine", "--network", "fresh.net.Small", "--input", "a:3", "--input", "b:4,5")
+    assert [tensor.name for tensor in model(printed).inputs] == ["a", "b"]
+
+
+def test_a_folder_of_any_name_works(write) -> None:
+    assert model(write("mine", "--network", "nets.some.Fixed", "--dir", "my zoo's")).name == "mine"
+
+
+def test_a_zoo_elsewhere_has_its_packages_beside_it(write, tmp_path, monkeypatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "nets").rename(tmp_path / "elsewhere" / "nets")
+    printed = write("mine", "--network", "nets.some.Fixed", "--dir", "elsewhere/conf")
+    assert model(printed).name == "mine"
+
+
+def test_a_file_that_is_there_is_kept_unless_forced(write) -> None:
+    write("mine", "--network", "nets.some.Fixed")
+    Path("zoo_conf/model/mine.yaml").write_text("kept")
+    assert "is there already" in write("mine", "--network", "nets.some.Fixed", check=1)
+    assert Path("zoo_conf/model/mine.yaml").read_text() == "kept"
+    write("mine", "--network", "nets.some.Fixed", "--force")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("9", "--network", "nets.some.Fixed"), "cannot be a model's name"),
+        (("../up", "--network", "nets.some.Fixed"), "cannot be a model's name"),
+        (("dqn", "--network", "nets.some.Fixed"), "a model dqn of its own"),
+        (("m", "--network", "Fixed"), "no PACKAGE.MODULE.NAME"),
+        (("m", "--network", "nest.some.Fixed"), "did you mean nets?"),
+        (("m", "--network", "nets.some.Fixd"), "it has: Any, Broken, Fixed"),
+        (("m", "--network", "nets.sme.Fixed"), "no module 'nets.sme'"),
+        (("m", "--network", "nets.some.Broken"), "RuntimeError: no file of mine"),
+        (("m", "--network", "nets.some.Any"), "several shapes, such as [3, 28, 28] and [3, 32, 32]"),
+        (("m", "--network", "nets.some.Words"), "none of the inputs that were tried"),
+        (("m", "--network", "nets.some.Two"), "--input left:3,224,224 --input right:3,224,224"),
+        (("m", "--network", "nets.some.Two", "--input", "3"), "takes 2 inputs, left, right; 1 are given"),
+        (("m", "--network", "nets.some.Fixed", "--input", "4,28,28"), "cannot be called with picture [4, 28, 28]"),
+        (("m", "--network", "nets.some.Fixed", "--input", "3x28"), "is no shape"),
+        (("m", "--network", "nets.some.Fixed", "--input", "3:float31"), "no dtype float31"),
+        (("m", "--network", "nets.some.Fixed", "--argument", "size=3"), "has no argument 'size'"),
+        (("m", "--network", "nets.some.Fixed", "--argument", "size"), "no NAME=VALUE"),
+        (("m", "--network", "nets.some.Fixed", "--argument", "classes=["), "no YAML"),
+        (("m", "--network", "nets.some.Reduced"), "keep the batch as the first axis"),
+        (("m", "--network", "nets.some.Texts"), "as a str, no tensor"),
+        (("m", "--network", "nets.some.no_network"), "makes a int, no torch.nn.Module"),
+        (("m", "--network", "os.path.join"), "may be called from a configuration"),
+        (("m", "--network", "nets.some.Fixed", "--library", "timm"), "--library goes with --arch"),
+        (("m", "--arch", "resnet18", "--input", "3"), "go with --network"),
+        (("m", "--arch", "resnet18", "--network", "nets.some.Fixed"), "not allowed with"),
+        (("m",), "is required"),
+        (("m", "--network", "nets.some.Fixed", "--dir", "nets/some.py"), "cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_an_error_with_a_fix_and_writes_nothing(arguments, told, write) -> None:
+    printed = write(*arguments, check=1)
+    assert told in printed
+    assert "Traceback" not in printed
+    assert not Path("zoo_conf").exists()
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory) -> Path:
+    """A folder in whose store the libraries' catalogues stay for the module."""
+    return tmp_path_factory.mktemp("asked")
+
+
+@pytest.mark.parametrize(
+    ("arch", "library", "target"),
+    [
+        ("resnet18", None, "runner.libraries.torchvision.build"),
+        ("resnet18", "timm", "timm.create_model"),
+        ("levit_128s", None, "timm.create_model"),
+    ],
+)
+def test_a_librarys_network_is_written_as_the_library_describes_it(
+    arch, library, target, asked, write, monkeypatch
+) -> None:
+    monkeypatch.chdir(asked)
+    named = ["--library", library] if library else []
+    found = model(write("lent", "--arch", arch, *named, "--force"))
+    described = schema.load(
+        composing.compose([f"model={'timm' if target.startswith('timm') else 'torchvision'}", f"model.arch={arch}"])
+    ).model
+    assert (found.name, found.network["_target_"]) == ("lent", target)
+    for part in ("network", "inputs", "outputs", "preprocess", "fidelity", "reference"):
+        assert getattr(found, part) == getattr(described, part), part
+    assert (found.checkpoint.url, found.checkpoint.sha256, found.checkpoint.adapt) == (
+        described.checkpoint.url,
+        described.checkpoint.sha256,
+        described.checkpoint.adapt,
+    )
+
+
+def test_a_librarys_network_that_there_is_not_is_answered_with_the_nearest(asked, write, monkeypatch) -> None:
+    monkeypatch.chdir(asked)
+    assert "did you mean resnet18" in write("lent", "--arch", "resnet81", "--force", check=1)
+
+
+@pytest.mark.parametrize(
+    "text", ["12345e67", "1e5", "0x1f", "no", "null", "a: b", "a #b", "", "- a", "y", "1:30", "a/"]
+)
+def test_text_that_yaml_would_take_for_something_else_is_quoted(text: str) -> None:
+    line = drafts.scalar(text)
+    assert yaml.safe_load(line) == text
+    assert OmegaConf.create(f"a: {line}").a == text
+
+
+def test_heavy_libraries_are_imported_only_where_a_network_is_made() -> None:
+    script = (
+        "import sys, runner.new.__main__; sys.exit(bool({'torch', 'timm', 'torchvision', 'onnx'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0
+
+
+def test_a_typed_error_is_what_a_bad_command_line_raises() -> None:
+    with pytest.raises(ConfigError, match="unrecognized"):
+        Parser(prog="x").parse_args(["--nope"])
