@@ -1,0 +1,231 @@
+"""What torch computes in one step and its exporter lacks, or gets wrong, at opsets that ATC reads, in smaller steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+Size = int | Sequence[int | None]
+"""Of an output: one number for both axes, or one for each; None leaves an axis as it is."""
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """While it lasts, networks compute attention and the like step by step; the values differ in rounding only."""
+    import torch
+
+    replaced = [
+        (torch.nn.functional, "scaled_dot_product_attention", _attention),
+        (torch.nn.functional, "adaptive_avg_pool2d", _Pooling(torch.nn.functional.adaptive_avg_pool2d)),
+        (torch.nn.functional, "fold", _fold),
+        (torch.nn.functional, "batch_norm", _Normalising(torch.nn.functional.batch_norm)),
+        (torch.nn.functional, "fold", _fold),
+        (torch, "repeat_interleave", _Repeating(torch.repeat_interleave)),
+        (torch.Tensor, "repeat_interleave", _method(_Repeating(torch.Tensor.repeat_interleave))),
+        (torch.Tensor, "unflatten", _unflatten),
+        (torch.Tensor, "unfold", _unfold),
+    ]
+    before = [getattr(owner, name) for owner, name, _ in replaced]
+    whole = torch.backends.mha.get_fastpath_enabled()
+    for owner, name, steps in replaced:
+        setattr(owner, name, steps)
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        for (owner, name, _), function in zip(replaced, before, strict=True):
+            setattr(owner, name, function)
+        torch.backends.mha.set_fastpath_enabled(whole)
+
+
+def _attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    """torch.nn.functional.scaled_dot_product_attention of [..., L, E], [..., S, E] and [..., S, Ev]."""
+    import torch
+
+    if enable_gqa:
+        repeats = int(query.size(-3)) // int(key.size(-3))
+        key, value = key.repeat_interleave(repeats, -3), value.repeat_interleave(repeats, -3)
+    scores = (query * (int(query.size(-1)) ** -0.5 if scale is None else scale)) @ key.transpose(-2, -1)
+    if is_causal:
+        attn_mask = torch.ones(int(query.size(-2)), int(key.size(-2)), dtype=torch.bool).tril()
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, float("-inf")) if attn_mask.dtype == torch.bool else scores + attn_mask
+    # Networks are in evaluation mode: nothing is dropped.
+    return scores.softmax(-1) @ value
+
+
+def _unflatten(tensor: torch.Tensor, dim: int, sizes: Sequence[int]) -> torch.Tensor:
+    """torch.Tensor.unflatten without names of axes."""
+    axis = dim % tensor.dim()
+    return tensor.reshape(*tensor.shape[:axis], *sizes, *tensor.shape[axis + 1 :])
+
+
+def _unfold(tensor: torch.Tensor, dimension: int, size: int, step: int) -> torch.Tensor:
+    """torch.Tensor.unfold: windows along an axis of known length become that axis, their elements a last one."""
+    import torch
+
+    axis = dimension % tensor.dim()
+    starts = torch.arange(0, int(tensor.size(axis)) - size + 1, step)
+    windows = starts[:, None] + torch.arange(size)
+    found = _unflatten(tensor.index_select(axis, windows.flatten()), axis, list(windows.shape))
+    return found.movedim(axis + 1, -1)
+
+
+def _fold(
+    input: torch.Tensor,
+    output_size: int | Sequence[int],
+    kernel_size: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    stride: int | Sequence[int] = 1,
+) -> torch.Tensor:
+    """torch.nn.functional.fold of [N, C * rows * columns, places]: a transposed convolution puts each value back."""
+    import torch
+
+    kernel, dilations, paddings, strides = map(_pair, (kernel_size, dilation, padding, stride))
+    places, left = [], []
+    for side, taps, spread, edge, step in zip(_pair(output_size), kernel, dilations, paddings, strides, strict=True):
+        span = side + 2 * edge - spread * (taps - 1) - 1
+        places.append(span // step + 1)
+        left.append(span % step)
+    taps = kernel[0] * kernel[1]
+    channels = int(input.size(1)) // taps
+    return torch.nn.functional.conv_transpose2d(
+        input.reshape(-1, channels * taps, *places),
+        torch.eye(taps).reshape(taps, 1, *kernel).repeat(channels, 1, 1, 1),
+        stride=strides,
+        padding=paddings,
+        output_padding=left,
+        groups=channels,
+        dilation=dilations,
+    )
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
+
+
+class _Pooling:
+    """torch.nn.functional.adaptive_avg_pool2d; `whole` is torch's own, which is exported for a single output."""
+
+    def __init__(self, whole: Callable[..., torch.Tensor]) -> None:
+        self.whole = whole
+
+    def __call__(self, input: torch.Tensor, output_size: Size) -> torch.Tensor:
+        import torch
+
+        height, width = int(input.size(-2)), int(input.size(-1))
+        given = (output_size, output_size) if isinstance(output_size, int) else output_size
+        rows, columns = given[0] or height, given[1] or width
+        if (rows, columns) == (1, 1):
+            return self.whole(input, 1)
+        if (rows, columns) == (height, width):
+            return input
+        if height % rows == 0 and width % columns == 0:
+            return torch.nn.functional.avg_pool2d(input, (height // rows, width // columns))
+        return _averages(rows, height) @ input @ _averages(columns, width).T
+
+
+def _averages(outputs: int, inputs: int) -> torch.Tensor:
+    """The matrix [outputs, inputs] that takes the mean of each output's inputs, as adaptive pooling shares them out."""
+    import torch
+
+    matrix = torch.zeros(outputs, inputs)
+    for row in range(outputs):
+        first, end = row * inputs // outputs, -(-(row + 1) * inputs // outputs)
+        matrix[row, first:end] = 1 / (end - first)
+    return matrix
+
+
+class _Repeating:
+    """torch.repeat_interleave by one number along an axis; `whole` is torch's own, for everything else."""
+
+    def __init__(self, whole: Callable[..., torch.Tensor]) -> None:
+        self.whole = whole
+
+    def __call__(self, input: torch.Tensor, repeats: Any, dim: int | None = None, **more: Any) -> torch.Tensor:
+        one = isinstance(repeats, int) or repeats.numel() == 1  # a traced size is a tensor
+        if dim is None or not one:
+            return self.whole(input, repeats, dim, **more)
+        axis = dim % input.dim()
+        shape = [-1] * (input.dim() + 1)
+        shape[axis + 1] = int(repeats)
+        return input.unsqueeze(axis + 1).expand(shape).flatten(axis, axis + 1)
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A callable object as a method: a class binds `self` to functions only."""
+    return lambda *arguments, **named: function(*arguments, **named)
+
+
+class _Normalising:
+    """torch.nn.functional.batch_norm; `whole` is torch's own, for kept statistics.
+
+    Those of the input itself, by which networks standardise their weights, are exported with another variance (over
+    n - 1, not over n).
+    """
+
+    def __init__(self, whole: Callable[..., torch.Tensor]) -> None:
+        self.whole = whole
+
+    def __call__(
+        self,
+        input: torch.Tensor,
+        running_mean: torch.Tensor | None,
+        running_var: torch.Tensor | None,
+        weight: torch.Tensor | None = None,
+        bias: torch.Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> torch.Tensor:
+        if running_mean is not None and running_var is not None and not training:
+            return self.whole(input, running_mean, running_var, weight, bias, training, momentum, eps)
+        others = [axis for axis in range(input.dim()) if axis != 1]
+        shape = [-1 if axis == 1 else 1 for axis in range(input.dim())]
+        centred = input - input.mean(others, keepdim=True)
+        found = centred / (centred.square().mean(others, keepdim=True) + eps).sqrt()
+        found = found if weight is None else found * weight.reshape(shape)
+        return found if bias is None else found + bias.reshape(shape)
+
+
+def _fold(
+    input: torch.Tensor,
+    output_size: int | Sequence[int],
+    kernel_size: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    stride: int | Sequence[int] = 1,
+) -> torch.Tensor:
+    """torch.nn.functional.fold of [N, C * kernel, blocks]: a transposed convolution that puts each value in its place."""
+    import torch
+
+    size, kernel, spread, border, step = map(_pair, (output_size, kernel_size, dilation, padding, stride))
+    covered = [spread[axis] * (kernel[axis] - 1) + 1 for axis in (0, 1)]
+    blocks = [(size[axis] + 2 * border[axis] - covered[axis]) // step[axis] + 1 for axis in (0, 1)]
+    rest = [(size[axis] + 2 * border[axis] - covered[axis]) % step[axis] for axis in (0, 1)]
+    places = kernel[0] * kernel[1]
+    channels = int(input.size(-2)) // places
+    weight = torch.eye(places).reshape(places, 1, *kernel).repeat(channels, 1, 1, 1)
+    return torch.nn.functional.conv_transpose2d(
+        _unflatten(input, -1, blocks), weight, None, step, border, rest, channels, spread
+    )
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    """One number for both axes, or one for each."""
+    first, second = (value, value) if not isinstance(value, Sequence) else value
+    return int(first), int(second)

@@ -1,0 +1,156 @@
+"""Fused steps of torch taken apart: the same values, and exportable where the fused ones are not."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention as fused
+
+from runner.decompositions import unfused
+
+QUERY, KEY, VALUE = (torch.randn(2, 4, 5, 8, generator=torch.Generator().manual_seed(seed)) for seed in range(3))
+CHOSEN = torch.arange(25).reshape(5, 5) % 3 > 0
+FLOATS = torch.randn(2, 1, 5, 5, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heads"),
+    [
+        ({}, 4),
+        ({"scale": 0.3}, 4),
+        ({"is_causal": True}, 4),
+        ({"attn_mask": CHOSEN}, 4),
+        ({"attn_mask": FLOATS}, 4),
+        ({"enable_gqa": True}, 2),
+    ],
+    ids=["plain", "scale", "causal", "choice", "floats", "groups"],
+)
+def test_attention_has_the_values_of_the_fused_one(arguments, heads) -> None:
+    inputs = (QUERY, KEY[:, :heads], VALUE[:, :heads])
+    with unfused():
+        found = torch.nn.functional.scaled_dot_product_attention(*inputs, **arguments)
+    torch.testing.assert_close(found, fused(*inputs, **arguments), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("dimension", "size", "step"), [(1, 3, 1), (2, 3, 2), (-1, 8, 1)])
+def test_windows_are_the_same(dimension, size, step) -> None:
+    wanted = QUERY.unfold(dimension, size, step)
+    with unfused():
+        assert torch.equal(QUERY.unfold(dimension, size, step), wanted)
+
+
+@pytest.mark.parametrize("size", [1, 7, (14, 14), (7, 2), (6, None), (20, 5)])
+def test_adaptive_pooling_is_the_same(size) -> None:
+    picture = torch.randn(2, 3, 14, 14)
+    wanted = torch.nn.functional.adaptive_avg_pool2d(picture, size)
+    with unfused():
+        torch.testing.assert_close(nn.AdaptiveAvgPool2d(size)(picture), wanted, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("repeats", "dim"), [(3, 0), (2, -1), (2, None), (torch.tensor([2, 1]), 0), (torch.tensor(2), 1)]
+)
+def test_repeats_are_the_same(repeats, dim) -> None:
+    wanted = torch.repeat_interleave(QUERY, repeats, dim)
+    with unfused():
+        assert torch.equal(torch.repeat_interleave(QUERY, repeats, dim), wanted)
+        assert torch.equal(QUERY.repeat_interleave(repeats, dim=dim), wanted)
+
+
+@pytest.mark.parametrize(
+    ("size", "how"),
+    [
+        ((9, 7), {"kernel_size": 3}),
+        ((14, 14), {"kernel_size": 3, "padding": 1, "stride": 2}),
+        ((9, 8), {"kernel_size": (2, 3), "dilation": (1, 2), "stride": (2, 1), "padding": (0, 1)}),
+    ],
+)
+def test_blocks_are_put_together_the_same(size, how) -> None:
+    blocks = torch.nn.functional.unfold(torch.randn(2, 3, *size), **how)
+    wanted = torch.nn.functional.fold(blocks, size, **how)
+    with unfused():
+        torch.testing.assert_close(nn.Fold(size, **how)(blocks), wanted, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_an_inputs_own_statistics_are_the_same(affine) -> None:
+    scales = (torch.randn(4), torch.randn(4)) if affine else (None, None)
+    wanted = torch.nn.functional.batch_norm(QUERY, None, None, *scales, training=True)
+    with unfused():
+        found = torch.nn.functional.batch_norm(QUERY, None, None, *scales, training=True)
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
+
+
+def test_kept_statistics_stay_one_step() -> None:
+    norm = nn.BatchNorm2d(4).eval()
+    with unfused():
+        assert torch.equal(norm(QUERY), norm(QUERY))
+        assert "aten::batch_norm" in str(torch.jit.trace(norm, QUERY).inlined_graph)
+
+
+def test_an_axis_is_split_the_same() -> None:
+    wanted = QUERY.unflatten(-1, (2, -1))
+    with unfused():
+        assert torch.equal(QUERY.unflatten(-1, (2, -1)), wanted)
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        ((8, 6), {"kernel_size": 3, "padding": 1, "stride": 2}),
+        ((7, 9), {"kernel_size": (2, 3)}),
+        (9, {"kernel_size": 3, "dilation": 2, "padding": (1, 2), "stride": (2, 1)}),
+    ],
+)
+def test_folding_is_the_same(size, options) -> None:
+    rows, columns = (size, size) if isinstance(size, int) else size
+    pieces = torch.nn.functional.unfold(torch.randn(2, 4, rows, columns), **options)
+    wanted = torch.nn.functional.fold(pieces, size, **options)
+    with unfused():
+        torch.testing.assert_close(torch.nn.functional.fold(pieces, size, **options), wanted)
+
+
+def test_torch_is_as_before_afterwards() -> None:
+    def found() -> list[object]:
+        functions = [torch.Tensor.unfold, torch.Tensor.repeat_interleave, torch.repeat_interleave]
+        return [*functions, torch.nn.functional.adaptive_avg_pool2d, torch.backends.mha.get_fastpath_enabled()]
+
+    before = found()
+    with pytest.raises(ValueError), unfused():
+        raise ValueError
+    assert torch.nn.functional.scaled_dot_product_attention is fused
+    assert found() == before
+
+
+class Attending(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d((6, 5))
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.weight = nn.Parameter(torch.randn(8, 4))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        pooled = self.pool(tokens.unfold(1, 3, 1)[:, None].flatten(3))[:, 0]
+        windows = nn.functional.pad(pooled, (0, 3)).repeat_interleave(2, 0).unflatten(0, (-1, 2))[:, 1]
+        weight = nn.functional.batch_norm(self.weight[None], None, None, training=True)[0]
+        return self.attention(windows, windows, windows, need_weights=False)[0] @ weight
+
+
+@pytest.mark.parametrize("opset", [11, 13])
+def test_what_is_taken_apart_is_exported_for_any_batch(opset, tmp_path) -> None:
+    network, path = Attending().eval(), tmp_path / "model.onnx"
+    with torch.no_grad(), unfused():
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, 6, 8),),
+            path,
+            dynamo=False,
+            opset_version=opset,
+            input_names=["tokens"],
+            dynamic_axes={"tokens": {0: "batch"}},
+        )
+    tokens = torch.randn(3, 6, 8)
+    (found,) = onnxruntime.InferenceSession(path).run(None, {"tokens": tokens.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(found, network(tokens).numpy(), atol=1e-5)
