@@ -6,6 +6,7 @@ import pickletools
 import re
 import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,10 @@ def load(
     counters = {name: own[name] for name in own if name.endswith(".num_batches_tracked") and name not in found}
     _check_names_and_shapes(found, {name: own[name] for name in own if name not in counters}, path)
     _check_finite(found, path)
-    network.load_state_dict(found | counters)
+    loaded = OrderedDict(found | counters)
+    # Layers read their format's version here; what was checked above is in the network's own.
+    loaded._metadata = own._metadata  # type: ignore[attr-defined]
+    network.load_state_dict(loaded)
 
 
 def _is_safetensors(path: Path) -> bool:

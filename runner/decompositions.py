@@ -1,4 +1,4 @@
-"""What torch computes in one step and its exporter lacks, or gets wrong, at opsets that ATC reads, in smaller steps."""
+"""What torch computes in one step and its exporter lacks at opsets that ATC reads, in steps that all of them have."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ def unfused() -> Iterator[None]:
     replaced = [
         (torch.nn.functional, "scaled_dot_product_attention", _attention),
         (torch.nn.functional, "adaptive_avg_pool2d", _Pooling(torch.nn.functional.adaptive_avg_pool2d)),
-        (torch.nn.functional, "fold", _fold),
-        (torch.nn.functional, "batch_norm", _Normalising(torch.nn.functional.batch_norm)),
         (torch.nn.functional, "fold", _fold),
         (torch, "repeat_interleave", _Repeating(torch.repeat_interleave)),
         (torch.Tensor, "repeat_interleave", _method(_Repeating(torch.Tensor.repeat_interleave))),
@@ -169,63 +167,3 @@ class _Repeating:
 def _method(function: Callable[..., Any]) -> Callable[..., Any]:
     """A callable object as a method: a class binds `self` to functions only."""
     return lambda *arguments, **named: function(*arguments, **named)
-
-
-class _Normalising:
-    """torch.nn.functional.batch_norm; `whole` is torch's own, for kept statistics.
-
-    Those of the input itself, by which networks standardise their weights, are exported with another variance (over
-    n - 1, not over n).
-    """
-
-    def __init__(self, whole: Callable[..., torch.Tensor]) -> None:
-        self.whole = whole
-
-    def __call__(
-        self,
-        input: torch.Tensor,
-        running_mean: torch.Tensor | None,
-        running_var: torch.Tensor | None,
-        weight: torch.Tensor | None = None,
-        bias: torch.Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> torch.Tensor:
-        if running_mean is not None and running_var is not None and not training:
-            return self.whole(input, running_mean, running_var, weight, bias, training, momentum, eps)
-        others = [axis for axis in range(input.dim()) if axis != 1]
-        shape = [-1 if axis == 1 else 1 for axis in range(input.dim())]
-        centred = input - input.mean(others, keepdim=True)
-        found = centred / (centred.square().mean(others, keepdim=True) + eps).sqrt()
-        found = found if weight is None else found * weight.reshape(shape)
-        return found if bias is None else found + bias.reshape(shape)
-
-
-def _fold(
-    input: torch.Tensor,
-    output_size: int | Sequence[int],
-    kernel_size: int | Sequence[int],
-    dilation: int | Sequence[int] = 1,
-    padding: int | Sequence[int] = 0,
-    stride: int | Sequence[int] = 1,
-) -> torch.Tensor:
-    """torch.nn.functional.fold of [N, C * kernel, blocks]: a transposed convolution that puts each value in its place."""
-    import torch
-
-    size, kernel, spread, border, step = map(_pair, (output_size, kernel_size, dilation, padding, stride))
-    covered = [spread[axis] * (kernel[axis] - 1) + 1 for axis in (0, 1)]
-    blocks = [(size[axis] + 2 * border[axis] - covered[axis]) // step[axis] + 1 for axis in (0, 1)]
-    rest = [(size[axis] + 2 * border[axis] - covered[axis]) % step[axis] for axis in (0, 1)]
-    places = kernel[0] * kernel[1]
-    channels = int(input.size(-2)) // places
-    weight = torch.eye(places).reshape(places, 1, *kernel).repeat(channels, 1, 1, 1)
-    return torch.nn.functional.conv_transpose2d(
-        _unflatten(input, -1, blocks), weight, None, step, border, rest, channels, spread
-    )
-
-
-def _pair(value: int | Sequence[int]) -> tuple[int, int]:
-    """One number for both axes, or one for each."""
-    first, second = (value, value) if not isinstance(value, Sequence) else value
-    return int(first), int(second)

@@ -220,9 +220,7 @@ def _get(session: requests.Session, url: str, start: int, version: str | None) -
     raise DownloadError(f"{url} redirects more than {_MOST_REDIRECTS} times, last to {place}", "correct the URL")
 
 
-def _receive(
-    response: requests.Response, partial: Path, start: int, total: int | None, size_bytes: int | None
-) -> None:
+def _receive(response: requests.Response, partial: Path, start: int, total: int | None, size_bytes: int | None) -> None:
     """Append what the server sends, up to the declared length; what came before a break is kept."""
     import requests
 

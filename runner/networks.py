@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     import torch
     from torch.utils.hooks import RemovableHandle
 
-_CALIBRATION_SAMPLES = 4
+_CALIBRATION_SAMPLES = 8
+_TILES = {1: 1.0, 3: 0.7, 9: 0.5, 27: 0.35}
+"""Tiles across a picture of the calibration, and the most that they make of it: coarse structure outweighs fine, as in
+photographs. Where it does not, deep networks answer photographs with numbers beyond float32's precision."""
+_NOISE_SHARE = 0.25
 _CONSTANTS_JITTER = 0.25
 """Spread of random parameters that a fresh network has all at one number: scales at 0 or 1, biases."""
 _STATISTICS_JITTER = 0.02
@@ -143,22 +147,27 @@ def _construct(target: Target) -> torch.nn.Module:
 
 
 def _random_input(spec: TensorSpec) -> torch.Tensor:
-    """A batch of unit variance, half of it white noise and half of it with areas and edges as pictures have them."""
+    """A batch of unit variance: a quarter of it white noise, the rest with areas and edges as pictures have them."""
     import torch
 
-    noise = torch.randn(_CALIBRATION_SAMPLES, *spec.shape)
+    batch = torch.randn(_CALIBRATION_SAMPLES, *spec.shape)
     if len(spec.shape) == 3 and min(spec.shape[1:]) > 1:
-        noise[::2] = sum(_tiles(spec.shape, tiles) for tiles in (1, 3, 9, 27)) / 2
-    return noise.to(getattr(torch, spec.dtype))
+        for index in range(_CALIBRATION_SAMPLES // 4, _CALIBRATION_SAMPLES):
+            batch[index] = _picture(batch[index])
+    return batch.to(getattr(torch, spec.dtype))
 
 
-def _tiles(shape: tuple[int, ...], tiles: int) -> torch.Tensor:
-    """Pictures of `tiles` by `tiles` areas of random colours."""
+def _picture(noise: torch.Tensor) -> torch.Tensor:
+    """Noise [C, H, W], and tiles of random colours over it: the larger, the stronger, in shares of this picture's."""
     import torch
 
-    channels, height, width = shape
-    colours = torch.randn(_CALIBRATION_SAMPLES // 2, channels, tiles, tiles)
-    return torch.nn.functional.interpolate(colours, size=(height, width))
+    shares = torch.rand(len(_TILES) + 1) * torch.tensor([*_TILES.values(), _NOISE_SHARE])
+    shares /= shares.norm()
+    picture = shares[-1] * noise
+    for share, across in zip(shares, _TILES, strict=False):
+        colours = torch.randn(1, noise.shape[0], across, across)
+        picture += share * torch.nn.functional.interpolate(colours, size=noise.shape[1:])[0]
+    return picture
 
 
 def _spread_constants(network: torch.nn.Module) -> None:

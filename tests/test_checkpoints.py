@@ -189,6 +189,14 @@ def test_only_the_first_few_names_are_told() -> None:
         load(Classifier(), state, layout(), Path("a.pth"))
 
 
+def test_layers_that_ask_for_their_formats_version_are_told_the_newest(tmp_path: Path) -> None:
+    network = torchvision.models.mnasnet0_5(weights=None)  # refuses a state dict without one
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    built = torchvision.models.mnasnet0_5(weights=None)
+    load_file(built, tmp_path / "w.safetensors", layout())
+    assert_same(built, network)
+
+
 def test_whole_numbers_do_not_become_weights() -> None:
     state = Classifier().state_dict()
     state["classifier.bias"] = torch.ones(3, dtype=torch.int8)

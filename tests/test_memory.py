@@ -28,7 +28,7 @@ TOLD = {
     "CANN's code": "[ERROR] model execute failed, error code is 207001",
     "aclruntime": "[ERROR] aclrtMalloc failed, ret: 207001",
     "aclruntime's buffers": "[ERROR] malloc device buffer failed, size is 616562688",
-    "TensorRT 8": "[E] [TRT] 2: [executionContext.cpp::ExecutionContext::470] Error Code 2: OutOfMemory (no further ...)",
+    "TensorRT 8": "[E] [TRT] 2: [executionContext.cpp::ExecutionContext::470] Error Code 2: OutOfMemory (no further)",
     "TensorRT 10": "[E] Error[1]: [defaultAllocator.cpp::allocate::31] Error Code 1: Cuda Runtime (out of memory)",
     "the kernel": "python3 was killed by SIGKILL after 3.0 seconds.",
     "the kernel, through a shell": "ais_bench failed with exit status 137",

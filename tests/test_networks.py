@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from runner import targets
 from runner.artifacts import TensorSpec, Weights
+from runner.datasets.synthetic import draw_picture
 from runner.errors import CheckpointError, ConfigError, ExportError
 from runner.networks import CheckpointLayout, NetworkSpec, build, named_outputs, randomise
 from runner.targets import Target
@@ -72,6 +74,15 @@ def test_branches_that_start_at_nothing_take_part_in_random_networks() -> None:
     network = randomise(spec, 0)
     scales = [module.bn2.weight for module in network.modules() if hasattr(module, "bn2")]
     assert scales and all(scale.std() > 0.1 for scale in scales)  # 0 in a fresh one, which hides the branch before it
+
+
+def test_random_networks_answer_pictures_in_numbers_that_float32_can_compare() -> None:
+    spec = NetworkSpec(
+        Target("torchvision.models.mobilenet_v3_small"), PLAIN, (TensorSpec("i", "float32", (3, 224, 224)),)
+    )
+    pictures = [np.asarray(draw_picture(0, index, 224, 224), np.float32) / 64 - 2 for index in range(4)]
+    answers = outputs(randomise(spec, 0), torch.from_numpy(np.stack(pictures).transpose(0, 3, 1, 2)))
+    assert answers.std(0).mean() < 30  # calibrated on noise it is 10 times that, on deeper networks thousands of times
 
 
 def test_random_networks_are_in_evaluation_mode() -> None:

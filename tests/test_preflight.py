@@ -111,8 +111,8 @@ def test_what_a_wanted_stage_needs_is_checked_too(faults) -> None:
 
 
 def test_inputs_are_judged_by_what_the_tool_can_measure_on(faults) -> None:
-    found = faults(*IMAGES, "soc=310P3", "tool=ais_infer", "benchmark.input=real")
-    assert any("ais_infer measures on data of its own" in fault for fault in found)
+    found = faults(*IMAGES, "soc=310P3", "tool=benchmark", "benchmark.input=real")
+    assert any("benchmark measures on data of its own" in fault for fault in found)
 
 
 def test_a_tool_that_is_a_process_of_its_own_is_not_isolated(faults) -> None:
