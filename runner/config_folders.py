@@ -24,7 +24,7 @@ from runner.options import CONF, GROUPS
 LARGEST_BYTES = 1 << 20
 MOST_NODES = 100_000
 """Of a file with its aliases written out: a few lines of them can stand for billions."""
-_NAME = re.compile(r"\w[\w.+-]{0,99}|\$\{library:[\w.,-]*\$\{[\w.]+\},name\}")
+_NAME = re.compile(r"\w[\w.+-]{0,99}|[\w-]*\$\{library:[\w.,-]*\$\{[\w.]+\},name\}")
 _OTHER_GROUP = re.compile(r"(?:optional )?override /(?P<group>dataset|soc|batch)@_global_\.(?P=group)")
 """What a file may choose besides itself."""
 _TOOL = re.compile(r"(?:optional )?override /tool@_global_\.tool")

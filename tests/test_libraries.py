@@ -87,7 +87,7 @@ def test_pictures_are_made_ready_as_the_library_does(library, arch, chosen, pict
 
 def test_a_networks_names_classes_and_checkpoint_are_the_librarys(chosen) -> None:
     model = chosen("timm", "resnet18.a1_in1k").model
-    assert (model.name, model.network["num_classes"]) == ("resnet18.a1_in1k", 1000)
+    assert (model.name, model.network["num_classes"]) == ("timm-resnet18.a1_in1k", 1000)
     assert model.checkpoint.file == "resnet18_a1_0-d63eafa0.pth"
     assert model.checkpoint.url.endswith("/v0.1-rsb-weights/resnet18_a1_0-d63eafa0.pth")
     assert model.checkpoint.sha256 == "d63eafa0"
@@ -184,7 +184,7 @@ def test_a_named_network_runs(run_main, cache_dir, tmp_path, monkeypatch) -> Non
     arguments = ("-m", "model=timm", "model.arch=test_resnet,test_vit", "stages=[score]", "hydra.sweep.dir=sweep")
     run_main(*arguments, *PICTURES, f"cache_dir={cache_dir}")
     results = [json.loads((tmp_path / "sweep" / job / "result.json").read_text()) for job in ("0", "1")]
-    assert [found["model"] for found in results] == ["test_resnet", "test_vit"]
+    assert [found["model"] for found in results] == ["timm-test_resnet", "timm-test_vit"]
     for found in results:
         assert found["fidelity"]["cosine"] > 0.999999
         assert found["fidelity"]["top1_agreement"] == 100
