@@ -65,8 +65,10 @@ def check_weights_beside(model: onnx.ModelProto, path: Path) -> None:
                 )
 
 
-def _is_inside(folder: Path, location: str) -> bool:
-    """Whether a relative path leads to a place below `folder`, links followed."""
+def _is_inside(folder: Path, location: str | bytes) -> bool:
+    """Whether a relative path leads to a place below `folder`, links followed; protobuf gives bytes for bad UTF-8."""
+    if isinstance(location, bytes):
+        return False
     try:
         place = folder / location
         return not Path(location).is_absolute() and place.resolve().is_relative_to(folder) and place.resolve() != folder

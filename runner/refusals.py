@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.filesize import decimal
-
 from runner.errors import StoreError
 
 CACHE_DIR = "cache_dir=DIR"
@@ -66,20 +64,26 @@ def of_a_place(error: BaseException) -> OSError | None:
 
 def _need(error: OSError, place: Path, needed_bytes: int | None) -> str:
     if error.errno in _ROOM:
-        needed = "" if needed_bytes is None else f"about {decimal(needed_bytes)} needed, "
+        needed = "" if needed_bytes is None else f"about {_told(needed_bytes)} needed, "
         return f" ({needed}{_free(place)} free)"
     if error.errno in _FILES:
         return f" (this process may have {resource.getrlimit(resource.RLIMIT_NOFILE)[0]})"
     if error.errno == errno.EFBIG:
-        needed = "" if needed_bytes is None else f"about {decimal(needed_bytes)} needed, "
-        return f" ({needed}{decimal(resource.getrlimit(resource.RLIMIT_FSIZE)[0])} allowed)"
+        needed = "" if needed_bytes is None else f"about {_told(needed_bytes)} needed, "
+        return f" ({needed}{_told(resource.getrlimit(resource.RLIMIT_FSIZE)[0])} allowed)"
     return ""
+
+
+def _told(size_bytes: int) -> str:
+    from rich.filesize import decimal  # not where a tool is measured alone: that imports this module
+
+    return decimal(size_bytes)
 
 
 def _free(place: Path) -> str:
     for folder in (place, *place.parents):
         try:
-            return decimal(shutil.disk_usage(folder).free)
+            return _told(shutil.disk_usage(folder).free)
         except OSError:
             continue
     return "an unknown number of bytes"

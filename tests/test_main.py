@@ -99,7 +99,7 @@ def test_folders_named_as_ours_where_a_user_works_are_no_matter(tmp_path) -> Non
 
 def test_a_reused_run_imports_nothing_heavy(run_tiny, tiny_zoo, tiny_arguments) -> None:
     run_tiny(RANDOM)
-    arguments = ["--config-dir", str(tiny_zoo / "conf"), RANDOM, *tiny_arguments]
+    arguments = ["--config-dir", str(tiny_zoo / "conf"), RANDOM, "allow=[tiny_zoo]", *tiny_arguments]
     again = python("-X", "importtime", "-m", "runner", *arguments, cwd=tiny_zoo, path=str(tiny_zoo))
     assert again.returncode == 0, again.stdout + again.stderr[-2000:]
     assert set(statuses(result(tiny_zoo)).values()) == {"reused", "skipped"}

@@ -102,3 +102,10 @@ def test_a_file_that_is_no_model_is_told(content: bytes, tmp_path: Path) -> None
     (tmp_path / "a.onnx").write_bytes(content)
     with pytest.raises(ExportError, match="no ONNX model"):
         onnx_files.load(tmp_path / "a.onnx")
+
+
+def test_a_location_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = save(as_initializer("weights"), tmp_path / "model")
+    path.write_bytes(path.read_bytes().replace(b"weights", b"we\xffghts"))
+    with pytest.raises(ExportError):
+        onnx_files.load(path)
