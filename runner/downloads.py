@@ -28,7 +28,6 @@ _RECEIVED_BYTES = 1 << 14
 """A piece that a break cuts off is lost, so pieces are small."""
 _MOST_REDIRECTS = 10
 _TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-_SHA256_DIGITS = 64
 _SHA256 = re.compile(r"[0-9a-f]{8,64}")
 _CONTENT_RANGE = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<total>\d+|\*)")
 
@@ -45,7 +44,8 @@ def download(url: str, target: Path, partial: Path, sha256: str | None, size_byt
     Last-Modified) it sends. Elsewhere the file is fetched from its start.
 
     Args:
-        sha256: All 64 hexadecimal digits, which plain http needs, or at least the leading 8.
+        sha256: All 64 hexadecimal digits, or at least the leading 8, as torch.hub's file names carry them. Plain http
+            needs them; all 64 where they are known, as a file with the same few digits can be made up.
         size_bytes: The declared length.
 
     Raises:
@@ -62,12 +62,12 @@ def download(url: str, target: Path, partial: Path, sha256: str | None, size_byt
         raise DownloadError(f"{url} is no URL: {error}", "correct the URL") from error
     if scheme == "file":
         _copy(url, partial)
-    elif scheme == "https" or (scheme == "http" and declared is not None and len(declared) == _SHA256_DIGITS):
+    elif scheme == "https" or (scheme == "http" and declared is not None):
         _fetch(url, partial, hashed=declared is not None, size_bytes=size_bytes)
     elif scheme == "http":
         raise DownloadError(
-            f"{url} is plain http and no whole SHA-256 is declared, so anyone on the way could replace the file",
-            "use https, or declare all 64 digits of the file's sha256",
+            f"{url} is plain http and no SHA-256 is declared, so anyone on the way could replace the file",
+            "use https, or declare the file's sha256",
         )
     else:
         raise DownloadError(f"{url} has the scheme {scheme!r}", "use http, https or file")
