@@ -38,11 +38,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from prepare import make_pictures
 
 from runner.artifacts import CompiledModel, TensorSpec
 from runner.datasets import Request
 from runner.datasets.images import ImageFolder
-from runner.datasets.synthetic import draw_picture
 from runner.preprocess import Geometry, Normalisation, load_picture
 from runner.stages.infer import InferSpec, infer
 from runner.stages.prepare import PrepareSpec, prepare
@@ -53,7 +53,6 @@ from runner.tools import Placement
 GEOMETRY = Geometry(256, "bicubic", 224, "rgb")
 NORMALISATION = Normalisation(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 TENSOR = TensorSpec("image", "float32", (3, 224, 224))
-CLASSES = 1000
 BATCH = 32
 CORES = len(os.sched_getaffinity(0))
 LEAST_OF_LOADER = 1.2
@@ -73,7 +72,7 @@ def main() -> None:
     width, height = map(int, arguments.size.split("x"))
     with tempfile.TemporaryDirectory(prefix="evaluate-") as scratch:
         folder = Path(scratch)
-        _make_pictures(folder / "data", arguments.pictures, width, height)
+        make_pictures(folder / "data", arguments.pictures, width, height)
         _export(arguments.network, folder / "model.onnx")
         rounds = [_round(folder, index) for index in range(arguments.rounds)]
     sys.exit(0 if _report(rounds, arguments) else 1)
@@ -88,14 +87,6 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def _make_pictures(data: Path, count: int, width: int, height: int) -> None:
-    (data / "val").mkdir(parents=True)
-    names = [f"{index:06d}.JPEG" for index in range(count)]
-    for index, name in enumerate(names):
-        draw_picture(0, index, width, height).save(data / "val" / name, "JPEG", quality=90)
-    (data / "val_label.txt").write_text("".join(f"{name} {index % CLASSES}\n" for index, name in enumerate(names)))
 
 
 def _export(network: str, path: Path) -> None:

@@ -55,7 +55,7 @@ def main() -> None:
     width, height = map(int, arguments.size.split("x"))
     with tempfile.TemporaryDirectory(prefix="prepare-") as scratch:
         data = Path(scratch, "data")
-        _make_pictures(data, arguments.pictures, width, height)
+        make_pictures(data, arguments.pictures, width, height)
         rounds = [{way: _measure(way, data, Path(scratch, way)) for way in WAYS} for _ in range(ROUNDS)]
         difference = _largest_difference(Path(scratch))
     print(f"{arguments.pictures} JPEG pictures of {arguments.size}, resize 256 bicubic, crop 224")
@@ -75,7 +75,8 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _make_pictures(data: Path, count: int, width: int, height: int) -> None:
+def make_pictures(data: Path, count: int, width: int, height: int) -> None:
+    """A data set of drawn JPEG pictures, `data`/val beside `data`/val_label.txt."""
     (data / "val").mkdir(parents=True)
     names = [f"{index:06d}.JPEG" for index in range(count)]
     for index, name in enumerate(names):

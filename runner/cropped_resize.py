@@ -35,7 +35,7 @@ def resize_and_crop(picture: Image.Image, size: tuple[int, int], crop: int, inte
     from PIL import Image
 
     method = Image.Resampling[interpolation.upper()]
-    if method is Image.Resampling.NEAREST:  # not done in passes
+    if picture.size == size or method is Image.Resampling.NEAREST:  # nothing to resize, or not done in passes
         return _whole(picture, size, crop, method)
     geometry = (picture.size, size, crop, int(method))
     _seen[geometry] += 1

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("b", metavar="B", help="the same")
     parser.add_argument(*overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, where both are overrides")
     options = parser.parse_args(arguments)
-    own = [] if options.config_dir is None else [overrides.CONFIG_DIR, options.config_dir]
+    own = overrides.config_dir_arguments(options.config_dir)
     try:
         before, after = side(options.a, own), side(options.b, own)
     except RunnerError as error:

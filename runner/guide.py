@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Write the guide to standard output or a file; returns 0, or 1 on an error."""
     options = _parser().parse_intermixed_args(arguments)
     try:
-        own = [] if options.config_dir is None else [overrides.CONFIG_DIR, options.config_dir]
+        own = overrides.config_dir_arguments(options.config_dir)
         text = _guide(parse([*own, *options.overrides]), options.results)
         if options.out:
             _write(options.out, text)

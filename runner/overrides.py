@@ -64,6 +64,11 @@ def split_config_dir(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
     return (config_folder(folders) if folders else None), rest
 
 
+def config_dir_arguments(folder: str | None) -> list[str]:
+    """What a command that takes --config-dir as an option of its own puts before a configuration's overrides."""
+    return [] if folder is None else [CONFIG_DIR, folder]
+
+
 def config_folder(folders: Sequence[str]) -> Path:
     """The one folder of a user's own options.
 

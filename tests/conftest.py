@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from omegaconf import DictConfig
 
 from runner import composing, schema
 from runner.__main__ import main
+
+STANDINS = Path(__file__).parent / "standins"
 
 TINY_NETWORK = '''
 """A network of 4 classes on 8x8 pictures, small enough for tests."""
@@ -157,3 +160,17 @@ def run_tiny(
         return run_main(*given, *allowed, *own, *data, check=check)
 
     return run
+
+
+@pytest.fixture
+def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CANN, ais_bench and a 310P3 card, all stand-ins."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("atc", "npu-smi", "trtexec"):
+        (programs / name).symlink_to(STANDINS / name)
+    monkeypatch.setenv("PATH", f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(STANDINS))
+    monkeypatch.setenv("ASCEND_HOME_PATH", str(tmp_path))
+    monkeypatch.setenv("STANDIN_CHIP", "310P3")
+    monkeypatch.setenv("STANDIN_CHIPS", "310P3")

@@ -1,9 +1,7 @@
 """The Ascend path from the command line, through strict stand-ins of CANN and the guides' tools."""
 
 import json
-import os
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +9,6 @@ import pytest
 
 STANDINS = Path(__file__).parent / "standins"
 CARD = ("weights=random", "soc=310P3", "batch=3", "tool.adapter.loop=5")
-
-
-@pytest.fixture
-def card(tmp_path, monkeypatch) -> None:
-    """CANN, ais_bench and a 310P3 card, all stand-ins."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("atc", "npu-smi", "trtexec"):
-        (programs / name).symlink_to(STANDINS / name)
-    monkeypatch.setenv("PATH", f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(STANDINS))
-    monkeypatch.setenv("ASCEND_HOME_PATH", str(tmp_path))
-    monkeypatch.setenv("STANDIN_CHIP", "310P3")
-    monkeypatch.setenv("STANDIN_CHIPS", "310P3")
 
 
 def result(folder: Path, run_dir: str = "out") -> dict:

@@ -106,7 +106,7 @@ def _run(options: argparse.Namespace, tolerance: Tolerance) -> int:
     from runner import composing, schema
     from runner.debug.steps import Steps
 
-    own = [] if options.config_dir is None else [overrides.CONFIG_DIR, options.config_dir]
+    own = overrides.config_dir_arguments(options.config_dir)
     config = schema.load(composing.compose([*own, *options.overrides]))
     folder = _folder(options.out, config.model.name)
     with _logged(folder), _working(folder) as work:

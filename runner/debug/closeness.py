@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.metrics.classification import agreement
+from runner.metrics.classification import agreement, are_class_scores
 from runner.metrics.similarity import cosine
 
 RTOL = 1e-3
@@ -92,7 +92,7 @@ def closeness(found: NDArray[Any], reference: NDArray[Any]) -> Closeness:
         max_abs=max_abs,
         max_rel=max_abs / largest if largest else float("inf") if max_abs else 0.0,
         cosine=float(cosine(_rows(left), _rows(right)).mean()) if left.size else 1.0,
-        top1_agreement=float(agreement(left, right).mean()) if _are_class_scores(left) else None,
+        top1_agreement=float(agreement(left, right).mean()) if are_class_scores(left) else None,
         exact=exact,
         not_finite=not_finite,
     )
@@ -111,8 +111,3 @@ def _incomparable(found: NDArray[Any], reference: NDArray[Any]) -> str:
 
 def _rows(array: NDArray[Any]) -> NDArray[Any]:
     return array if array.ndim > 1 else array.reshape(1, -1)
-
-
-def _are_class_scores(array: NDArray[Any]) -> bool:
-    """Whether it is [N, classes], trailing axes of size 1 aside."""
-    return array.ndim >= 2 and array.size > 0 and array[0].size == array.shape[1] > 1

@@ -52,3 +52,8 @@ def class_scores(outputs: NDArray[Any]) -> NDArray[Any]:
             "choose a data set whose metrics fit the model's first output",
         )
     return outputs.reshape(outputs.shape[:2])
+
+
+def are_class_scores(outputs: NDArray[Any]) -> bool:
+    """Whether there are samples and it is [N, classes] of several classes, trailing axes of size 1 aside."""
+    return outputs.ndim >= 2 and outputs.size > 0 and outputs[0].size == outputs.shape[1] > 1

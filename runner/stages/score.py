@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from runner import predictions, targets
 from runner.artifacts import Fidelity, Predictions, Samples, Scores
 from runner.errors import ComparisonError, DataError
-from runner.metrics.classification import agreement
+from runner.metrics.classification import agreement, are_class_scores
 from runner.metrics.similarity import cosine
 from runner.targets import Target
 
@@ -90,7 +90,7 @@ def _fidelity(inferred: Predictions, expected: Predictions, name: str) -> Fideli
         sums.absolute += float(difference.sum())
         sums.elements += difference.size
         sums.largest = max(sums.largest, float(difference.max()))
-        if outputs.ndim >= 2 and outputs[0].size == outputs.shape[1] > 1:
+        if are_class_scores(outputs):
             sums.agreeing.append(float(agreement(outputs, reference).sum()))
     return Fidelity(
         samples=sums.samples,

@@ -1,6 +1,4 @@
 import json
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,20 +242,6 @@ def test_a_hook_that_fails_is_told_without_a_traceback(run, store, surgery, tmp_
     told = run(*SMALL, store, ALLOWED, "model.surgery=[planted_surgery.failing]", check=1)
     assert "ValueError: a bug of the hook" in told.err
     assert "in failing" in (tmp_path / "out" / "run.log").read_text()
-
-
-@pytest.fixture
-def card(tmp_path, monkeypatch) -> None:
-    """CANN, ais_bench and a 310P3 card, all stand-ins."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("atc", "npu-smi"):
-        (programs / name).symlink_to(STANDINS / name)
-    monkeypatch.setenv("PATH", f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(STANDINS))
-    monkeypatch.setenv("ASCEND_HOME_PATH", str(tmp_path))
-    monkeypatch.setenv("STANDIN_CHIP", "310P3")
-    monkeypatch.setenv("STANDIN_CHIPS", "310P3")
 
 
 def test_a_card_in_float16_is_held_to_the_models_cosine(run, store, card, tmp_path) -> None:

@@ -181,15 +181,7 @@ def test_what_this_machine_lacks_is_told(rows) -> None:
     assert found["dataset"]["imagenet"]["needs"] == ["dataset.root=DIR is not given"]
 
 
-def test_a_card_and_its_tools_are_seen_where_they_are(rows, tmp_path, monkeypatch) -> None:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("atc", "npu-smi"):
-        (programs / name).symlink_to(STANDINS / name)
-    monkeypatch.setenv("PATH", f"{programs}:{Path(sys.executable).parent}:/usr/bin:/bin")
-    monkeypatch.setenv("PYTHONPATH", str(STANDINS))
-    monkeypatch.setenv("ASCEND_HOME_PATH", str(tmp_path))
-    monkeypatch.setenv("STANDIN_CHIPS", "310P3")
+def test_a_card_and_its_tools_are_seen_where_they_are(rows, card) -> None:
     found = rows()
     assert found["tool"]["ais_bench"]["needs"] == []
     assert found["soc"]["310P3"]["runs_here"]
