@@ -19,7 +19,7 @@ from rich.table import Table
 
 from runner.cache import inventory, pruning
 from runner.cache.inventory import Inventory, Listed
-from runner.errors import ConfigError, RunnerError
+from runner.errors import ConfigError
 from runner.report import output
 
 DEFAULT = Path("outputs/cache")
@@ -37,14 +37,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks for; returns 0, or 1 where an artifact is damaged or the store cannot be used."""
     options = _parser().parse_intermixed_args(arguments)
-    code = 0
-    with output.forgiving():
-        try:
-            code = _do(options)
-        except RunnerError as error:
-            print(f"error: {error}", file=sys.stderr)
-            code = 1
-    return code
+    return output.exit_code_of(lambda: _do(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from runner import overrides
-from runner.errors import RunnerError, StoreError
+from runner.errors import StoreError
 from runner.hashing import write_atomically
 from runner.report import contents, csv_file, html_page, markdown, output, published, results, terminal
 from runner.report.contents import Contents
@@ -30,15 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print and write the report; returns 0, or 1 where there is nothing to report or no place to write it."""
     options = _parser().parse_intermixed_args(arguments)
     folders: list[Path] = options.folders or [Path("outputs")]
-    code = 0
-    with output.forgiving():
-        try:
-            own = overrides.config_folder([options.config_dir]) if options.config_dir is not None else None
-            code = _report(folders, options.out or _folder_of(folders), own)
-        except RunnerError as error:
-            print(f"error: {error}", file=sys.stderr)
-            code = 1
-    return code
+
+    def report() -> int:
+        own = overrides.config_folder([options.config_dir]) if options.config_dir is not None else None
+        return _report(folders, options.out or _folder_of(folders), own)
+
+    return output.exit_code_of(report)
 
 
 def _parser() -> argparse.ArgumentParser:

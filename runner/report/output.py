@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from runner.errors import RunnerError
 
 
 @contextmanager
@@ -20,3 +22,15 @@ def forgiving() -> Iterator[None]:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again as it exits
+
+
+def exit_code_of(command: Callable[[], int]) -> int:
+    """Run a command and return its exit code; 1 where it fails, after its error is told."""
+    code = 0
+    with forgiving():
+        try:
+            code = command()
+        except RunnerError as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 1
+    return code
