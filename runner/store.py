@@ -7,6 +7,7 @@
 <root>/locks/<stage>-<key>.lock              held by its maker
 <root>/in_use/<stage>-<key>                  held, shared, by every run that has taken it, until the run ends
 <root>/hashes/                  digests of input files (runner.hashing)
+<root>/libraries/               what timm and torchvision say of their networks (runner.libraries)
 
 Both locks are the kernel's, so a process that dies frees them. `python -m runner.cache` (runner.cache) removes only
 what it can hold alone.

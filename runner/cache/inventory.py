@@ -16,7 +16,7 @@ from runner.refusals import told
 from runner.store import Places
 
 KEPT_FOR_STAGES = (*STAGES, "invariance")
-OWN_FOLDERS = ("partial", "locks", "in_use", "hashes", "batches")
+OWN_FOLDERS = ("partial", "locks", "in_use", "hashes", "batches", "libraries")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from runner import libraries
 from runner.artifacts import Predictions
 from runner.cache import __main__ as cache
 from runner.cache import inventory, pruning
@@ -85,6 +86,12 @@ def test_foreign_files_are_named_and_left_alone(tmp_path, run_cache) -> None:
     run_cache("verify", "--remove")
     assert all(path.read_text() == "mine" for path in foreign)
     assert not (tmp_path / "infer" / "k").exists()
+
+
+def test_what_libraries_said_is_not_foreign(tmp_path, run_cache) -> None:
+    stored(tmp_path)
+    libraries.catalogue_of("torchvision", tmp_path)
+    assert "left alone" not in run_cache()
 
 
 def test_damage_is_listed_verified_and_removed(tmp_path, run_cache) -> None:
