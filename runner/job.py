@@ -16,6 +16,7 @@ from runner import (
     dry_run,
     memory,
     preflight,
+    process,
     refusals,
     result,
     run_folder,
@@ -91,7 +92,8 @@ def _carry_out(run: Run) -> int:
 def _attempt(run: Run) -> Failure | None:
     try:
         source = cache(lambda: slices.data_source(run.config))
-        faults = preflight.find_faults(run.config, run.store, source)
+        with process.logging_to(run.folder):
+            faults = preflight.find_faults(run.config, run.store, source)
         if faults:
             raise PreflightError(faults)
         run.go(planning.plan(run.config, source(), run.store.hash_files))

@@ -111,7 +111,7 @@ def run(
     record = _record.get()
     if record is not None:
         record.append(Command(stage, command))
-    folder = _log_folder.get() or _temporary_folder()
+    folder = _log_folder.get() or Path(_temporary_folder().name)
     folder.mkdir(parents=True, exist_ok=True)
     with _new_log(folder, name) as file:
         return _supervise(command, timeout_seconds, environment, cwd, file)
@@ -166,8 +166,9 @@ def _check(argv: tuple[str, ...], cwd: Path | None) -> None:
 
 
 @functools.cache
-def _temporary_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="runner-logs-"))
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """For the logs of programs that no run starts; it goes when this process ends."""
+    return tempfile.TemporaryDirectory(prefix="runner-logs-")
 
 
 def _new_log(folder: Path, name: str) -> IO[bytes]:

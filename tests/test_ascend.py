@@ -44,7 +44,7 @@ def test_a_model_goes_from_checkpoint_to_table(tool, card, run_tiny, tiny_zoo) -
 
 def test_each_program_leaves_its_log_in_the_run_folder(card, run_tiny, tiny_zoo) -> None:
     run_tiny(*CARD)
-    assert {"atc.log", "ais_bench.log"} <= {path.name for path in (tiny_zoo / "out").iterdir()}
+    assert {"ais_bench-version.log", "atc.log", "ais_bench.log"} <= {path.name for path in (tiny_zoo / "out").iterdir()}
 
 
 def test_a_repeated_run_starts_no_program_and_still_tells_the_commands(card, run_tiny, tiny_zoo, monkeypatch) -> None:

@@ -71,7 +71,8 @@ class Steps:
         real = ["prepare"] if self.source == inputs.REAL else []
         checked = replace(self.config, stages=[self._last, *real])
         source = slices.data_source(self.config)
-        faults = preflight.find_faults(checked, self._run.store, lambda: source)
+        with process.logging_to(self.folder):
+            faults = preflight.find_faults(checked, self._run.store, lambda: source)
         if faults:
             raise PreflightError(faults)
         self._plan = plan.plan(self.config, source, self._run.store.hash_files)
