@@ -23,7 +23,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from runner import onnx_files, performance
+from runner import performance, random_inputs
 from runner.artifacts import CompiledModel, TensorSpec, Timing
 from runner.machine_state import waited_seconds
 from runner.measuring import busy
@@ -107,7 +107,7 @@ def _rounds(
 
 def _round(model: CompiledModel, limits: MeasuringLimits, scratch: Path, index: int) -> dict[str, tuple[float, bool]]:
     """Mean latency in ms as each way reports it, and whether it was disturbed; every other round goes backwards."""
-    inputs = onnx_files.random_feeds(model.inputs, model.batch)
+    inputs = random_inputs.batch_of(model.inputs, model.batch)
     ways: dict[str, Callable[[], tuple[float, bool]]] = {
         "bare": lambda: _bare(model, inputs, limits),
         "runner": lambda: _measured(model, inputs, limits, scratch),

@@ -34,6 +34,10 @@ class TensorSpec:
     dtype: str
     shape: tuple[int, ...]
 
+    @property
+    def is_floating(self) -> bool:
+        return self.dtype.startswith("float")
+
 
 @dataclass(frozen=True)
 class OnnxModel:
@@ -72,10 +76,10 @@ class CompiledModel:
 class Samples:
     """Prepared samples, once for every batch, SoC and tool.
 
-    For each input `<path>/<name>.npy` holds one array [count, *shape] as stored: uint8 pictures and frames before
-    normalisation, float32 otherwise. `ids` are the samples' names in order; `labels` their class indices, if any.
-    `stand_in` says why this is not the data set that the published figures were measured on; None when it is.
-    `note` says what else a reader of an accuracy should know.
+    For each input `<path>/<name>.npy` holds one array [count, *shape]: uint8 pictures and frames before normalisation,
+    anything else as the network takes it, which `spec` says. `ids` are the samples' names in order; `labels` their
+    class indices, if any. `stand_in` says why this is not the data set that the published figures were measured on;
+    None when it is. `note` says what else a reader of an accuracy should know.
     """
 
     path: Path

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.artifacts import Samples
+from runner.artifacts import Samples, TensorSpec
 from runner.datasets.storage import StoredArray, open_array
 from runner.errors import DataError
 from runner.preprocess import Normalisation, normalise
@@ -31,20 +31,24 @@ def iterate(
 ) -> Iterator[Batch]:
     """All samples, or those at `indices`, in batches of `batch`.
 
-    The last one is padded with its own first sample, as ais_bench does. Every input is normalised to float32, or,
-    without a normalisation, given as it is stored, channels last: [batch, H, W, C], as AIPP takes it. Memory holds
-    one batch: files are read at offsets, since mapped pages would count as the process's own.
+    The last one is padded with its own first sample, as ais_bench does. An input of floating point numbers that is
+    stored as bytes, a picture, is normalised, or, without a normalisation, given as it is, channels last:
+    [batch, H, W, C], as AIPP takes it. Every other input is stored as the network takes it. Memory holds one batch:
+    files are read at offsets, since mapped pages would count as the process's own.
 
     Raises:
         DataError: the samples on the disk are not what they should be.
     """
     chosen = range(samples.count) if indices is None else indices
-    arrays = [(tensor.name, open_array(samples.path, tensor.name)) for tensor in samples.spec]
+    arrays = [(tensor, open_array(samples.path, tensor.name)) for tensor in samples.spec]
     with ExitStack() as stack:
-        files = [(name, array, stack.enter_context(array.path.open("rb", buffering=0))) for name, array in arrays]
+        files = [(tensor, array, stack.enter_context(array.path.open("rb", buffering=0))) for tensor, array in arrays]
         for start in range(0, len(chosen), batch):
             part = chosen[start : start + batch]
-            inputs = {name: _as_taken(_read(file, array, part, batch), normalisation) for name, array, file in files}
+            inputs = {
+                tensor.name: _as_taken(_read(file, array, part, batch), tensor, normalisation)
+                for tensor, array, file in files
+            }
             yield Batch(tuple(samples.ids[index] for index in part), inputs)
 
 
@@ -57,10 +61,19 @@ def one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
-def _as_taken(stored: NDArray[Any], normalisation: Normalisation | None) -> NDArray[Any]:
-    if normalisation is not None:
-        return normalise(stored, normalisation)
-    return np.ascontiguousarray(np.moveaxis(stored, 1, -1))
+def _as_taken(stored: NDArray[Any], tensor: TensorSpec, normalisation: Normalisation | None) -> NDArray[Any]:
+    if str(stored.dtype) == tensor.dtype:
+        return stored
+    if normalisation is None:
+        return np.ascontiguousarray(np.moveaxis(stored, 1, -1))
+    channels = tensor.shape[0] if tensor.shape else 1
+    if {len(normalisation.mean), len(normalisation.std)} - {1, channels}:
+        raise DataError(
+            f"input {tensor.name!r} is stored as bytes to be normalised and has {channels} channels, model.preprocess "
+            f"has {len(normalisation.mean)} means and {len(normalisation.std)} standard deviations",
+            f"let the reader store it as {tensor.dtype}, which is taken as it is, or correct model.preprocess",
+        )
+    return normalise(stored, normalisation).astype(tensor.dtype, copy=False)
 
 
 def _read(file: FileIO, array: StoredArray, indices: Sequence[int], batch: int) -> NDArray[Any]:

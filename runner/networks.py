@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner import checkpoints
+import numpy as np
+
+from runner import checkpoints, random_inputs
 from runner.artifacts import TensorSpec, Weights
 from runner.errors import ConfigError, ExportError
 from runner.targets import Target, call
@@ -92,7 +95,7 @@ def randomise(spec: NetworkSpec, seed: int) -> torch.nn.Module:
                 if norms:
                     _randomise_norms(network, norms, inputs)
                 _spread_outputs(network, inputs)
-            except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+            except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
                 raise ConfigError(
                     f"{spec.target.name} cannot take inputs of shapes "
                     f"{', '.join(str(list(tensor.shape)) for tensor in spec.inputs)}: {error}",
@@ -147,9 +150,15 @@ def _construct(target: Target) -> torch.nn.Module:
 
 
 def _random_input(spec: TensorSpec) -> torch.Tensor:
-    """A batch of unit variance: a quarter of it white noise, the rest with areas and edges as pictures have them."""
+    """A batch of unit variance: a quarter of it white noise, the rest with areas and edges as pictures have them.
+
+    Whole numbers and truths are as runner.random_inputs makes them.
+    """
     import torch
 
+    if not getattr(torch, spec.dtype).is_floating_point:
+        generator = np.random.default_rng(0)
+        return torch.from_numpy(random_inputs.values(generator, spec.dtype, (_CALIBRATION_SAMPLES, *spec.shape)))
     batch = torch.randn(_CALIBRATION_SAMPLES, *spec.shape)
     if len(spec.shape) == 3 and min(spec.shape[1:]) > 1:
         for index in range(_CALIBRATION_SAMPLES // 4, _CALIBRATION_SAMPLES):
@@ -210,7 +219,7 @@ def _spread_outputs(network: torch.nn.Module, inputs: list[torch.Tensor]) -> Non
     """Shift and scale the last linear layer or convolution: mean 0 per channel, a fixed deviation over all."""
     import torch
 
-    calls: list[tuple[Any, torch.Tensor]] = []
+    calls: deque[tuple[Any, torch.Tensor]] = deque(maxlen=1)  # all of them would hold every activation
     kinds = (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
     hooks: list[RemovableHandle] = [
         module.register_forward_hook(lambda module, _, output: calls.append((module, output)))
@@ -222,7 +231,7 @@ def _spread_outputs(network: torch.nn.Module, inputs: list[torch.Tensor]) -> Non
         hook.remove()
     if not calls:
         return
-    head, output = calls[-1]
+    head, output = calls[0]
     others = [axis for axis in range(output.dim()) if axis != (output.dim() - 1 if isinstance(head, kinds[0]) else 1)]
     mean = output.mean(others)
     deviation = output.std(others).mean()

@@ -158,20 +158,6 @@ def _shown(batch: int | None) -> Dimension:
     return "batch" if batch is None else batch
 
 
-def random_feeds(inputs: Sequence[TensorSpec], count: int) -> dict[str, np.ndarray]:
-    """`count` seeded random samples for each input: N(0, 1), or 0..127 where the type is whole."""
-    import numpy as np
-
-    generator = np.random.default_rng(0)
-    feeds = {}
-    for tensor in inputs:
-        shape = (count, *tensor.shape)
-        whole = np.issubdtype(np.dtype(tensor.dtype), np.integer)
-        values = generator.integers(0, 128, shape) if whole else generator.standard_normal(shape)
-        feeds[tensor.name] = values.astype(tensor.dtype)
-    return feeds
-
-
 def run(model: onnx.ModelProto | Path, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """The outputs of a model in ONNX Runtime on the CPU, in order; its own optimisations are off.
 

@@ -200,8 +200,8 @@ def _measuring(config: RunConfig) -> Iterator[Fault]:
 
 
 def _disk(config: RunConfig, store: Store, source: DataSource) -> Iterator[Fault]:
-    if source.reader.faults(source.request):
-        return
+    if any(_model(config)) or source.reader.faults(source.request):
+        return  # what is to be stored is not known
     needed_bytes = DISK_RESERVE_BYTES + source.reader.stored_bytes(source.request)
     folder = existing_parent(store.root.absolute())
     free_bytes = shutil.disk_usage(folder).free

@@ -180,16 +180,14 @@ def _size_faults(geometry: Geometry, inputs: Sequence[TensorSpec]) -> list[Fault
                 "make the crop at most the shorter side that pictures are resized to",
             )
         )
-    wanted = (3, geometry.crop, geometry.crop)
-    for tensor in inputs:
-        if tensor.shape != wanted:
-            faults.append(
-                Fault(
-                    f"model.preprocess.crop {geometry.crop} makes pictures [3, {geometry.crop}, {geometry.crop}], "
-                    f"input {tensor.name!r} takes {list(tensor.shape)}",
-                    "correct model.preprocess.crop or the shape in model.inputs",
-                )
+    if (3, geometry.crop, geometry.crop) not in [tensor.shape for tensor in inputs]:
+        faults.append(
+            Fault(
+                f"model.preprocess.crop {geometry.crop} makes pictures [3, {geometry.crop}, {geometry.crop}], "
+                + ", ".join(f"input {tensor.name!r} takes {list(tensor.shape)}" for tensor in inputs),
+                "correct model.preprocess.crop or the shape in model.inputs",
             )
+        )
     return faults
 
 
@@ -206,15 +204,14 @@ def _normalisation_faults(normalisation: Normalisation, inputs: Sequence[TensorS
                 "give the standard deviations that the network was trained with, or [1.0] for none",
             )
         )
-    for tensor in inputs:
-        channels = tensor.shape[0] if tensor.shape else 1
-        for name in ("mean", "std"):
-            if len(given[name]) not in (1, channels):
-                faults.append(
-                    Fault(
-                        f"model.preprocess.{name} has {len(given[name])} values, "
-                        f"input {tensor.name!r} has {channels} channels",
-                        f"give model.preprocess.{name} one value, or {channels}",
-                    )
+    channels = {tensor.name: tensor.shape[0] if tensor.shape else 1 for tensor in inputs}
+    for name in ("mean", "std"):
+        if len(given[name]) not in (1, *channels.values()):
+            told = ", ".join(f"input {tensor!r} has {count} channels" for tensor, count in channels.items())
+            faults.append(
+                Fault(
+                    f"model.preprocess.{name} has {len(given[name])} values, {told}",
+                    f"give model.preprocess.{name} one value, or one a channel",
                 )
+            )
     return faults

@@ -45,6 +45,18 @@ _BLOCK_BYTES = 1 << 18
 _HUNTS = 20
 """How often it is looked for what a program started meanwhile, while the rest was being killed."""
 
+_GUARD = """
+while read -r word; do
+    [ "$word" = done ] && exit
+    group=$word
+done
+[ -z "$group" ] || kill -s KILL -- "-$group"
+for place in $(grep -lsF -- "$1" /proc/[0-9]*/environ); do
+    pid=${place#/proc/}
+    kill -s KILL "${pid%/environ}"
+done
+"""
+
 _log_folder: ContextVar[Path | None] = ContextVar("log_folder", default=None)
 _record: ContextVar[list[Command] | None] = ContextVar("record", default=None)
 
@@ -226,17 +238,19 @@ def _supervise(
     started = time.monotonic()
     family = f"<{uuid.uuid4().hex}>"
     inherited = os.environ if environment is None else environment
-    process = _start(argv, {**inherited, FAMILY: os.environ.get(FAMILY, "") + family}, cwd)
-    assert process.stdout is not None
     log = _BoundedLog(file)
     timed_out = False
-    with process.stdout as pipe:
-        try:
-            timed_out = not _read_until(pipe, log, lambda: _has_exited(process), started + timeout_seconds)
-        finally:
-            # Also when the user interrupts: the program has a session of its own and hears no Ctrl-C.
-            _end_all(process, family, pipe, log)
-            tail = log.finish()
+    with _guarded(family) as tell_guard:
+        process = _start(argv, {**inherited, FAMILY: os.environ.get(FAMILY, "") + family}, cwd)
+        assert process.stdout is not None
+        with process.stdout as pipe:
+            try:
+                tell_guard(process.pid)
+                timed_out = not _read_until(pipe, log, lambda: _has_exited(process), started + timeout_seconds)
+            finally:
+                # Also when the user interrupts: the program has a session of its own and hears no Ctrl-C.
+                _end_all(process, family, pipe, log)
+                tail = log.finish()
     seconds = time.monotonic() - started
     place = Path(file.name)
     if timed_out:
@@ -269,6 +283,38 @@ def _start(argv: tuple[str, ...], environment: Mapping[str, str] | None, cwd: Pa
     except OSError as error:
         message = f"cannot start {argv[0]}: {error.strerror or error}"
         raise ToolError(message, _starting_fix(argv[0], environment, error)) from error
+
+
+@contextmanager
+def _guarded(family: str) -> Iterator[Callable[[int], None]]:
+    """Have a shell kill a program should this process die without a word: nobody survives SIGKILL to do it himself.
+
+    The shell waits on a pipe, which the kernel closes with this process. Yields what tells it the program's group.
+    """
+    try:
+        guard = subprocess.Popen(
+            ("sh", "-c", _GUARD, "sh", family),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolError(f"cannot start sh: {error.strerror or error}", _starting_fix("sh", None, error)) from error
+    assert guard.stdin is not None
+    words = guard.stdin
+
+    def tell(word: object) -> None:
+        with suppress(BrokenPipeError):  # someone killed the guard
+            words.write(f"{word}\n".encode())
+
+    try:
+        yield tell
+    finally:
+        tell("done")
+        words.close()
+        guard.wait()
 
 
 def _starting_fix(program: str, environment: Mapping[str, str] | None, error: OSError) -> str:

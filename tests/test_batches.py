@@ -11,12 +11,12 @@ IDENTITY = Normalisation(1.0, (0.0,), (1.0,))
 HALVED = Normalisation(0.5, (1.0,), (1.0,))
 
 
-def make_samples(folder, arrays):
-    """Samples of the arrays [count, ...] by input name, called s0, s1, ..."""
+def make_samples(folder, arrays, taken="float32"):
+    """Samples of the arrays [count, ...] by input name, called s0, s1, ..., for inputs of type `taken`."""
     tensors = []
     for name, values in arrays.items():
-        tensors.append(TensorSpec(name, str(values.dtype), values.shape[1:]))
-        array = create_array(folder, tensors[-1], len(values))
+        tensors.append(TensorSpec(name, taken, values.shape[1:]))
+        array = create_array(folder, TensorSpec(name, str(values.dtype), values.shape[1:]), len(values))
         with array.path.open("r+b") as file:
             write_at(file.fileno(), np.ascontiguousarray(values), array.offset)
     return finish(folder, tensors, [f"s{index}" for index in range(len(values))])
@@ -52,10 +52,30 @@ def test_no_indices_make_no_batches(tmp_path):
     assert list(iterate(make_samples(tmp_path, {"image": pixels(2)}), IDENTITY, 2, [])) == []
 
 
-def test_floats_are_normalised_too(tmp_path):
-    values = np.array([[1.0], [4.0]], np.float32)
-    batch = next(iterate(make_samples(tmp_path, {"x": values}), HALVED, 2))
-    assert batch.inputs["x"].tolist() == [[-0.5], [1.0]]
+def test_what_is_stored_as_the_network_takes_it_is_given_as_it_is(tmp_path):
+    for dtype in ("float32", "int64", "uint8", "bool"):
+        values = np.array([[1], [0]], dtype)
+        folder = tmp_path / dtype
+        folder.mkdir()
+        for normalisation in (HALVED, None):
+            batch = next(iterate(make_samples(folder, {"x": values}, dtype), normalisation, 2))
+            np.testing.assert_array_equal(batch.inputs["x"], values, strict=True)
+
+
+def test_normalised_samples_get_the_type_that_the_network_takes(tmp_path):
+    batch = next(iterate(make_samples(tmp_path, {"image": pixels(1)}, "float64"), HALVED, 1))
+    assert batch.inputs["image"].dtype == np.float64
+
+
+def test_bytes_of_other_channels_than_the_normalisation_are_told(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(1)})
+    with pytest.raises(DataError, match=r"'image' is stored as bytes .* has 2 channels, .* has 3 means and 1 standard"):
+        next(iterate(samples, Normalisation(1.0, (0.0, 0.0, 0.0), (1.0,)), 1))
+
+
+def test_an_array_in_another_type_than_the_network_takes_is_told(tmp_path):
+    with pytest.raises(DataError, match="stored image as uint8, the network takes int64"):
+        make_samples(tmp_path, {"image": pixels(1)}, "int64")
 
 
 def test_batches_made_ahead_are_the_same_in_the_same_order(tmp_path):

@@ -55,6 +55,7 @@ def test_a_run_that_can_be_done_has_none(faults) -> None:
         (("model.outputs=[]",), "model.outputs are named []"),
         (("model.inputs=[{name:x,shape:[3,0,2]}]",), "shape is [3, 0, 2]"),
         (("model.inputs=[{name:x,shape:[3],dtype:float33}]",), "'float33'"),
+        (("dataset=noise", "model.inputs=[{name:x,shape:[3],dtype:float33}]"), "'float33'"),
         (("dataset.metrics.top1.k=null", "+dataset.metrics.top1.kk=1"), "has no argument 'kk'"),
         (("dataset.scored_against=lables",), "'lables'"),
         (("dataset.reader.count=0",), "dataset.reader.count is 0"),

@@ -238,6 +238,37 @@ def test_a_runner_inside_a_program_hides_nothing_of_what_it_starts(tmp_path: Pat
     assert gone(int((tmp_path / "pid").read_text()))
 
 
+def children() -> set[str]:
+    """The ids of this process's children."""
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
+@pytest.mark.parametrize("how", ["", "os.setsid()"], ids=["stays", "leaves its session"])
+def test_what_a_killed_runner_had_started_dies_with_it(how: str, tmp_path: Path) -> None:
+    code = fork_a_sleeper(tmp_path / "pid", how, "time.sleep(600)")
+    started = f"process.run([sys.executable, '-c', {code!r}], stage='x', name='x', timeout_seconds=600)"
+    runner = subprocess.Popen([sys.executable, "-c", f"import sys; from runner import process; {started}"])
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        time.sleep(0.05)
+
+    runner.kill()
+
+    runner.wait()
+    pid = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 30
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(pid)
+
+
+def test_no_guard_is_left_behind() -> None:
+    before = children()
+    python("print('done')")
+    with pytest.raises(ToolError, match="cannot start nowhere"):
+        process.run(["nowhere"], stage="x", name="x", timeout_seconds=1)
+    assert children() == before
+
+
 def test_a_long_output_keeps_its_beginning_and_its_end_in_a_bounded_log(monkeypatch: pytest.MonkeyPatch) -> None:
     code = """
 import sys

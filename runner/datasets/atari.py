@@ -96,7 +96,7 @@ class AtariFrames:
                     raise unwritable(array.path, error) from error
                 advance(1)
         ids = tuple(f"state{index}" for index in range(count))
-        return finish(out, (tensor,), ids, note=limit_note(request.limit, self.count, "states"))
+        return finish(out, request.inputs, ids, note=limit_note(request.limit, self.count, "states"))
 
 
 def _state_tensor(request: Request) -> TensorSpec:

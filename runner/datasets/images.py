@@ -83,7 +83,7 @@ class ImageFolder:
         notes = (listing.note, limit_note(request.limit, len(listing.files), "pictures"))
         return finish(
             out,
-            (tensor,),
+            request.inputs,
             listing.ids[:count],
             listing.labels[:count],
             note="; ".join(note for note in notes if note) or None,

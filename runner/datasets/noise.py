@@ -1,4 +1,4 @@
-"""Gaussian noise, which is what generators take."""
+"""Random numbers: the noise that generators take, and a stand-in where a network's data are not at hand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from runner import random_inputs
 from runner.artifacts import Samples, TensorSpec
 from runner.datasets import HashFiles, Policy, Request
 from runner.datasets.storage import (
@@ -30,7 +31,7 @@ CHUNK_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Noise:
-    """`count` samples from N(0, 1), float32, for every input of the model."""
+    """`count` samples for every input of the model: N(0, 1), or whole numbers that every vocabulary has."""
 
     count: int
 
@@ -43,39 +44,31 @@ class Noise:
         return True
 
     def faults(self, request: Request) -> list[Fault]:
-        return [
-            *positive_faults(self, "count"),
-            *(
-                Fault(
-                    f"input {tensor.name!r} takes {tensor.dtype}, noise is made of floating point numbers",
-                    "choose another dataset=",
-                )
-                for tensor in request.inputs
-                if not tensor.dtype.startswith("float")
-            ),
-        ]
+        return positive_faults(self, "count")
 
     def content(self, request: Request, hash_files: HashFiles) -> Any:
         return None
 
     def stored_bytes(self, request: Request) -> int:
-        return stored_bytes(_noise_tensors(request), wanted_count(request.limit, self.count))
+        return stored_bytes(request.inputs, wanted_count(request.limit, self.count))
 
     def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
         count = wanted_count(request.limit, self.count)
-        tensors = _noise_tensors(request)
-        for position, tensor in enumerate(tensors):
+        for position, tensor in enumerate(request.inputs):
             _write_noise(np.random.default_rng([request.seed, position]), tensor, count, out)
         return finish(
             out,
-            tensors,
+            request.inputs,
             numbered("noise_", count, 4, self.count),
+            stand_in=_stand_in(request),
             note=limit_note(request.limit, self.count, "samples of noise"),
         )
 
 
-def _noise_tensors(request: Request) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(tensor.name, "float32", tensor.shape) for tensor in request.inputs)
+def _stand_in(request: Request) -> str | None:
+    """Noise is the very data of a generator; nothing takes random indices but for want of its own."""
+    whole = [tensor.name for tensor in request.inputs if not tensor.is_floating]
+    return f"random whole numbers for {', '.join(whole)}" if whole else None
 
 
 def _write_noise(random: np.random.Generator, tensor: TensorSpec, count: int, out: Path) -> None:
@@ -88,7 +81,7 @@ def _write_noise(random: np.random.Generator, tensor: TensorSpec, count: int, ou
             with track("prepare", count, "samples") as advance:
                 for start in range(0, count, rows):
                     shape = (min(rows, count - start), *tensor.shape)
-                    write_at(descriptor, random.standard_normal(shape, dtype=np.float32), array.position(start))
+                    write_at(descriptor, random_inputs.values(random, tensor.dtype, shape), array.position(start))
                     advance(shape[0])
         finally:
             os.close(descriptor)

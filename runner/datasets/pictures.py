@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from runner.artifacts import TensorSpec
 from runner.datasets import Request
-from runner.datasets.storage import StoredArray, create_array, open_array, unwritable, write_at
+from runner.datasets.storage import StoredArray, create_array, open_array, storable_types, unwritable, write_at
 from runner.errors import DataError, Fault
 from runner.hashing import write_atomically
 from runner.progress import track
@@ -47,15 +47,19 @@ def picture_tensor(request: Request) -> TensorSpec:
 
 def picture_faults(request: Request) -> list[Fault]:
     """What keeps pictures from being the model's input."""
-    if len(request.inputs) == 1 and len(request.inputs[0].shape) == 3 and request.inputs[0].shape[0] == 3:
+    if len(request.inputs) == 1 and _is_picture(request.inputs[0]):
         return []
-    shapes = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in request.inputs)
+    shapes = ", ".join(f"{tensor.name} {tensor.dtype} {list(tensor.shape)}" for tensor in request.inputs)
     return [
         Fault(
             f"the data set holds pictures, the model takes {shapes}",
-            "choose a dataset= that fits, or a model with one input [3, height, width]",
+            "choose a dataset= that fits, or a model with one input [3, height, width] of floating point or bytes",
         )
     ]
+
+
+def _is_picture(tensor: TensorSpec) -> bool:
+    return "uint8" in storable_types(tensor) and len(tensor.shape) == 3 and tensor.shape[0] == 3
 
 
 def write_pictures(load: LoadItem, items: Sequence[str], tensor: TensorSpec, out: Path) -> None:

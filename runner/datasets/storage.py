@@ -114,7 +114,13 @@ def finish(
     stand_in: str | None = None,
     note: str | None = None,
 ) -> Samples:
-    """The Samples written into `out`; `tensors` as stored. The digest covers arrays, ids and labels."""
+    """The Samples written into `out`; `tensors` as the network takes them. The digest covers arrays, ids and labels.
+
+    Raises:
+        DataError: an array is stored in a type that is neither the network's nor bytes for its floating point numbers.
+    """
+    for tensor in tensors:
+        _check_stored(open_array(out, tensor.name), tensor)
     digests = [[tensor.name, sha256_of(array_path(out, tensor.name))] for tensor in tensors]
     text = json.dumps([digests, list(ids), None if labels is None else list(labels)])
     return Samples(
@@ -127,6 +133,20 @@ def finish(
         stand_in=stand_in,
         note=note,
     )
+
+
+def storable_types(tensor: TensorSpec) -> list[str]:
+    """In which types samples for an input may be stored: its own, and bytes, to be normalised, for a floating one."""
+    return [tensor.dtype, "uint8"] if tensor.is_floating else [tensor.dtype]
+
+
+def _check_stored(array: StoredArray, tensor: TensorSpec) -> None:
+    allowed = storable_types(tensor)
+    if str(array.dtype) not in allowed:
+        raise DataError(
+            f"the reader stored {tensor.name} as {array.dtype}, the network takes {tensor.dtype}",
+            f"let it write {' or '.join(allowed)}",
+        )
 
 
 def numbered(prefix: str, count: int, digits: int, available: int) -> tuple[str, ...]:

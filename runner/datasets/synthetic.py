@@ -58,7 +58,7 @@ class SyntheticImages:
         return faults or self._size_faults(request)
 
     def _size_faults(self, request: Request) -> list[Fault]:
-        width, height = resized_size(self.width, self.height, request.geometry.resize)
+        width, height = resized_size(self.width, self.height, request.geometry.resize, request.geometry.keep_ratio)
         crop = request.geometry.crop
         wanted = request.inputs[0].shape
         if (crop is None and (3, height, width) == wanted) or (crop is not None and crop <= min(width, height)):
@@ -85,7 +85,7 @@ class SyntheticImages:
         labels = np.random.default_rng(request.seed).integers(0, self.classes, self.count)[:count]
         return finish(
             out,
-            (tensor,),
+            request.inputs,
             numbered("synthetic_", count, 5, self.count),
             labels.tolist(),
             stand_in=f"synthetic pictures generated from seed {request.seed}",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import batches, onnx_files
+from runner import batches, random_inputs
 from runner.artifacts import Samples, TensorSpec
 from runner.errors import DataError
 from runner.preprocess import Normalisation, normalise
@@ -48,12 +48,7 @@ def of_model(tensors: Sequence[TensorSpec], batch: int, source: str, aipp: Norma
     """
     taken = tensors if aipp is None else [TensorSpec(tensor.name, "uint8", tensor.shape) for tensor in tensors]
     wanted = {tensor.name: (tensor.dtype, (batch, *tensor.shape)) for tensor in taken}
-    if source != RANDOM:
-        arrays = of_file(Path(source), wanted)
-    elif aipp is None:
-        arrays = onnx_files.random_feeds(taken, batch)
-    else:
-        arrays = random_arrays(wanted)
+    arrays = random_inputs.batch_of(taken, batch) if source == RANDOM else of_file(Path(source), wanted)
     if aipp is None:
         return Inputs(arrays, arrays)
     compiled = {name: np.ascontiguousarray(np.moveaxis(array, 1, -1)) for name, array in arrays.items()}
@@ -92,20 +87,12 @@ def of_file(path: Path, wanted: Mapping[str, tuple[str, Dimensions]]) -> Arrays:
 
 
 def random_arrays(wanted: Mapping[str, tuple[str, Dimensions]]) -> Arrays:
-    """Seeded arrays for each input: N(0, 1), whole numbers 0..127 or true and false; a free axis has one element."""
+    """Seeded random values for each input (runner.random_inputs); a free axis has one element."""
     generator = np.random.default_rng(0)
-    arrays: Arrays = {}
-    for name, (dtype, dimensions) in wanted.items():
-        shape = tuple(1 if size is None else size for size in dimensions)
-        values: NDArray[Any]
-        if dtype == "bool":
-            values = generator.integers(0, 2, shape)
-        elif np.issubdtype(np.dtype(dtype), np.integer):
-            values = generator.integers(0, 128, shape)
-        else:
-            values = np.asarray(generator.standard_normal(shape))
-        arrays[name] = np.asarray(values).astype(dtype)
-    return arrays
+    return {
+        name: random_inputs.values(generator, dtype, [1 if size is None else size for size in dimensions])
+        for name, (dtype, dimensions) in wanted.items()
+    }
 
 
 def _told(shape: Dimensions) -> list[int | str]:

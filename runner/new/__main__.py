@@ -277,8 +277,6 @@ def _command(draft: Draft, folder: Path) -> list[str]:
     words = ["python", "-m", "runner", overrides.CONFIG_DIR, str(folder)]
     words += [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
     words += [f"model={draft.name}", "weights=random"]
-    if not all(spec.dtype.startswith("float") for spec in draft.inputs):
-        return [*words, "stages=[export,simplify]"]  # no data set at hand makes whole numbers
     if draft.dataset is None:
         words.append("dataset=synthetic_images")
         told = "num_classes" in draft.network  # which the synthetic pictures read themselves

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from runner import batches, onnx_files, targets
+from runner import batches, random_inputs, targets
 from runner.artifacts import CompiledModel, Samples, Timing
 from runner.measuring import exclusive
 from runner.preprocess import Normalisation
@@ -56,5 +56,5 @@ def benchmark(spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None
 
 def _inputs(spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None) -> Mapping[str, NDArray[Any]]:
     if samples is None:
-        return onnx_files.random_feeds(model.inputs, model.batch)
+        return random_inputs.batch_of(model.inputs, model.batch)
     return next(batches.iterate(samples, spec.normalisation, model.batch)).inputs

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner import decompositions, networks, onnx_files
+from runner import decompositions, networks, onnx_files, random_inputs
 from runner.artifacts import OnnxModel, TensorSpec, Weights
 from runner.errors import ExportError
 from runner.hashing import sha256_of
@@ -97,7 +97,7 @@ def _remedy(opset: int, complaint: str) -> str:
 def _probed_outputs(path: Path, spec: ExportSpec) -> tuple[TensorSpec, ...]:
     """The outputs as ONNX Runtime gives them: a batch size that was written into the graph shows only here."""
     batch = spec.batch or _PROBE_BATCH
-    feeds = onnx_files.random_feeds(spec.network.inputs, batch)
+    feeds = random_inputs.batch_of(spec.network.inputs, batch)
     arrays = dict(zip(spec.outputs, onnx_files.run(path, feeds), strict=True))
     for name, array in arrays.items():
         if array.ndim == 0 or array.shape[0] != batch:

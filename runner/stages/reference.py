@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from runner import batches, networks, predictions
 from runner.artifacts import Predictions, Samples, Weights
+from runner.errors import DataError
 from runner.networks import NetworkSpec
 from runner.preprocess import Normalisation
 from runner.progress import track
@@ -31,7 +32,11 @@ class ReferenceSpec:
 
 
 def reference(spec: ReferenceSpec, weights: Weights, samples: Samples, out: Path) -> Predictions:
-    """Outputs of the chosen samples, in order, in `out`/predictions.npz."""
+    """Outputs of the chosen samples, in order, in `out`/predictions.npz.
+
+    Raises:
+        DataError: the network cannot take a sample. ExportError: it returns something else than its outputs.
+    """
     chosen = spread(samples.count, spec.samples)
     ids = [samples.ids[index] for index in chosen]
     outputs = _outputs(spec, weights, samples, chosen)
@@ -53,6 +58,13 @@ def _outputs(
     network = networks.build(spec.network, weights)
     with torch.no_grad(), track("reference", len(chosen), "samples") as advance:
         for batch in batches.iterate(samples, spec.normalisation, BATCH, chosen):
-            result = network(*(torch.from_numpy(batch.inputs[tensor.name]) for tensor in spec.network.inputs))
+            inputs = [torch.from_numpy(batch.inputs[tensor.name]) for tensor in spec.network.inputs]
+            try:
+                result = network(*inputs)
+            except (AssertionError, LookupError, TypeError, ValueError) as error:
+                raise DataError(
+                    f"{spec.network.target.name} cannot take the samples {', '.join(batch.ids)}: {error}",
+                    "choose a dataset= that fits the model, or correct model.inputs",
+                ) from error
             yield {name: tensor.numpy() for name, tensor in networks.named_outputs(result, spec.outputs).items()}
             advance(len(batch.ids))

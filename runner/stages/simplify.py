@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
-from runner import onnx_files, targets
+from runner import onnx_files, random_inputs, targets
 from runner.artifacts import OnnxModel
 from runner.errors import ConfigError, ExportError
 from runner.hashing import sha256_of
@@ -58,7 +58,7 @@ def simplify(spec: SimplifySpec, model: OnnxModel, out: Path) -> OnnxModel:
             "set model.export.fixed_batch=false, or export anew for this batch size",
         )
     batch = spec.batch if spec.enabled and spec.batch is not None else model.batch
-    feeds = onnx_files.random_feeds(model.inputs, model.batch or min(batch or _PROBE_SAMPLES, _PROBE_SAMPLES))
+    feeds = random_inputs.batch_of(model.inputs, model.batch or min(batch or _PROBE_SAMPLES, _PROBE_SAMPLES))
     names = [tensor.name for tensor in model.outputs]
     expected = dict(zip(names, onnx_files.run(model.path, feeds), strict=True))
 

@@ -70,7 +70,7 @@ def test_flat_folder_is_stored_in_order_of_names_with_ids_and_labels(tmp_path):
     root = make_folder(tmp_path / "data", ["val/b.png", "val/a.JPEG"], ["a.JPEG 7", "b 3"])
     samples = write(root, tmp_path / "out")
     assert (samples.ids, samples.labels, samples.count) == (("a", "b"), (7, 3), 2)
-    assert samples.spec == (TensorSpec("image", "uint8", (3, 16, 16)),)
+    assert samples.spec == (TensorSpec("image", "float32", (3, 16, 16)),)
     np.testing.assert_array_equal(stored(samples)[1], load_picture(root / "val" / "b.png", GEOMETRY))
     assert {path.name for path in samples.path.iterdir()} == {"image.npy", JOURNAL}
     assert (samples.stand_in, samples.note) == (None, None)
@@ -241,7 +241,7 @@ def test_two_files_that_differ_in_their_extension_only_are_a_fault(tmp_path):
 def test_model_that_takes_no_picture_is_a_fault(tmp_path):
     root = make_folder(tmp_path, ["a.png"], ["a 1"])
     faults = ImageFolder(str(root)).faults(request(inputs=(TensorSpec("noise", "float32", (100, 1, 1)),)))
-    assert "the model takes noise [100, 1, 1]" in str(faults[0])
+    assert "the model takes noise float32 [100, 1, 1]" in str(faults[0])
 
 
 def test_content_is_ids_labels_and_digests_of_the_pictures_used(tmp_path):

@@ -53,9 +53,12 @@ def test_every_input_gets_noise_of_its_own(tmp_path):
     assert not np.array_equal(np.load(samples.path / "a.npy"), np.load(samples.path / "b.npy"))
 
 
-def test_integer_input_is_a_fault():
-    request = Request((TensorSpec("tokens", "int64", (8,)),), PLAIN, None, 0)
-    assert "input 'tokens' takes int64" in Noise(3).faults(request)[0].message
+def test_whole_numbers_are_in_every_vocabulary_and_stand_in_for_others(tmp_path):
+    inputs = (TensorSpec("tokens", "int64", (50,)), TensorSpec("scale", "float16", (2,)))
+    samples = write(tmp_path / "out", 3, inputs=inputs)
+    tokens, scale = (np.load(samples.path / f"{tensor.name}.npy") for tensor in inputs)
+    assert (tokens.dtype, scale.dtype, set(np.unique(tokens))) == (np.int64, np.float16, {0, 1})
+    assert samples.stand_in == "random whole numbers for tokens"
 
 
 @pytest.mark.parametrize("count", [0, -5, "x"])

@@ -132,7 +132,7 @@ def test_the_saved_node_replays_the_difference(run, exported, changed) -> None:
 
 
 def test_a_fault_that_fades_before_the_outputs_is_found_too(run, exported, changed) -> None:
-    told = run("--onnx", exported, changed(plant(0.05)), "--rtol=0.35", check=2)
+    told = run("--onnx", exported, changed(plant(0.02)), "--rtol=0.14", check=2)
     assert not told.report["steps"][0]["parts"]
     assert told.report["layers"][0]["first"]["node"]["name"] == MIDDLE
 

@@ -135,9 +135,9 @@ def test_several_inputs_are_named_as_the_network_names_them(write) -> None:
     assert found.outputs == ["sum", "difference"]
 
 
-def test_whole_numbers_are_exported_only_as_no_data_set_makes_them(write) -> None:
+def test_a_network_of_whole_numbers_is_tried_on_noise(write, run_main) -> None:
     arguments = command(write("words", "--network", "nets.some.Words", "--input", "ids:7:int64"))
-    assert "stages=[export,simplify]" in arguments
+    run_main(*arguments, "stages=[score]", "hydra.run.dir=out")
 
 
 def test_arguments_reach_the_network_and_the_file(write) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,8 @@ def test_inputs_are_no_zeros(recorder, tmp_path) -> None:
 
 
 def test_real_inputs_are_the_first_batch_of_the_samples(recorder, tmp_path) -> None:
-    values = np.arange(36, dtype=np.float32).reshape(6, 2, 3)
-    array = create_array(tmp_path, TENSOR, 6)
+    values = np.arange(36, dtype=np.uint8).reshape(6, 2, 3)
+    array = create_array(tmp_path, replace(TENSOR, dtype="uint8"), 6)
     with array.path.open("r+b") as file:
         write_at(file.fileno(), values, array.offset)
     samples = finish(tmp_path, (TENSOR,), [str(index) for index in range(6)])
