@@ -137,7 +137,7 @@ class ModelConfig:
     surgery: list[str] = field(default_factory=list)
     """Callables applied to the simplified model in order, each ModelProto -> ModelProto."""
     atc: dict[str, Any] = field(default_factory=dict)
-    """Further flags of atc by name, such as `input_format: NCHW`; each is one that atc documents."""
+    """Further flags of atc by name, such as `precision_mode: force_fp16`; each is one that atc documents."""
     aipp: bool = False
     """Let the card normalise: the compiled model takes uint8 pictures [N, H, W, C]."""
     deviations: list[str] = field(default_factory=list)

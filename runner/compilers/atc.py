@@ -74,7 +74,7 @@ class Atc:
         Raises:
             ToolError: the normalisation cannot be given to the card.
         """
-        flags = {"input_format": "NCHW", "log": "error"} | atc_flags.spelled(request.flags)
+        flags = {"input_format": input_format(request.inputs), "log": "error"} | atc_flags.spelled(request.flags)
         settings = {
             "framework": "5",
             "model": str(request.model),
@@ -169,6 +169,11 @@ class Atc:
 def input_shape(inputs: tuple[TensorSpec, ...], batch: int) -> str:
     """As in "image:8,3,224,224;mask:8,10"."""
     return ";".join(f"{tensor.name}:{','.join(map(str, (batch, *tensor.shape)))}" for tensor in inputs)
+
+
+def input_format(inputs: tuple[TensorSpec, ...]) -> str:
+    """NCHW for pictures [C, H, W], as the guides have it; ND as soon as one input is something else."""
+    return "NCHW" if all(len(tensor.shape) == 3 for tensor in inputs) else "ND"
 
 
 def _check_with_aipp(flags: Mapping[str, Any], input_format: str) -> None:

@@ -123,6 +123,11 @@ def test_several_inputs_are_parted_by_semicolons() -> None:
     assert input_shape(inputs, 8) == "image:8,3,4,6;input:0:8,10;flag:8"
 
 
+def test_inputs_that_are_not_all_pictures_have_no_format_of_theirs() -> None:
+    assert "--input_format=ND" in command(inputs=(PICTURE, TensorSpec("words", "int64", (10,))))
+    assert "--input_format=NCHW" in command({"input_format": "NCHW"}, inputs=(TensorSpec("words", "int64", (10,)),))
+
+
 def test_the_aipp_file_is_named_in_the_command() -> None:
     assert command(aipp=IMAGENET)[-1] == "--insert_op_conf=out/model.aipp.cfg"
 
