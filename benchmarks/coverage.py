@@ -157,8 +157,6 @@ _CHAOTIC = "with random weights its numbers grow on pictures until float32 is to
 KNOWN = {
     "timm:halonet_h1": _CHAOTIC,
     "timm:regnetv_040": _CHAOTIC,
-    "timm:resnetv2_50x1_bit": "ONNX Runtime 1.31 fuses the zeros that it pads with into MaxPool, which pads with -inf; "
-    "without that fusion (disabled_optimizers=['Pad_Fusion']) the model is right",
 }
 """What was found out about networks that do not hold."""
 

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
 
+MISTAKEN_OPTIMIZERS = ["Pad_Fusion"]
+"""What of ONNX Runtime is left out. It merges a Pad into the MaxPool behind it whatever the Pad pads with, and MaxPool
+pads with minus infinity (seen in 1.31; github.com/onnx/optimizer/pull/318 is about the same mistake elsewhere). Pads in
+front of convolutions are merged by simplifying."""
+
 Dimension = int | str
 """A number, or the name of a free axis."""
 

@@ -184,7 +184,12 @@ def _write_optimised(path: Path, runtime: str, optimised: Path) -> None:
     options.optimized_model_filepath = str(optimised)
     options.add_session_config_entry(_WEIGHTS_WRITTEN_TO, f"{optimised.name}.data")
     try:
-        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        onnxruntime.InferenceSession(
+            str(path),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=onnx_files.MISTAKEN_OPTIMIZERS,
+        )
     except Exception as error:  # its exceptions share no base class
         raise ToolError(
             f"{RUNTIMES[runtime]} cannot load {path}: {error}", f"choose --runtime={UNOPTIMISED} or {REFERENCE}"

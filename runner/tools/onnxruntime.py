@@ -11,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from runner import onnx_files
 from runner.artifacts import CompiledModel, Timing
 from runner.batches import Batch
 from runner.environment import package_version
@@ -111,7 +112,9 @@ class OnnxRuntime:
         options.log_severity_level = 3
         chosen = (provider, {"device_id": placement.devices[0]}) if placement.kind == "cuda" else provider
         try:
-            session = onnxruntime.InferenceSession(str(model.path), options, providers=[chosen])
+            session = onnxruntime.InferenceSession(
+                str(model.path), options, providers=[chosen], disabled_optimizers=onnx_files.MISTAKEN_OPTIMIZERS
+            )
         except Exception as error:  # its exceptions share no base class
             fix = "force=[export,simplify] redoes it"
             raise ToolError(f"ONNX Runtime cannot load {model.path}: {error}", fix) from error

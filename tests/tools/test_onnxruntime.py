@@ -1,7 +1,9 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from runner.artifacts import CompiledModel, TensorSpec
 from runner.batches import Batch
@@ -62,6 +64,24 @@ def test_an_input_of_another_shape_is_told_with_its_shape(doubling) -> None:
     wrong = Batch(("a",), {"x": np.zeros((1, 3), dtype=np.float32)})
     with pytest.raises(ToolError, match=r"failed on x \[1, 3\]"):
         next(OnnxRuntime().infer(doubling, CPU, [wrong], NOWHERE))
+
+
+def test_zeros_in_front_of_a_pooling_stay_zeros(tmp_path) -> None:
+    nodes = [
+        helper.make_node("Pad", ["x", "pads", "zero"], ["padded"]),
+        helper.make_node("MaxPool", ["padded"], ["y"], kernel_shape=[3, 3], strides=[2, 2]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([0, 0, 1, 1, 0, 0, 1, 1]), "pads"),
+        numpy_helper.from_array(np.float32(0), "zero"),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 4, 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 2, 2])
+    graph = helper.make_graph(nodes, "pooling", [x], [y], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "m.onnx")
+    model = CompiledModel(tmp_path / "m.onnx", "digest", "cpu", 1, (), (TensorSpec("y", "float32", (1, 2, 2)),))
+    (found,) = OnnxRuntime().infer(model, CPU, [Batch(("a",), {"x": -np.ones((1, 1, 4, 4), np.float32)})], NOWHERE)
+    assert found["y"].tolist() == [[[[0.0, 0.0], [0.0, -1.0]]]]
 
 
 def test_a_device_that_the_cpu_has_not_is_a_fault() -> None:
