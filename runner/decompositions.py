@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,10 @@ def unfused() -> Iterator[None]:
         (torch.nn.functional, "scaled_dot_product_attention", _attention),
         (torch.nn.functional, "adaptive_avg_pool2d", _Pooling(torch.nn.functional.adaptive_avg_pool2d)),
         (torch.nn.functional, "fold", _fold),
+        (torch.nn.functional, "interpolate", _Interpolation(torch.nn.functional.interpolate)),
+        (torch, "einsum", _Einsum(torch.einsum)),
+        (torch, "tile", _tile),
+        (torch.Tensor, "tile", _tile),
         (torch, "repeat_interleave", _Repeating(torch.repeat_interleave)),
         (torch.Tensor, "repeat_interleave", _method(_Repeating(torch.Tensor.repeat_interleave))),
         (torch.Tensor, "unflatten", _unflatten),
@@ -146,6 +151,110 @@ def _averages(outputs: int, inputs: int) -> torch.Tensor:
         first, end = row * inputs // outputs, -(-(row + 1) * inputs // outputs)
         matrix[row, first:end] = 1 / (end - first)
     return matrix
+
+
+class _Interpolation:
+    """torch.nn.functional.interpolate; `whole` is torch's own, for all but pictures resized with antialiasing.
+
+    That is linear, first along one axis and then along the other, so what it makes of unit vectors tells the rest.
+    """
+
+    def __init__(self, whole: Callable[..., torch.Tensor]) -> None:
+        self.whole = whole
+
+    def __call__(
+        self,
+        input: torch.Tensor,
+        size: int | Sequence[int] | None = None,
+        scale_factor: Any = None,
+        mode: str = "nearest",
+        align_corners: bool | None = None,
+        recompute_scale_factor: bool | None = None,
+        antialias: bool = False,
+    ) -> torch.Tensor:
+        if not antialias or size is None:
+            return self.whole(input, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
+        how = {"mode": mode, "align_corners": align_corners, "antialias": True}
+        rows, columns = _pair(size)
+        down = self._shares(rows, int(input.size(-2)), how)
+        return down @ input @ self._shares(columns, int(input.size(-1)), how).T
+
+    def _shares(self, outputs: int, inputs: int, how: dict[str, Any]) -> torch.Tensor:
+        """The matrix [outputs, inputs] of what each output takes of each input."""
+        import torch
+
+        units = torch.eye(inputs).reshape(1, inputs, 1, inputs)  # rows: of columns torch 2.15 resizes the first only
+        return self.whole(units, (1, outputs), **how).reshape(inputs, outputs).T
+
+
+class _Einsum:
+    """torch.einsum as sums, transpositions and products of matrices; `whole` is torch's own, for what is not plain.
+
+    Plain are operands without ellipses and diagonals, of equal sizes where they share a letter.
+    """
+
+    def __init__(self, whole: Callable[..., torch.Tensor]) -> None:
+        self.whole = whole
+
+    def __call__(self, equation: Any, *operands: Any) -> torch.Tensor:
+        tensors = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
+        left, arrow, output = str(equation).replace(" ", "").partition("->")
+        terms = left.split(",")
+        if not _is_plain(terms, tensors):
+            return self.whole(equation, *operands)
+        if not arrow:
+            output = "".join(sorted(letter for letter in set("".join(terms)) if left.count(letter) == 1))
+        letters, found = terms[0], tensors[0]
+        for index in range(1, len(terms)):
+            kept = {*output, *"".join(terms[index + 1 :])}
+            letters, found = _contracted(letters, found, terms[index], tensors[index], kept)
+        letters, found = _summed(letters, found, {*output})
+        return found.permute([letters.index(letter) for letter in output])
+
+
+def _is_plain(terms: Sequence[str], tensors: Sequence[Any]) -> bool:
+    sizes: dict[str, int] = {}
+    if len(terms) != len(tensors):
+        return False
+    for term, tensor in zip(terms, tensors, strict=True):
+        if not term.isalpha() or not len(set(term)) == len(term) == tensor.dim():
+            return False
+        if any(sizes.setdefault(letter, size) != size for letter, size in zip(term, tensor.shape, strict=True)):
+            return False
+    return True
+
+
+def _summed(letters: str, tensor: torch.Tensor, kept: set[str]) -> tuple[str, torch.Tensor]:
+    """The tensor without the axes whose letters nobody keeps."""
+    axes = [axis for axis, letter in enumerate(letters) if letter not in kept]
+    return "".join(letter for letter in letters if letter in kept), tensor.sum(axes) if axes else tensor
+
+
+def _contracted(
+    one: str, left: torch.Tensor, other: str, right: torch.Tensor, kept: set[str]
+) -> tuple[str, torch.Tensor]:
+    """The product of two tensors, summed over what both have and nobody keeps; returns its letters, and itself."""
+    one, left = _summed(one, left, kept | {*other})
+    other, right = _summed(other, right, kept | {*one})
+    sizes = dict(zip(one + other, [*left.shape, *right.shape], strict=True))
+    both = [letter for letter in one if letter in other]
+    shared, summed = [x for x in both if x in kept], [x for x in both if x not in kept]
+    rows, columns = [x for x in one if x not in both], [x for x in other if x not in both]
+    batch = [sizes[letter] for letter in shared]
+    across = math.prod(sizes[letter] for letter in summed)
+    product = left.permute([one.index(x) for x in [*shared, *rows, *summed]]).reshape(
+        [*batch, math.prod(sizes[x] for x in rows), across]
+    ) @ right.permute([other.index(x) for x in [*shared, *summed, *columns]]).reshape(
+        [*batch, across, math.prod(sizes[x] for x in columns)]
+    )
+    letters = [*shared, *rows, *columns]
+    return "".join(letters), product.reshape([sizes[letter] for letter in letters])
+
+
+def _tile(input: torch.Tensor, *dims: Any) -> torch.Tensor:
+    """torch.tile, which is to repeat, with ones for the axes that are not named."""
+    times = list(dims[0]) if len(dims) == 1 and isinstance(dims[0], (list, tuple)) else list(dims)
+    return input.repeat([1] * (input.dim() - len(times)) + times)
 
 
 class _Repeating:

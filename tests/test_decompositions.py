@@ -73,6 +73,56 @@ def test_blocks_are_put_together_the_same(size, how) -> None:
         torch.testing.assert_close(nn.Fold(size, **how)(blocks), wanted, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("equation", "shapes"),
+    [
+        ("bhid,bhjd->bhij", [(2, 3, 4, 5), (2, 3, 6, 5)]),
+        ("bhij, bhjd -> bihd", [(2, 3, 4, 6), (2, 3, 6, 5)]),
+        ("byhwc,hkc->byhwk", [(2, 3, 4, 5, 6), (4, 7, 6)]),
+        ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 5)]),
+        ("ij,jk", [(2, 3), (3, 4)]),
+        ("i,j->ji", [(2,), (3,)]),
+        ("ij,ij->", [(2, 3), (2, 3)]),
+        ("abc->ca", [(2, 3, 4)]),
+        ("ab,c->a", [(2, 3), (4,)]),
+        ("...ij,jk->...ik", [(2, 3, 4), (4, 5)]),
+        ("ii->i", [(3, 3)]),
+        ("ij,jk->ik", [(2, 1), (3, 4)]),
+    ],
+)
+def test_sums_of_products_are_the_same(equation, shapes) -> None:
+    tensors = [torch.randn(shape, dtype=torch.float64) for shape in shapes]
+    wanted = torch.einsum(equation, *tensors)
+    with unfused():
+        torch.testing.assert_close(torch.einsum(equation, *tensors), wanted)
+        torch.testing.assert_close(torch.einsum(equation, tensors), wanted)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(5, 9), (20, 3), 7])
+def test_antialiased_resizing_is_the_same(mode, size) -> None:
+    picture = torch.randn(2, 3, 7, 11)
+    how = {"size": size, "mode": mode, "antialias": True}
+    wanted = torch.nn.functional.interpolate(picture, **how)
+    with unfused():
+        torch.testing.assert_close(torch.nn.functional.interpolate(picture, **how), wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_other_resizing_is_left_to_torch() -> None:
+    picture = torch.randn(2, 3, 7, 11)
+    wanted = torch.nn.functional.interpolate(picture, scale_factor=2, mode="nearest")
+    with unfused():
+        assert torch.equal(torch.nn.functional.interpolate(picture, scale_factor=2, mode="nearest"), wanted)
+
+
+@pytest.mark.parametrize("times", [(2,), (1, 3, 2, 1), (2, 1, 1, 1, 1)])
+def test_tiles_are_the_same(times) -> None:
+    wanted = torch.tile(QUERY, times)
+    with unfused():
+        assert torch.equal(torch.tile(QUERY, times), wanted)
+        assert torch.equal(QUERY.tile(*times), wanted)
+
+
 def test_an_axis_is_split_the_same() -> None:
     wanted = QUERY.unflatten(-1, (2, -1))
     with unfused():
@@ -97,7 +147,7 @@ def test_folding_is_the_same(size, options) -> None:
 
 def test_torch_is_as_before_afterwards() -> None:
     def found() -> list[object]:
-        functions = [torch.Tensor.unfold, torch.Tensor.repeat_interleave, torch.repeat_interleave]
+        functions = [torch.Tensor.unfold, torch.Tensor.repeat_interleave, torch.repeat_interleave, torch.einsum]
         return [*functions, torch.nn.functional.adaptive_avg_pool2d, torch.backends.mha.get_fastpath_enabled()]
 
     before = found()
@@ -112,8 +162,11 @@ class Attending(nn.Module):
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d((6, 5))
         self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.places = nn.Parameter(torch.randn(1, 1, 4, 4))
 
     def forward(self, tokens: Tensor) -> Tensor:
+        places = nn.functional.interpolate(self.places, (6, 8), mode="bicubic", antialias=True)[0, 0]
+        tokens = torch.einsum("btc,tc,dc->btd", tokens, places, torch.tile(self.places[0, 0], (2, 2)))
         pooled = self.pool(tokens.unfold(1, 3, 1)[:, None].flatten(3))[:, 0]
         windows = nn.functional.pad(pooled, (0, 3)).repeat_interleave(2, 0).unflatten(0, (-1, 2))[:, 1]
         return self.attention(windows, windows, windows, need_weights=False)[0]
