@@ -95,7 +95,7 @@ def load(
     # Checkpoints older than torch 0.4.1 lack this counter, which inference does not use.
     counters = {name: own[name] for name in own if name.endswith(".num_batches_tracked") and name not in found}
     _check_names_and_shapes(found, {name: own[name] for name in own if name not in counters}, path)
-    _check_finite(found, path)
+    _check_finite(found, own, path)
     loaded = OrderedDict(found | counters)
     # Layers read their format's version here; what was checked above is in the network's own.
     loaded._metadata = own._metadata  # type: ignore[attr-defined]
@@ -233,17 +233,18 @@ def _check_names_and_shapes(found: Mapping[str, torch.Tensor], own: Mapping[str,
         )
 
 
-def _check_finite(found: Mapping[str, torch.Tensor], path: Path) -> None:
-    bad = [name for name, tensor in found.items() if not _is_finite(tensor)]
+def _check_finite(found: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Infinity is right only where the fresh network has some itself: bounds that bind nothing, masks."""
+    bad = [
+        name
+        for name, tensor in found.items()
+        if not tensor.isfinite().all() and (tensor.isnan().any() or not own[name].isinf().any())
+    ]
     if bad:
         raise CheckpointError(
             f"{path} holds NaN or infinite values in {len(bad)} of {len(found)} parameters: {_some(bad)}",
             "download it again, or use a checkpoint of a training that did not diverge",
         )
-
-
-def _is_finite(tensor: torch.Tensor) -> bool:
-    return bool(tensor.isfinite().all())
 
 
 def _some(names: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ def unfused() -> Iterator[None]:
         (torch.nn.functional, "adaptive_avg_pool2d", _Pooling(torch.nn.functional.adaptive_avg_pool2d)),
         (torch.nn.functional, "fold", _fold),
         (torch.nn.functional, "interpolate", _Interpolation(torch.nn.functional.interpolate)),
+        (torch, "rms_norm", _rms_norm),
         (torch, "einsum", _Einsum(torch.einsum)),
         (torch, "tile", _tile),
         (torch.Tensor, "tile", _tile),
@@ -185,6 +186,18 @@ class _Interpolation:
 
         units = torch.eye(inputs).reshape(1, inputs, 1, inputs)  # rows: of columns torch 2.15 resizes the first only
         return self.whole(units, (1, outputs), **how).reshape(inputs, outputs).T
+
+
+def _rms_norm(
+    input: torch.Tensor, normalized_shape: Sequence[int], weight: torch.Tensor | None = None, eps: float | None = None
+) -> torch.Tensor:
+    """torch.rms_norm: input / sqrt(mean(input ** 2) + eps) * weight."""
+    import torch
+
+    axes = list(range(-len(normalized_shape), 0))
+    least = torch.finfo(input.dtype).eps if eps is None else eps
+    found = input * (input.square().mean(axes, keepdim=True) + least).rsqrt()
+    return found if weight is None else found * weight
 
 
 class _Einsum:

@@ -6,7 +6,7 @@ import tarfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +210,15 @@ def test_weights_that_are_not_finite_are_refused(value: float) -> None:
     state["features.0.bias"][1] = value
     with pytest.raises(CheckpointError, match=r"NaN or infinite.*features\.0\.bias"):
         load(Classifier(), state, layout(), Path("a.pth"))
+
+
+@pytest.mark.parametrize(("value", "taken"), [(float("-inf"), True), (float("inf"), True), (float("nan"), False)])
+def test_infinity_is_right_where_the_network_begins_with_it(value: float, taken: bool) -> None:
+    network = Classifier()
+    network.register_buffer("mask", torch.tensor([0.0, float("-inf")]))
+    state = network.state_dict() | {"mask": torch.tensor([1.0, value])}
+    with nullcontext() if taken else pytest.raises(CheckpointError, match="NaN or infinite values in 1 of"):
+        load(network, state, layout(), Path("a.pth"))
 
 
 # Files.

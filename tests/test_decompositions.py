@@ -115,6 +115,15 @@ def test_other_resizing_is_left_to_torch() -> None:
         assert torch.equal(torch.nn.functional.interpolate(picture, scale_factor=2, mode="nearest"), wanted)
 
 
+@pytest.mark.parametrize(("shape", "eps"), [((8,), None), ((5, 8), 1e-3)])
+def test_norms_of_root_mean_squares_are_the_same(shape, eps) -> None:
+    norm = nn.RMSNorm(shape, eps)
+    nn.init.normal_(norm.weight)
+    wanted = norm(QUERY)
+    with unfused():
+        torch.testing.assert_close(norm(QUERY), wanted)
+
+
 @pytest.mark.parametrize("times", [(2,), (1, 3, 2, 1), (2, 1, 1, 1, 1)])
 def test_tiles_are_the_same(times) -> None:
     wanted = torch.tile(QUERY, times)
@@ -168,6 +177,7 @@ class Attending(nn.Module):
         places = nn.functional.interpolate(self.places, (6, 8), mode="bicubic", antialias=True)[0, 0]
         tokens = torch.einsum("btc,tc,dc->btd", tokens, places, torch.tile(self.places[0, 0], (2, 2)))
         pooled = self.pool(tokens.unfold(1, 3, 1)[:, None].flatten(3))[:, 0]
+        pooled = nn.functional.rms_norm(pooled, (5,))
         windows = nn.functional.pad(pooled, (0, 3)).repeat_interleave(2, 0).unflatten(0, (-1, 2))[:, 1]
         return self.attention(windows, windows, windows, need_weights=False)[0]
 
