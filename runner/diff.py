@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from runner import overrides
-from runner.errors import ConfigError, DataError, RunnerError
+from runner.errors import ConfigError, DataError
 from runner.report import output, results, tables
 from runner.report.results import Result
 
@@ -72,14 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("b", metavar="B", help="the same")
     parser.add_argument(*overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, where both are overrides")
     options = parser.parse_args(arguments)
+    return output.exit_code_of(lambda: _diff(options), TROUBLE)
+
+
+def _diff(options: argparse.Namespace) -> int:
     own = overrides.config_dir_arguments(options.config_dir)
-    try:
-        before, after = side(options.a, own), side(options.b, own)
-    except RunnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return TROUBLE
+    before, after = side(options.a, own), side(options.b, own)
     found = compare(before, after)
-    with output.forgiving():
+    with output.forgiving():  # here, so that a reader that leaves does not change the verdict
         _show(before, after, found)
     return found.exit_code
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from runner import commands, environment, overrides, plan, schema, slices
 from runner.artifacts import OnnxModel, TensorSpec
-from runner.errors import ConfigError, DataError, RunnerError, StoreError
+from runner.errors import ConfigError, DataError, StoreError
 from runner.hashing import write_atomically
 from runner.report import guide_text, output, results, tables
 from runner.report.markdown import code, escaped, grid, table_lines
@@ -40,18 +40,16 @@ class Request:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the guide to standard output or a file; returns 0, or 1 on an error."""
     options = _parser().parse_intermixed_args(arguments)
-    try:
-        own = overrides.config_dir_arguments(options.config_dir)
-        text = _guide(parse([*own, *options.overrides]), options.results)
-        if options.out:
-            _write(options.out, text)
-        else:
-            with output.forgiving():
-                print(text)
-    except RunnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return output.exit_code_of(lambda: _print_or_write(options))
+
+
+def _print_or_write(options: argparse.Namespace) -> None:
+    own = overrides.config_dir_arguments(options.config_dir)
+    text = _guide(parse([*own, *options.overrides]), options.results)
+    if options.out:
+        _write(options.out, text)
+    else:
+        print(text)
 
 
 def parse(arguments: Sequence[str]) -> Request:

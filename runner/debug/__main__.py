@@ -33,14 +33,13 @@ REPORT, INPUTS, LOG = "report.json", "inputs.npz", "run.log"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare, tell, and write report.json; returns 0 where all agree, 2 where something parts, 1 on an error."""
-    try:
-        options = _parser().parse_intermixed_args(arguments)
-        _check(options)
-        tolerance = Tolerance(options.rtol, options.atol)
-        return _onnx(options, tolerance) if options.onnx else _run(options, tolerance)
-    except RunnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return output.exit_code_of(lambda: _debug(_parser().parse_intermixed_args(arguments)))
+
+
+def _debug(options: argparse.Namespace) -> int:
+    _check(options)
+    tolerance = Tolerance(options.rtol, options.atol)
+    return _onnx(options, tolerance) if options.onnx else _run(options, tolerance)
 
 
 def _parser() -> argparse.ArgumentParser:

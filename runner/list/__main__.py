@@ -18,7 +18,7 @@ from rich.text import Text
 
 from runner import options, overrides, targets
 from runner.arguments import Parser
-from runner.errors import ConfigError, RunnerError
+from runner.errors import ConfigError
 from runner.list import listing
 from runner.list.listing import Row, Zoo
 from runner.report import output
@@ -83,20 +83,17 @@ class Question:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what there is; returns 0, or 1 where something is asked for that there is not."""
-    try:
-        asked = _parser().parse_intermixed_args(arguments)
-        zoo = Zoo(overrides.config_folder([asked.config_dir]) if asked.config_dir is not None else None)
-        question = parse(asked.words, zoo)
-        found = find(question, zoo)
-        with output.forgiving():
-            if asked.json:
-                print(json.dumps(found, indent=1))
-            else:
-                _show(question, found, zoo)
-    except RunnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return output.exit_code_of(lambda: _list(_parser().parse_intermixed_args(arguments)))
+
+
+def _list(asked: argparse.Namespace) -> None:
+    zoo = Zoo(overrides.config_folder([asked.config_dir]) if asked.config_dir is not None else None)
+    question = parse(asked.words, zoo)
+    found = find(question, zoo)
+    if asked.json:
+        print(json.dumps(found, indent=1))
+    else:
+        _show(question, found, zoo)
 
 
 def parse(words: Sequence[str], zoo: Zoo) -> Question:

@@ -15,7 +15,7 @@ from typing import Any
 from runner import libraries, options, overrides, schema, targets
 from runner.arguments import Parser
 from runner.artifacts import TensorSpec
-from runner.errors import ConfigError, RunnerError, StoreError
+from runner.errors import ConfigError, StoreError
 from runner.hashing import write_atomically
 from runner.new import drafts
 from runner.new.drafts import Draft
@@ -42,13 +42,7 @@ _INPUT = re.compile(r"(?:(?P<name>[A-Za-z_][\w.]*):)?(?P<shape>\d+(?:,\d+)*)(?::
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the files and print the command that runs the model; returns 0, or 1 on an error."""
-    with output.forgiving():
-        try:
-            _new(_parser().parse_args(arguments))
-        except RunnerError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
-    return 0
+    return output.exit_code_of(lambda: _new(_parser().parse_args(arguments)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -24,13 +24,13 @@ def forgiving() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains again as it exits
 
 
-def exit_code_of(command: Callable[[], int]) -> int:
-    """Run a command and return its exit code; 1 where it fails, after its error is told."""
-    code = 0
+def exit_code_of(command: Callable[[], int | None], failed: int = 1) -> int:
+    """Run a command and return its exit code, 0 for None; `failed` where it fails, after its error is told."""
+    code: int | None = 0
     with forgiving():
         try:
             code = command()
         except RunnerError as error:
             print(f"error: {error}", file=sys.stderr)
-            code = 1
-    return code
+            code = failed
+    return code or 0
