@@ -32,9 +32,9 @@ def iterate(
     """All samples, or those at `indices`, in batches of `batch`.
 
     The last one is padded with its own first sample, as ais_bench does. An input of floating point numbers that is
-    stored as bytes, a picture, is normalised, or, without a normalisation, given as it is, channels last:
-    [batch, H, W, C], as AIPP takes it. Every other input is stored as the network takes it. Memory holds one batch:
-    files are read at offsets, since mapped pages would count as the process's own.
+    stored as bytes, a picture, is normalised; every other one is stored as the network takes it. Without a
+    normalisation all are pictures, given as they are, channels last: [batch, H, W, C], as AIPP takes them. Memory holds
+    one batch: files are read at offsets, since mapped pages would count as the process's own.
 
     Raises:
         DataError: the samples on the disk are not what they should be.
@@ -62,10 +62,10 @@ def one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def _as_taken(stored: NDArray[Any], tensor: TensorSpec, normalisation: Normalisation | None) -> NDArray[Any]:
+    if normalisation is None:
+        return np.ascontiguousarray(np.moveaxis(_picture(stored, tensor), 1, -1))
     if str(stored.dtype) == tensor.dtype:
         return stored
-    if normalisation is None:
-        return np.ascontiguousarray(np.moveaxis(stored, 1, -1))
     channels = tensor.shape[0] if tensor.shape else 1
     if {len(normalisation.mean), len(normalisation.std)} - {1, channels}:
         raise DataError(
@@ -74,6 +74,16 @@ def _as_taken(stored: NDArray[Any], tensor: TensorSpec, normalisation: Normalisa
             f"let the reader store it as {tensor.dtype}, which is taken as it is, or correct model.preprocess",
         )
     return normalise(stored, normalisation).astype(tensor.dtype, copy=False)
+
+
+def _picture(stored: NDArray[Any], tensor: TensorSpec) -> NDArray[Any]:
+    if stored.dtype != np.uint8:
+        raise DataError(
+            f"model.aipp=true lets the card normalise pictures in bytes, and the data set gives {tensor.name!r} as "
+            f"{stored.dtype}",
+            "set model.aipp=false, or choose a dataset= of pictures",
+        )
+    return stored
 
 
 def _read(file: FileIO, array: StoredArray, indices: Sequence[int], batch: int) -> NDArray[Any]:

@@ -57,9 +57,14 @@ def test_what_is_stored_as_the_network_takes_it_is_given_as_it_is(tmp_path):
         values = np.array([[1], [0]], dtype)
         folder = tmp_path / dtype
         folder.mkdir()
-        for normalisation in (HALVED, None):
-            batch = next(iterate(make_samples(folder, {"x": values}, dtype), normalisation, 2))
-            np.testing.assert_array_equal(batch.inputs["x"], values, strict=True)
+        batch = next(iterate(make_samples(folder, {"x": values}, dtype), HALVED, 2))
+        np.testing.assert_array_equal(batch.inputs["x"], values, strict=True)
+
+
+def test_what_aipp_cannot_take_is_told(tmp_path):
+    samples = make_samples(tmp_path, {"noise": np.ones((1, 3, 2, 2), np.float32)})
+    with pytest.raises(DataError, match=r"model\.aipp=true .* gives 'noise' as float32"):
+        next(iterate(samples, None, 1))
 
 
 def test_normalised_samples_get_the_type_that_the_network_takes(tmp_path):
