@@ -42,13 +42,8 @@ class ArrayFolder:
 
     root: str | None = None
 
-    @property
-    def needs_policy(self) -> bool:
-        return False
-
-    @property
-    def seeded(self) -> bool:
-        return False
+    needs_policy = False
+    seeded = False
 
     def faults(self, request: Request) -> list[Fault]:
         try:

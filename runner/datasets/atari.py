@@ -52,13 +52,8 @@ class AtariFrames:
     game: str
     count: int
 
-    @property
-    def needs_policy(self) -> bool:
-        return True
-
-    @property
-    def seeded(self) -> bool:
-        return True
+    needs_policy = True
+    seeded = True
 
     def faults(self, request: Request) -> list[Fault]:
         faults = positive_faults(self, "count")

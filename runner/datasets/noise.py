@@ -35,13 +35,8 @@ class Noise:
 
     count: int
 
-    @property
-    def needs_policy(self) -> bool:
-        return False
-
-    @property
-    def seeded(self) -> bool:
-        return True
+    needs_policy = False
+    seeded = True
 
     def faults(self, request: Request) -> list[Fault]:
         return positive_faults(self, "count")

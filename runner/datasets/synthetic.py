@@ -45,13 +45,8 @@ class SyntheticImages:
     height: int
     classes: int
 
-    @property
-    def needs_policy(self) -> bool:
-        return False
-
-    @property
-    def seeded(self) -> bool:
-        return True
+    needs_policy = False
+    seeded = True
 
     def faults(self, request: Request) -> list[Fault]:
         faults = [*picture_faults(request), *positive_faults(self, "count", "width", "height", "classes")]
