@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pathlib
 import re
 import sys
 from collections.abc import Callable
@@ -160,6 +161,19 @@ def run_tiny(
         return run_main(*given, *allowed, *own, *data, check=check)
 
     return run
+
+
+@pytest.fixture
+def set_disk_call() -> Callable[[pytest.MonkeyPatch, str, Callable[..., object]], None]:
+    """Put a function in the place of one of os, for pathlib too."""
+
+    def set_call(patched: pytest.MonkeyPatch, name: str, function: Callable[..., object]) -> None:
+        kept = getattr(pathlib, "_NormalAccessor", None)  # where Python 3.10's pathlib keeps functions of os
+        if getattr(kept, name, None) is getattr(os, name):
+            patched.setattr(kept, name, staticmethod(function))
+        patched.setattr(os, name, function)
+
+    return set_call
 
 
 @pytest.fixture

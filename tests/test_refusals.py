@@ -78,7 +78,9 @@ def test_what_the_machine_refuses_is_told_from_faults(error, number) -> None:
 
 @pytest.mark.parametrize("number", REFUSALS)
 @pytest.mark.parametrize("call", ["fsync", "replace", "rename"])
-def test_an_artifact_that_cannot_be_published_leaves_the_one_before_whole(tmp_path, monkeypatch, number, call) -> None:
+def test_an_artifact_that_cannot_be_published_leaves_the_one_before_whole(
+    tmp_path, monkeypatch, set_disk_call, number, call
+) -> None:
     store = Store(tmp_path)
 
     def publish(text: str) -> Weights:
@@ -88,7 +90,7 @@ def test_an_artifact_that_cannot_be_published_leaves_the_one_before_whole(tmp_pa
 
     before = publish("before")
     with monkeypatch.context() as patched:
-        patched.setattr(os, call, failing(number))
+        set_disk_call(patched, call, failing(number))
         with pytest.raises(StoreError, match=REFUSALS[number][0]) as told:
             publish("after")
     assert str(tmp_path) in told.value.message

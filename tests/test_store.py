@@ -365,14 +365,14 @@ def test_taking_an_artifact_is_remembered_as_its_last_use(tmp_path) -> None:
     assert manifest.stat().st_mtime > 0
 
 
-def test_a_store_that_is_only_read_is_reused(tmp_path, monkeypatch) -> None:
+def test_a_store_that_is_only_read_is_reused(tmp_path, monkeypatch, set_disk_call) -> None:
     publish(Store(tmp_path))
 
     def refuse(*arguments, **options):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     for function in ("utime", "mkdir"):
-        monkeypatch.setattr(os, function, refuse)
+        set_disk_call(monkeypatch, function, refuse)
     monkeypatch.setattr("runner.locks.hold_shared", refuse)
     store = Store(tmp_path)
     assert store.take("infer", "k", Predictions) is not None
