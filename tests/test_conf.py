@@ -47,10 +47,10 @@ def test_no_golden_outlives_its_option() -> None:
     assert {(path.parent.name, path.stem) for path in GOLDEN.glob("*/*.yaml")} == set(OPTIONS)
 
 
-def test_every_published_figure_names_its_source(run_config) -> None:
-    for group, option in OPTIONS:
-        if group == "model":
-            assert all(row.source for row in run_config(*chosen(group, option)).model.published)
+def test_every_published_figure_names_its_source() -> None:
+    rows = [row for path in (CONF / "model").glob("*.yaml") for row in OmegaConf.load(path).get("published", [])]
+    assert len(rows) > 300
+    assert all(row.source for row in rows)
 
 
 @pytest.mark.parametrize(
