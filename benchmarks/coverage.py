@@ -155,6 +155,7 @@ shufflenet_v2_x1_0 squeezenet1_0 squeezenet1_1 swin_t swin_v2_t vgg11 vgg16_bn v
 
 _CHAOTIC = "with random weights its numbers grow on pictures until float32 is too coarse: PyTorch's own differ as much"
 KNOWN = {
+    "timm:gemma4_vit_167m": "it limits whole numbers, and Clip takes those from opset 12 on",
     "timm:halonet_h1": _CHAOTIC,
     "timm:regnetv_040": _CHAOTIC,
 }
