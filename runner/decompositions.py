@@ -264,9 +264,10 @@ def _contracted(
     return "".join(letters), product.reshape([sizes[letter] for letter in letters])
 
 
-def _tile(input: torch.Tensor, *dims: Any) -> torch.Tensor:
+def _tile(input: torch.Tensor, *numbers: Any, dims: Sequence[int] | None = None) -> torch.Tensor:
     """torch.tile, which is to repeat, with ones for the axes that are not named."""
-    times = list(dims[0]) if len(dims) == 1 and isinstance(dims[0], (list, tuple)) else list(dims)
+    given = numbers if dims is None else (dims,)
+    times = list(given[0]) if len(given) == 1 and isinstance(given[0], (list, tuple)) else list(given)
     return input.repeat([1] * (input.dim() - len(times)) + times)
 
 

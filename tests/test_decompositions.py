@@ -129,7 +129,9 @@ def test_tiles_are_the_same(times) -> None:
     wanted = torch.tile(QUERY, times)
     with unfused():
         assert torch.equal(torch.tile(QUERY, times), wanted)
+        assert torch.equal(torch.tile(QUERY, dims=times), wanted)
         assert torch.equal(QUERY.tile(*times), wanted)
+        assert torch.equal(QUERY.tile(dims=times), wanted)
 
 
 def test_an_axis_is_split_the_same() -> None:
