@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,20 +17,18 @@ from runner.datasets import HashFiles, Policy, Request
 from runner.datasets.storage import (
     array_path,
     create_array,
+    fill,
     finish,
     limit_note,
     numbered,
     storable_types,
     stored_bytes,
-    unwritable,
     wanted_count,
-    write_at,
 )
 from runner.errors import DataError, Fault
 from runner.progress import track
 
 LABELS = "labels.npy"
-CHUNK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -87,17 +86,7 @@ class ArrayFolder:
         count = wanted_count(request.limit, available)
         with track("prepare", count * len(request.inputs), "arrays") as advance:
             for tensor in request.inputs:
-                array = _read(self._folder, tensor)
-                stored = create_array(out, _as_stored(tensor, array), count)
-                rows = max(1, CHUNK_BYTES // max(1, stored.sample_bytes))
-                try:
-                    with stored.path.open("r+b") as file:
-                        for start in range(0, count, rows):
-                            part = np.ascontiguousarray(array[start : min(start + rows, count)])
-                            write_at(file.fileno(), part, stored.position(start))
-                            advance(len(part))
-                except OSError as error:
-                    raise unwritable(stored.path, error) from error
+                _store(_read(self._folder, tensor), tensor, count, out, advance)
         labels = _read_labels(self._folder)
         return finish(
             out,
@@ -120,6 +109,11 @@ class ArrayFolder:
 
 def _as_stored(tensor: TensorSpec, array: NDArray[Any]) -> TensorSpec:
     return TensorSpec(tensor.name, str(array.dtype), tensor.shape)
+
+
+def _store(array: NDArray[Any], tensor: TensorSpec, count: int, out: Path, advance: Callable[[int], None]) -> None:
+    """Write an input's first `count` samples."""
+    fill(create_array(out, _as_stored(tensor, array), count), lambda start, end: array[start:end], advance)
 
 
 def _read(folder: Path, tensor: TensorSpec) -> NDArray[Any]:

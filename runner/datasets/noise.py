@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,16 @@ from runner.artifacts import Samples, TensorSpec
 from runner.datasets import HashFiles, Policy, Request
 from runner.datasets.storage import (
     create_array,
+    fill,
     finish,
     limit_note,
     numbered,
     positive_faults,
     stored_bytes,
-    unwritable,
     wanted_count,
-    write_at,
 )
 from runner.errors import Fault
 from runner.progress import track
-
-CHUNK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -68,17 +64,9 @@ def _stand_in(request: Request) -> str | None:
 
 def _write_noise(random: np.random.Generator, tensor: TensorSpec, count: int, out: Path) -> None:
     """Draw in order, a chunk at a time, so that a sample does not depend on how many follow."""
-    array = create_array(out, tensor, count)
-    rows = max(1, CHUNK_BYTES // max(1, array.sample_bytes))
-    try:
-        descriptor = os.open(array.path, os.O_WRONLY)
-        try:
-            with track("prepare", count, "samples") as advance:
-                for start in range(0, count, rows):
-                    shape = (min(rows, count - start), *tensor.shape)
-                    write_at(descriptor, random_inputs.values(random, tensor.dtype, shape), array.position(start))
-                    advance(shape[0])
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise unwritable(array.path, error) from error
+    with track("prepare", count, "samples") as advance:
+        fill(
+            create_array(out, tensor, count),
+            lambda start, end: random_inputs.values(random, tensor.dtype, (end - start, *tensor.shape)),
+            advance,
+        )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from runner import refusals
 from runner.artifacts import Samples, TensorSpec
 from runner.errors import DataError, Fault, StoreError
 from runner.hashing import sha256_of
+
+CHUNK_BYTES = 4 << 20
+"""Written at a time, about, where samples come in any number."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,23 @@ def write_at(descriptor: int, values: NDArray[Any], position: int) -> None:
     while rest:
         written = os.pwrite(descriptor, rest, position)
         rest, position = rest[written:], position + written
+
+
+def fill(array: StoredArray, samples: Callable[[int, int], NDArray[Any]], advance: Callable[[int], None]) -> None:
+    """Write all of an array in order, a chunk at a time: `samples(start, end)` makes one, `advance` is told its length.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    rows = max(1, CHUNK_BYTES // max(1, array.sample_bytes))
+    try:
+        with array.path.open("r+b", buffering=0) as file:
+            for start in range(0, array.count, rows):
+                chunk = np.ascontiguousarray(samples(start, min(start + rows, array.count)))
+                write_at(file.fileno(), chunk, array.position(start))
+                advance(len(chunk))
+    except OSError as error:
+        raise unwritable(array.path, error) from error
 
 
 def unwritable(path: Path, error: OSError, needed_bytes: int | None = None) -> StoreError:

@@ -46,7 +46,7 @@ def test_arrays_are_stored_as_they_are(folder) -> None:
 
 
 def test_arrays_of_many_chunks_and_in_columns_are_stored_whole(folder, monkeypatch) -> None:
-    monkeypatch.setattr("runner.datasets.arrays.CHUNK_BYTES", 25)
+    monkeypatch.setattr("runner.datasets.storage.CHUNK_BYTES", 25)
     np.save(folder / "image.npy", np.asfortranarray(IMAGES))
     np.testing.assert_array_equal(np.load(write(folder).path / "image.npy"), IMAGES)
 
