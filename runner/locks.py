@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -24,16 +25,11 @@ def hold_shared(path: Path) -> IO[bytes]:
     Raises:
         OSError: the file cannot be made or opened, or the file system has no locks.
     """
-    while True:
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666), "rb", buffering=0)
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH)
-            if _is_still_at(file, path):
-                return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()  # it was removed while we waited for it
+
+    def made() -> IO[bytes]:
+        return os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666), "rb", buffering=0)
+
+    return _held(path, made, lambda file: fcntl.flock(file, fcntl.LOCK_SH))
 
 
 def create_alone(path: Path) -> IO[bytes]:
@@ -42,17 +38,12 @@ def create_alone(path: Path) -> IO[bytes]:
     Raises:
         OSError: the file is there already, or cannot be made.
     """
-    while True:
-        file = path.open("xb")
-        try:
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)
-            if _is_still_at(file, path):
-                return file
-        except BaseException:
-            file.close()
-            raise
-        file.close()  # who removes what the dead have left took it for that, before it was held
+
+    def lock(file: IO[bytes]) -> None:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+    return _held(path, lambda: path.open("xb"), lock)
 
 
 def try_alone(path: Path) -> IO[bytes] | None:
@@ -75,6 +66,23 @@ def try_alone(path: Path) -> IO[bytes] | None:
             raise
     file.close()
     return None
+
+
+def _held(path: Path, opened: Callable[[], IO[bytes]], lock: Callable[[IO[bytes]], None]) -> IO[bytes]:
+    """Open and lock, as often as the file is removed in between.
+
+    Whoever held it alone may remove it while this waits; who clears up after the dead, before it is locked.
+    """
+    while True:
+        file = opened()
+        try:
+            lock(file)
+            if _is_still_at(file, path):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
 
 
 def _is_still_at(file: IO[bytes], path: Path) -> bool:
