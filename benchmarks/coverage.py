@@ -243,9 +243,9 @@ def unlisted() -> list[str]:
 
 def zoo() -> list[str]:
     """Every option of conf/model that is a network of its own."""
-    from runner import libraries, overrides
+    from runner.config import groups, libraries
 
-    options = (path.stem for path in sorted((overrides.CONF / "model").glob("*.yaml")))
+    options = (path.stem for path in sorted((groups.CONF / "model").glob("*.yaml")))
     return [f"zoo:{option}" for option in options if option not in libraries.LISTED_BY]
 
 
@@ -366,7 +366,7 @@ def child(network: str, opsets: Sequence[int], folder: Path) -> int:
 def _result(network: str, opset: int, folder: Path) -> dict[str, Any]:
     """The runner's result, or an error alone where the configuration could not be composed."""
     from runner.__main__ import main as run
-    from runner.errors import RunnerError
+    from runner.core import RunnerError
 
     written = folder / f"run-{opset}" / "result.json"
     told = io.StringIO()
@@ -385,12 +385,12 @@ def _result(network: str, opset: int, folder: Path) -> dict[str, Any]:
 
 def arguments(network: str, opset: int, store: Path) -> list[str]:
     """The command line of the runner for a network at an opset."""
-    from runner import composing, libraries
+    from runner.config import compose, libraries
 
     library, _, name = network.partition(":")
     if library == "zoo":
         chosen = [f"model={name}", "model.aipp=false"]
-        pictures = composing.compose(chosen).model.task == "image_classification"
+        pictures = compose.compose(chosen).model.task == "image_classification"
     else:
         chosen, pictures = [f"model={library}", f"model.arch={name}"], True
     data = ["dataset=synthetic_images", f"dataset.reader.count={SAMPLES}", "dataset.reader.classes=2"]

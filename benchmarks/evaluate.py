@@ -40,17 +40,15 @@ import numpy as np
 from numpy.typing import NDArray
 from prepare import make_pictures
 
-from runner.artifacts import CompiledModel, TensorSpec
-from runner.datasets import Request
-from runner.datasets.images import ImageFolder
-from runner.preprocess import Geometry, Normalisation, load_picture
+from runner.config.targets import Target
+from runner.core import CompiledModel, Placement, TensorSpec
+from runner.data import Geometry, Normalisation, Request, load_picture
 from runner.stages.infer import InferSpec, infer
 from runner.stages.prepare import PrepareSpec, prepare
 from runner.stages.score import ScoreSpec, score
-from runner.targets import Target
-from runner.tools import Placement
+from runner.tasks.classification import ImageFolder
 
-GEOMETRY = Geometry(256, "bicubic", 224, "rgb")
+GEOMETRY = Geometry(resize=256, interpolation="bicubic", crop=224, channels="rgb")
 NORMALISATION = Normalisation(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 TENSOR = TensorSpec("image", "float32", (3, 224, 224))
 BATCH = 32
@@ -127,24 +125,31 @@ def by_runner(folder: Path) -> Parts:
     import onnxruntime  # noqa: F401  imports are no part of what is compared
     from PIL import Image  # noqa: F401
 
-    reader = Target("runner.datasets.images.ImageFolder", {"root": str(folder / "data"), "labels": None})
-    placement = Placement("cpu", "cpu", (0,))
-    model = CompiledModel(folder / "model.onnx", "", "cpu", BATCH, (TENSOR,), (TensorSpec("class", "float32", ()),))
+    reader = Target("runner.tasks.classification.ImageFolder", {"root": str(folder / "data"), "labels": None})
+    placement = Placement(soc="cpu", kind="cpu", devices=(0,))
+    model = CompiledModel(
+        path=folder / "model.onnx",
+        sha256="",
+        soc="cpu",
+        batch=BATCH,
+        inputs=(TENSOR,),
+        outputs=(TensorSpec("class", "float32", ()),),
+    )
     tool = Target("runner.tools.onnxruntime.OnnxRuntime")
     clock = _Clock()
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        places = [Path(out, name) for name in ("prepare", "infer", "score")]
-        for place in places:
-            place.mkdir()
+        folders = [Path(out, name) for name in ("prepare", "infer", "score")]
+        for each in folders:
+            each.mkdir()
         request = Request((TENSOR,), GEOMETRY, None, 0)
-        samples = prepare(PrepareSpec(reader, request, None, None, None), out=places[0])
+        samples = prepare(PrepareSpec(reader, request, None), out=folders[0])
         clock.lap("prepare")
-        spec = InferSpec(tool, "", placement, BATCH, NORMALISATION)
-        inferred = infer(spec, model, samples, places[1])
+        spec = InferSpec(tool=tool, tool_version="", placement=placement, batch=BATCH, normalisation=NORMALISATION)
+        inferred = infer(spec, model, samples, folders[1])
         clock.lap("infer")
-        metrics = {"top1": Target("runner.metrics.classification.top_k", {"k": 1})}
+        metrics = {"top1": Target("runner.tasks.classification.top_k", {"k": 1})}
         # compared with itself: the work of comparing with PyTorch, without PyTorch
-        scores = score(ScoreSpec("class", "labels", metrics), inferred, inferred, samples, places[2])
+        scores = score(ScoreSpec(None, "labels", metrics), inferred, inferred, samples, folders[2])
         clock.lap("score")
     return clock.parts | {"top1": scores.accuracy["top1"]}
 

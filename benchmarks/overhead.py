@@ -23,16 +23,17 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from runner import performance, random_inputs
-from runner.artifacts import CompiledModel, TensorSpec, Timing
-from runner.machine_state import waited_seconds
-from runner.measuring import busy
-from runner.targets import Target
-from runner.tools import MeasuringLimits, Placement, isolated
+from runner.config.targets import Target
+from runner.core import CompiledModel, Placement, TensorSpec, Timing
+from runner.data import random_inputs
+from runner.measure import MeasuringLimits, mean_ms
+from runner.measure.loop import busy
+from runner.measure.machine import waited_seconds
+from runner.tools import isolated
 from runner.tools.onnxruntime import OnnxRuntime
 
 LIMITS = {"runner": 1.02, "isolated": 1.05}
-CPU = Placement("cpu", "cpu", (0,))
+CPU = Placement(soc="cpu", kind="cpu", devices=(0,))
 WARMUP = 3
 TRIES = 5
 """How many rounds are begun for each that is asked for."""
@@ -88,7 +89,9 @@ def _exported(network: Any, tensor: TensorSpec, batch: int, path: Path) -> Compi
             input_names=[tensor.name],
             output_names=["y"],
         )
-    return CompiledModel(path, "", "cpu", batch, (tensor,), (TensorSpec("y", "float32", ()),))
+    return CompiledModel(
+        path=path, sha256="", soc="cpu", batch=batch, inputs=(tensor,), outputs=(TensorSpec("y", "float32", ()),)
+    )
 
 
 def _rounds(
@@ -100,8 +103,8 @@ def _rounds(
     while len(rounds) < wanted and begun < TRIES * wanted:
         found = _round(model, limits, scratch, begun)
         begun += 1
-        if not any(busy for _, busy in found.values()):
-            rounds.append({way: mean_ms for way, (mean_ms, _) in found.items()})
+        if not any(disturbed for _, disturbed in found.values()):
+            rounds.append({way: latency_ms for way, (latency_ms, _) in found.items()})
     return rounds, begun - len(rounds)
 
 
@@ -145,8 +148,7 @@ def _isolated(model: CompiledModel, inputs: Inputs, limits: MeasuringLimits, scr
 
 
 def _told(timing: Timing) -> tuple[float, bool]:
-    mean_ms = float(performance.summarise(timing)["latency_ms"]["mean"])
-    return mean_ms, any(reason.startswith("device busy") for reason in timing.reasons)
+    return mean_ms(timing), any(reason.startswith("device busy") for reason in timing.reasons)
 
 
 def _report(name: str, rounds: list[dict[str, float]], disturbed: int) -> bool:

@@ -22,14 +22,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.artifacts import TensorSpec
-from runner.datasets import Request
-from runner.datasets.images import ImageFolder
-from runner.datasets.storage import open_array
-from runner.datasets.synthetic import draw_picture
-from runner.preprocess import Geometry, Normalisation, normalise
+from runner.core import TensorSpec
+from runner.data import Geometry, Normalisation, Request, normalise
+from runner.data.storage import open_array
+from runner.tasks.classification import ImageFolder
+from runner.tasks.classification.synthetic import draw_picture
 
-GEOMETRY = Geometry(256, "bicubic", 224, "rgb")
+GEOMETRY = Geometry(resize=256, interpolation="bicubic", crop=224, channels="rgb")
 NORMALISATION = Normalisation(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 TENSOR = TensorSpec("image", "float32", (3, GEOMETRY.crop or 0, GEOMETRY.crop or 0))
 TOLERANCE = 1e-6

@@ -249,9 +249,10 @@ class Soak:
                 self._wrong(f"{name} was finished, and was made again or lost")
 
     def _check_whole(self) -> None:
-        from runner.cache import inventory
+        from runner.stages import order
+        from runner.store import inventory
 
-        for one in inventory.take(self.store).artifacts:
+        for one in inventory.take(self.store, order.STORED).artifacts:
             damage = inventory.damage(self.store, one)
             self.counts.artifacts_checked += 1
             if damage:
@@ -309,9 +310,10 @@ class Soak:
 
     def _remove(self, stage: str) -> None:
         """As `runner.cache prune` does."""
-        from runner.cache import inventory, pruning
+        from runner.stages import order
+        from runner.store import inventory, pruning
 
-        listed = [one for one in inventory.take(self.store).artifacts if one.stage == stage]
+        listed = [one for one in inventory.take(self.store, order.STORED).artifacts if one.stage == stage]
         if pruning.remove_artifacts(self.store, listed)[1]:
             self._wrong(f"{stage} is in use though no run lives")
 
@@ -391,7 +393,7 @@ def essence(result: dict) -> dict[str, object]:
 
 
 def _digest(path: Path) -> str:
-    from runner.hashing import sha256_of
+    from runner.core import sha256_of
 
     return sha256_of(path)
 
@@ -443,7 +445,7 @@ def _import_heavy_packages() -> None:
     import torchvision
 
     import runner.__main__
-    import runner.job
+    import runner.pipeline.job
     import runner.stages.benchmark
     import runner.stages.export
     import runner.stages.infer

@@ -1,4 +1,4 @@
-"""`python -m runner.diff A B`: what differs between two runs, or two sets of overrides."""
+"""`python -m runner.diff A B`: show what differs between two runs, or two sets of overrides."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from runner import overrides
-from runner.errors import ConfigError, DataError
-from runner.report import output, results, tables
-from runner.report.results import Result
+from runner import cli, results
+from runner.config import overrides
+from runner.core import ConfigError, DataError
+from runner.report import tables
+from runner.results import Result
 
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
-"""diff(1)'s exit codes."""
+"""The exit codes of diff(1)."""
 ABSENT = "(none)"
-RATIOS_TOLD = ("samples_per_second", "latency_ms.mean", "latency_ms.p99")
+COSTS = ("load_ms", "first_call_ms", "peak_rss_mib")
+WITH_RATIO = ("samples_per_second", "latency_ms.mean", "latency_ms.p99", *COSTS)
 
 Flat = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: what it is made of, by name. A part that it does not have is None."""
+    """One side of the comparison: its values by name, in sections; a section that it lacks is None."""
 
     name: str
     config: Flat | None
@@ -40,7 +42,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Change:
-    """A name whose value differs; ABSENT where one side lacks it. `note` is a ratio, where there is one."""
+    """A name whose value differs; ABSENT on a side that lacks it. `note` is the ratio, if there is one."""
 
     name: str
     before: object
@@ -50,45 +52,45 @@ class Change:
 
 @dataclass(frozen=True)
 class Difference:
-    """The changes by part; `missing` names the parts that only one side has, or neither."""
+    """The changes by section; `missing` names the sections that one side or both lack."""
 
     changes: Mapping[str, Sequence[Change]]
     missing: Sequence[str] = field(default_factory=tuple)
 
     @property
     def exit_code(self) -> int:
-        """0 same, 1 different."""
+        """0 if same, 1 if different."""
         return DIFFERENT if any(self.changes.values()) else SAME
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what differs; returns 0 where nothing does, 1 where something does, 2 on trouble."""
+    """Print what differs; return 0 if nothing does, 1 if anything does, 2 on an error."""
     parser = argparse.ArgumentParser(
         prog="python -m runner.diff",
         description="What differs between two runs, or two sets of overrides. Exits 0 same, 1 different, 2 trouble.",
     )
-    told = "a run folder, a result.json, or overrides in quotes, as in 'model=dcgan batch=4'"
-    parser.add_argument("a", metavar="A", help=told)
+    what = "a run folder, a result.json, or overrides in quotes, as in 'model=dcgan batch=4'"
+    parser.add_argument("a", metavar="A", help=what)
     parser.add_argument("b", metavar="B", help="the same")
     parser.add_argument(*overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, where both are overrides")
     options = parser.parse_args(arguments)
-    return output.exit_code_of(lambda: _diff(options), TROUBLE)
+    return cli.exit_code_of(lambda: _diff(options), TROUBLE)
 
 
 def _diff(options: argparse.Namespace) -> int:
     own = overrides.config_dir_arguments(options.config_dir)
     before, after = side(options.a, own), side(options.b, own)
-    found = compare(before, after)
-    with output.forgiving():  # here, so that a reader that leaves does not change the verdict
-        _show(before, after, found)
-    return found.exit_code
+    difference = compare(before, after)
+    with cli.forgiving():  # here, so that a closed pipe does not change the exit code
+        _show(before, after, difference)
+    return difference.exit_code
 
 
 def side(text: str, own: Sequence[str] = ()) -> Side:
-    """A run folder, a result.json or overrides as something to compare; `own` goes before the overrides.
+    """Read a run folder, a result.json or overrides as a side; `own` goes before the overrides.
 
     Raises:
-        ConfigError: overrides that compose to nothing.
+        ConfigError: the overrides do not compose.
         DataError: neither a run nor overrides, or a run that cannot be read.
     """
     path = Path(text)
@@ -99,37 +101,37 @@ def side(text: str, own: Sequence[str] = ()) -> Side:
             f"{text} is no file and no folder, and no overrides either",
             "give a run folder, its result.json, or overrides in quotes, as in 'model=dcgan batch=4'",
         )
-    from runner import composing
+    from runner.config.compose import compose
 
-    return Side(text, _flat_config(composing.compose([*own, *_words(text)])))
+    return Side(text, _flat_config(compose([*own, *_words(text)])))
 
 
 def compare(before: Side, after: Side) -> Difference:
-    """What differs, part by part. Pure."""
+    """Compare two sides, section by section. Pure."""
     changes: dict[str, list[Change]] = {}
     missing = []
-    parts = {
+    sections = {
         "config": (before.config, after.config),
         "artifacts": (before.artifacts, after.artifacts),
         "results": (before.results, after.results),
     }
-    for part, (one, other) in parts.items():
-        if one is None or other is None:
-            missing.append(part)
+    for section, (old, new) in sections.items():
+        if old is None or new is None:
+            missing.append(section)
         else:
-            changes[part] = list(_changes(one, other))
+            changes[section] = list(_changes(old, new))
     return Difference(changes, missing)
 
 
 def flat(value: Any, name: str = "") -> dict[str, object]:
-    """Nested mappings, and lists of mappings, as one mapping: `model.inputs[0].name`."""
+    """Flatten nested mappings and lists of mappings into one mapping, with names such as `model.inputs[0].name`."""
     if isinstance(value, Mapping) and value:
-        parts = {f"{name}.{key}" if name else str(key): part for key, part in value.items()}
-    elif isinstance(value, list) and any(isinstance(part, (Mapping, list)) for part in value):
-        parts = {f"{name}[{index}]": part for index, part in enumerate(value)}
+        items = {f"{name}.{key}" if name else str(key): item for key, item in value.items()}
+    elif isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
+        items = {f"{name}[{index}]": item for index, item in enumerate(value)}
     else:
         return {name: value}
-    return {key: leaf for inner, part in parts.items() for key, leaf in flat(part, inner).items()}
+    return {key: leaf for path, item in items.items() for key, leaf in flat(item, path).items()}
 
 
 def _words(text: str) -> list[str]:
@@ -180,23 +182,24 @@ def _figures(result: Result) -> Flat:
         figures["samples_per_second"] = performance.samples_per_second
         figures["latency_ms.mean"] = performance.latency_ms.mean
         figures["latency_ms.p99"] = performance.latency_ms.p99
+        figures |= {name: getattr(performance, name) for name in COSTS if getattr(performance, name) is not None}
         figures["valid"] = performance.valid
     figures |= {f"gates.{gate.name}": gate.verdict for gate in result.gates}
     if result.error:
-        figures["error"] = tables.told_error(result)
+        figures["error"] = tables.error_in_words(result)
     return figures
 
 
 def _changes(before: Flat, after: Flat) -> Iterator[Change]:
     for name in dict.fromkeys([*before, *after]):
-        one, other = before.get(name, ABSENT), after.get(name, ABSENT)
-        if not _same(one, other):
-            yield Change(name, one, other, _ratio(one, other) if name in RATIOS_TOLD else "")
+        old, new = before.get(name, ABSENT), after.get(name, ABSENT)
+        if not _same(old, new):
+            yield Change(name, old, new, _ratio(old, new) if name in WITH_RATIO else "")
 
 
-def _same(one: object, other: object) -> bool:
-    both_nan = isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other)
-    return both_nan or (one == other and isinstance(one, bool) == isinstance(other, bool))
+def _same(old: object, new: object) -> bool:
+    both_nan = isinstance(old, float) and isinstance(new, float) and math.isnan(old) and math.isnan(new)
+    return both_nan or (old == new and isinstance(old, bool) == isinstance(new, bool))
 
 
 def _ratio(before: object, after: object) -> str:
@@ -206,8 +209,8 @@ def _ratio(before: object, after: object) -> str:
     return "" if quotient is None else f"x{quotient:.3f}"
 
 
-def _told(change: Change) -> tuple[str, str]:
-    """The two values; floats with six digits, where those differ."""
+def _as_text(change: Change) -> tuple[str, str]:
+    """Return the two values as text; floats with six digits, if those differ."""
     if isinstance(change.before, float) and isinstance(change.after, float):
         short = f"{change.before:.6g}", f"{change.after:.6g}"
         if short[0] != short[1]:
@@ -215,23 +218,25 @@ def _told(change: Change) -> tuple[str, str]:
     return str(change.before), str(change.after)
 
 
-def _show(before: Side, after: Side, found: Difference) -> None:
+def _show(before: Side, after: Side, difference: Difference) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    if found.exit_code == SAME:
+    if difference.exit_code == SAME:
         console.print("no difference", end="")
-        console.print(f" in {', '.join(found.changes)}" if found.changes else "")
+        console.print(f" in {', '.join(difference.changes)}" if difference.changes else "")
     else:
         console.print(f"[red]- {escape(before.name)}[/]\n[green]+ {escape(after.name)}[/]")
-    for part, changes in found.changes.items():
+    for section, changes in difference.changes.items():
         if changes:
-            console.print(f"[bold]{part}[/]")
+            console.print(f"[bold]{section}[/]")
         for change in changes:
-            told = _told(change)
+            old, new = _as_text(change)
             note = f"  ({change.note})" if change.note else ""
-            console.print(f"  {escape(change.name)}: [red]{escape(told[0])}[/] -> [green]{escape(told[1])}[/]{note}")
-    one_has = [part for part in found.missing if (getattr(before, part) is None) != (getattr(after, part) is None)]
-    if one_has:
-        console.print(f"not compared, as only one side has them: {', '.join(one_has)}")
+            console.print(f"  {escape(change.name)}: [red]{escape(old)}[/] -> [green]{escape(new)}[/]{note}")
+    one_sided = [
+        name for name in difference.missing if (getattr(before, name) is None) != (getattr(after, name) is None)
+    ]
+    if one_sided:
+        console.print(f"not compared, as only one side has them: {', '.join(one_sided)}")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from runner import composing, schema
 from runner.__main__ import main
+from runner.config import compose, schema
 
 STANDINS = Path(__file__).parent / "standins"
 
@@ -70,7 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
     """Compose a configuration as the command line does."""
-    return lambda *arguments: composing.compose(arguments)
+    return lambda *arguments: compose.compose(arguments)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {
     "torch",
     "torchvision",
@@ -110,7 +112,6 @@ def test_a_reused_run_imports_nothing_heavy(run_tiny, tiny_zoo, tiny_arguments) 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--help"],
         ["--cfg", "job", "model=dqn"],
         ["model=dqn", RANDOM, "dry_run=true"],
         ["model=moco_v2", "dry_run=true"],
@@ -123,18 +124,26 @@ def test_looking_imports_nothing_heavy(arguments, tmp_path) -> None:
     assert imported(done) & HEAVY == set()
 
 
+def test_help_imports_neither_what_is_heavy_nor_hydra(tmp_path) -> None:
+    done = python("-X", "importtime", "-m", "runner", "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "runner" in imported(done)
+    assert imported(done) & {*HEAVY, "hydra"} == set()
+
+
 def test_another_batch_reuses_weights_onnx_and_samples(run_tiny, tiny_zoo) -> None:
     run_tiny(RANDOM)
     run_tiny(RANDOM, "batch=3")
     found = statuses(result(tiny_zoo))
-    assert [name for name, status in found.items() if status == "ran"] == ["infer", "benchmark"]
+    assert [name for name, status in found.items() if status == "ran"] == ["infer", "benchmark", "invariance"]
 
 
 def test_another_batch_exports_anew_where_the_model_fixes_it(run_tiny, tiny_zoo) -> None:
     run_tiny(RANDOM, "model.export.fixed_batch=true")
     run_tiny(RANDOM, "model.export.fixed_batch=true", "batch=3")
     found = statuses(result(tiny_zoo))
-    assert [name for name, status in found.items() if status == "ran"] == ["export", "simplify", "infer", "benchmark"]
+    ran = [name for name, status in found.items() if status == "ran"]
+    assert ran == ["export", "simplify", "infer", "benchmark", "invariance"]
 
 
 def test_a_hook_whose_source_changed_redoes_what_calls_it(run_tiny, tiny_zoo) -> None:
@@ -255,7 +264,7 @@ def test_a_failing_job_does_not_stop_the_sweep(run_tiny, tiny_zoo) -> None:
     assert [result(tiny_zoo, f"sweep/{job}")["status"] for job in range(2)] == ["failed", "ok"]
 
 
-def test_several_faults_are_told_at_once_without_a_traceback(run_tiny, tiny_zoo) -> None:
+def test_several_problems_are_told_at_once_without_a_traceback(run_tiny, tiny_zoo) -> None:
     done = run_tiny("limit=0", "batch=0", check=1)
     assert "batch is 0" in done.stderr
     assert "limit is 0" in done.stderr
@@ -460,7 +469,7 @@ def test_a_sweep_names_the_jobs_that_failed(run_tiny) -> None:
 
 
 def test_an_interrupted_sweep_tells_what_is_done_and_resumes(run_tiny, tiny_zoo, monkeypatch) -> None:
-    from runner import execute
+    from runner.pipeline import execute
 
     real = execute.make
 

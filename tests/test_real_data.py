@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("MODEL_ZOO_SHARED_DATA", ROOT.parent / "shared" / "data"))
 
 
+@pytest.mark.real_data
 @pytest.mark.skipif(not (DATA / "imagenet100").is_dir(), reason=f"no photographs in {DATA}")
 def test_squeezenet_scores_what_its_weights_score_with_pytorch(tmp_path) -> None:
     done = subprocess.run(

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HOOK = '''
 from dataclasses import dataclass
 
@@ -12,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from runner.datasets.storage import create_array, finish, stored_bytes, wanted_count, write_at
+from runner.data.storage import create_array, finish, stored_bytes, wanted_count, write_at
 
 
 class Answers(nn.Module):
@@ -37,7 +39,7 @@ class Questions:
     needs_policy = False
     seeded = True
 
-    def faults(self, request):
+    def validate(self, request):
         return []
 
     def content(self, request, hash_files):
@@ -86,7 +88,7 @@ name: questions
 reader: {_target_: answers_zoo.net.Questions, count: 10}
 scored_against: labels
 metrics:
-  top1: {_target_: runner.metrics.classification.top_k, k: 1}
+  top1: {_target_: runner.tasks.classification.top_k, k: 1}
 """
 
 

@@ -1,1 +1,1 @@
-"""Networks that no library has, one small module a model."""
+"""Networks that are in no library, one small module per model."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from runner.errors import CheckpointError
+from runner.core import CheckpointError
 
 _FIRST_CHANNELS = 128
 _SECOND_CHANNELS = 32
@@ -15,7 +15,7 @@ _UPSAMPLING = 4
 
 
 class Generator(nn.Module):
-    """Noise [N, latent_size, 1, 1] -> pictures [N, channels, image_size, image_size] in -1..1."""
+    """Noise [N, latent_size, 1, 1] -> images [N, channels, image_size, image_size] in -1..1."""
 
     def __init__(self, image_size: int = 32, latent_size: int = 100, channels: int = 1) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Generator(nn.Module):
             nn.BatchNorm2d(_FIRST_CHANNELS),
             nn.Upsample(scale_factor=2),
             nn.Conv2d(_FIRST_CHANNELS, _FIRST_CHANNELS, kernel_size=3, padding=1),
-            # Upstream passes 0.8, meant as a momentum, in the place of eps; the weights were trained with it.
+            # Upstream passes 0.8, meant as momentum, as eps; the weights were trained with it.
             nn.BatchNorm2d(_FIRST_CHANNELS, eps=0.8),
             nn.LeakyReLU(0.2),
             nn.Upsample(scale_factor=2),
@@ -39,13 +39,13 @@ class Generator(nn.Module):
         )
 
     def forward(self, noise: Tensor) -> Tensor:
-        # -1 stands for the batch, so that an export does not write the example's batch size into the graph.
+        # -1 for the batch axis, so that exporting does not hard-code the example's batch size in the graph.
         features = self.l1(noise.flatten(1)).view(-1, _FIRST_CHANNELS, self.first_size, self.first_size)
         return self.conv_blocks(features)
 
 
 def checkpoint_settings(state_dict: Mapping[str, Tensor]) -> dict[str, int]:
-    """The arguments of `Generator` that a checkpoint fixes: `image_size`, from the rows of its first layer.
+    """Return the argument of `Generator` determined by a checkpoint: `image_size`, from the rows of its first layer.
 
     Raises:
         CheckpointError: the first layer is missing, or fits no image size.

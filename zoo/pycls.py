@@ -1,4 +1,4 @@
-"""Checkpoints of pycls (github.com/facebookresearch/pycls at f20820e, pycls/models/effnet.py) in timm's names."""
+"""Renaming of checkpoints of pycls (github.com/facebookresearch/pycls at f20820e, pycls/models/effnet.py) for timm."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _BLOCK = re.compile(r"s(?P<stage>\d+)\.b(?P<block>\d+)\.(?P<layer>.+)\.(?P<param
 
 
 def efficientnet(state_dict: Mapping[str, torch.Tensor], network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """An EffNet's parameters as timm's EfficientNet names them; a name that is none of pycls's stays as it is."""
+    """Rename an EffNet's parameters to those of timm's EfficientNet; unknown names are unchanged."""
     return {_renamed(name, state_dict): value for name, value in state_dict.items()}
 
 
 def _renamed(name: str, state_dict: Mapping[str, torch.Tensor]) -> str:
-    found = _BLOCK.fullmatch(name)
-    if found is None:
+    match = _BLOCK.fullmatch(name)
+    if match is None:
         layer, _, parameter = name.rpartition(".")
         return f"{_AROUND.get(layer, layer)}.{parameter}"
-    stage, block = int(found["stage"]), int(found["block"])
+    stage, block = int(match["stage"]), int(match["block"])
     expands = f"s{stage}.b{block}.exp.weight" in state_dict
     layers = _IN_BLOCK | (_IN_EXPANDING_BLOCK if expands else _IN_FIRST_BLOCK)
-    layer = layers.get(found["layer"], found["layer"])
-    return f"blocks.{stage - 1}.{block - 1}.{layer}.{found['parameter']}"
+    layer = layers.get(match["layer"], match["layer"])
+    return f"blocks.{stage - 1}.{block - 1}.{layer}.{match['parameter']}"

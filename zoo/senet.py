@@ -1,4 +1,4 @@
-"""Checkpoints of squeeze-and-excitation networks whose squeeze is made of linear layers, in timm's names and shapes."""
+"""Conversion of squeeze-and-excitation checkpoints with linear squeeze layers to timm's names and shapes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _SQUEEZE = re.compile(r"(?P<block>layer\d\.\d+)\.(?P<layer>fc[12])\.(?P<paramete
 def squeeze_as_convolutions(
     state_dict: Mapping[str, torch.Tensor], network: torch.nn.Module
 ) -> dict[str, torch.Tensor]:
-    """`layerN.M.fc1` and `fc2`, linear layers, as the 1x1 convolutions `layerN.M.se.fc1` and `se.fc2`."""
+    """Convert the linear layers `layerN.M.fc1` and `fc2` to the 1x1 convolutions `layerN.M.se.fc1` and `se.fc2`."""
     adapted = {}
     for name, value in state_dict.items():
-        found = _SQUEEZE.fullmatch(name)
-        if found is None:
+        match = _SQUEEZE.fullmatch(name)
+        if match is None:
             adapted[name] = value
             continue
-        weights = value[:, :, None, None] if found["parameter"] == "weight" else value
-        adapted[f"{found['block']}.se.{found['layer']}.{found['parameter']}"] = weights
+        weights = value[:, :, None, None] if match["parameter"] == "weight" else value
+        adapted[f"{match['block']}.se.{match['layer']}.{match['parameter']}"] = weights
     return adapted

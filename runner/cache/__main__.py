@@ -1,4 +1,4 @@
-"""`python -m runner.cache [list | verify | prune] [cache_dir=DIR]`: what the artifacts take, whether they are whole."""
+"""`python -m runner.cache [list | verify | prune] [cache_dir=DIR]`: list, verify or remove stored artifacts."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from rich.filesize import decimal
 from rich.progress import track
 from rich.table import Table
 
-from runner.cache import inventory, pruning
-from runner.cache.inventory import Inventory, Listed
-from runner.errors import ConfigError
-from runner.report import output
+from runner import cli
+from runner.core import ConfigError
+from runner.stages import order
+from runner.store import Inventory, Listed, inventory, pruning
 
 DEFAULT = Path("outputs/cache")
 COMMANDS = ("list", "verify", "prune")
 CACHE_DIR = "cache_dir="
 PIPED_WIDTH = 160
-"""Characters a line where the output is no terminal."""
+"""Characters per line if the output is not a terminal."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", re.IGNORECASE)
@@ -35,9 +35,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line asks for; returns 0, or 1 where an artifact is damaged or the store cannot be used."""
+    """Run the command; return 0, or 1 if an artifact is damaged or the store cannot be used."""
     options = _parser().parse_intermixed_args(arguments)
-    return output.exit_code_of(lambda: _do(options))
+    return cli.exit_code_of(lambda: _do(options))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,62 +86,66 @@ def _words(words: Sequence[str], cache_dir: Path | None) -> tuple[str, Path]:
 
 
 def parse_size(text: str) -> int:
-    """The bytes that 20GB, 500MiB or 0 are.
+    """Return the number of bytes of a size such as 20GB, 500MiB or 0.
 
     Raises:
-        ConfigError: it is no size.
+        ConfigError: it is not a size.
     """
-    found = _SIZE.fullmatch(text.strip())
+    match = _SIZE.fullmatch(text.strip())
     units = _UNITS | _BINARY_UNITS
-    if found is None or found[2].lower() not in units:
+    if match is None or match[2].lower() not in units:
         raise ConfigError(f"--to {text!r} is no size", "give a number and a unit, as in --to 20GB or --to 500MiB")
-    return int(float(found[1]) * units[found[2].lower()])
+    return int(float(match[1]) * units[match[2].lower()])
 
 
 def parse_age(text: str) -> float:
-    """The seconds that 30d, 12h or 2w are.
+    """Return the seconds of an age such as 30d, 12h or 2w.
 
     Raises:
-        ConfigError: it is no age.
+        ConfigError: it is not an age.
     """
-    found = _AGE.fullmatch(text.strip().lower())
-    if found is None:
+    match = _AGE.fullmatch(text.strip().lower())
+    if match is None:
         raise ConfigError(f"--older-than {text!r} is no age", "give a number and s, m, h, d or w, as in 30d")
-    return float(found[1]) * _SECONDS[found[2]]
+    return float(match[1]) * _SECONDS[match[2]]
 
 
 def _list(root: Path, as_json: bool) -> int:
-    found = inventory.take(root)
+    stored = inventory.take(root, order.STORED)
     if as_json:
-        _print_json(_listing(root, found))
+        _print_json(_listing(root, stored))
         return 0
-    if found.artifacts:
-        _print_table(found)
+    if stored.artifacts:
+        _print_table(stored)
     else:
         print(f"nothing is stored in {root}")
-    _print_remarks(found)
+    _print_remarks(stored)
     return 0
 
 
 def _verify(root: Path, as_json: bool, remove: bool) -> int:
-    found = inventory.take(root)
-    damaged = [(one, why) for one in _shown(found.artifacts) if (why := inventory.damage(root, one)) is not None]
-    removed = pruning.remove_artifacts(root, [one for one, _ in damaged])[0] if remove else []
+    stored = inventory.take(root, order.STORED)
+    damaged = [
+        (artifact, why)
+        for artifact in _with_progress(stored.artifacts)
+        if (why := inventory.damage(root, artifact)) is not None
+    ]
+    removed = pruning.remove_artifacts(root, [artifact for artifact, _ in damaged])[0] if remove else []
     if as_json:
         _print_json(
             {
                 "cache_dir": str(root),
-                "artifacts": len(found.artifacts),
-                "size_bytes": found.size_bytes,
-                "damaged": [{"stage": one.stage, "key": one.key, "reason": why} for one, why in damaged],
-                "removed": [{"stage": one.stage, "key": one.key} for one in removed],
+                "artifacts": len(stored.artifacts),
+                "size_bytes": stored.size_bytes,
+                "damaged": [{"stage": artifact.stage, "key": artifact.key, "reason": why} for artifact, why in damaged],
+                "removed": [{"stage": artifact.stage, "key": artifact.key} for artifact in removed],
             }
         )
         return int(bool(damaged))
-    for one, why in damaged:
-        print(f"damaged: {root / one.stage / one.key}: {why}{'; removed' if one in removed else ''}")
-    whole = len(found.artifacts) - len(damaged)
-    print(f"{whole} of {len(found.artifacts)} artifacts are whole, {decimal(found.size_bytes)} were read")
+    for artifact, why in damaged:
+        print(f"damaged: {root / artifact.stage / artifact.key}: {why}{'; removed' if artifact in removed else ''}")
+    whole = len(stored.artifacts) - len(damaged)
+    print(f"{whole} of {len(stored.artifacts)} artifacts are whole, {decimal(stored.size_bytes)} were read")
     if damaged and not remove:
         print(
             "the next run that needs a damaged one makes it again; `python -m runner.cache verify --remove` removes it"
@@ -149,72 +153,74 @@ def _verify(root: Path, as_json: bool, remove: bool) -> int:
     return int(bool(damaged))
 
 
-def _shown(artifacts: Sequence[Listed]) -> Iterable[Listed]:
-    """The same, with how far it is where a person looks."""
+def _with_progress(artifacts: Sequence[Listed]) -> Iterable[Listed]:
+    """Return the artifacts with a progress bar on a terminal."""
     return track(artifacts, "reading", console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 def _prune(root: Path, as_json: bool, to_bytes: int | None, older_than_seconds: float | None) -> int:
-    before = inventory.take(root)
+    before = inventory.take(root, order.STORED)
     now = time.time()
     leftovers = pruning.remove_leftovers(root, None if older_than_seconds is None else now - older_than_seconds)
     chosen = inventory.to_prune(before.artifacts, now, to_bytes, older_than_seconds)
     removed, kept = pruning.remove_artifacts(root, chosen)
-    pruning.remove_leftovers(root)  # the locks of what is gone now
-    left_bytes = before.size_bytes - sum(one.size_bytes for one in removed)
+    pruning.remove_leftovers(root)  # the locks of the removed artifacts
+    left_bytes = before.size_bytes - sum(each.size_bytes for each in removed)
     if as_json:
-        told = {
+        content = {
             "cache_dir": str(root),
-            "removed": [asdict(one) for one in removed],
-            "kept_in_use": [asdict(one) for one in kept],
+            "removed": [asdict(each) for each in removed],
+            "kept_in_use": [asdict(each) for each in kept],
             "unfinished_removed": [str(path) for path in leftovers],
             "size_bytes": left_bytes,
         }
-        _print_json(told)
+        _print_json(content)
         return 0
     for path in leftovers:
         print(f"removed what was not finished: {path}")
-    for one in removed:
-        print(f"removed: {one.stage} {one.key}, {decimal(one.size_bytes)}, last used {_time(one.used_at)}")
-    for one in kept:
-        print(f"kept, for a run has taken it: {one.stage} {one.key}")
+    for each in removed:
+        print(f"removed: {each.stage} {each.key}, {decimal(each.size_bytes)}, last used {_time(each.used_at)}")
+    for each in kept:
+        print(f"kept, for a run has taken it: {each.stage} {each.key}")
     print(f"{len(removed)} artifacts removed, {len(before.artifacts) - len(removed)} left, {decimal(left_bytes)}")
     if to_bytes is not None and left_bytes > to_bytes:
         print(f"more than {decimal(to_bytes)}, for the rest is in use by running jobs")
     return 0
 
 
-def _listing(root: Path, found: Inventory) -> dict[str, Any]:
+def _listing(root: Path, stored: Inventory) -> dict[str, Any]:
     return {
         "cache_dir": str(root),
-        "size_bytes": found.size_bytes,
-        "artifacts": [asdict(one) for one in found.artifacts],
-        "unfinished": [{"path": str(path), "in_use": in_use} for path, in_use in found.unfinished],
-        "foreign": [str(path) for path in found.foreign],
+        "size_bytes": stored.size_bytes,
+        "artifacts": [asdict(artifact) for artifact in stored.artifacts],
+        "unfinished": [{"path": str(path), "in_use": in_use} for path, in_use in stored.unfinished],
+        "foreign": [str(path) for path in stored.foreign],
     }
 
 
-def _print_table(found: Inventory) -> None:
+def _print_table(stored: Inventory) -> None:
     table = Table("stage", "key", "size", "made", "last used", "model", "", box=None)
     table.columns[2].justify = "right"
-    for one in sorted(found.artifacts, key=lambda one: -one.used_at):
-        made = "" if one.made_at is None else _time(one.made_at)
-        table.add_row(one.stage, one.key, decimal(one.size_bytes), made, _time(one.used_at), one.model, _state(one))
+    for each in sorted(stored.artifacts, key=lambda each: -each.used_at):
+        made = "" if each.made_at is None else _time(each.made_at)
+        table.add_row(
+            each.stage, each.key, decimal(each.size_bytes), made, _time(each.used_at), each.model, _state(each)
+        )
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     console.print(table, markup=False)
-    print(f"{len(found.artifacts)} artifacts, {decimal(found.size_bytes)}")
+    print(f"{len(stored.artifacts)} artifacts, {decimal(stored.size_bytes)}")
 
 
-def _print_remarks(found: Inventory) -> None:
-    for path, in_use in found.unfinished:
+def _print_remarks(stored: Inventory) -> None:
+    for path, in_use in stored.unfinished:
         print(f"being made: {path}" if in_use else f"not finished, and nobody is at it: {path}")
-    for path in found.foreign:
+    for path in stored.foreign:
         print(f"not the store's, left alone: {path}")
 
 
-def _state(one: Listed) -> str:
+def _state(each: Listed) -> str:
     return ", ".join(
-        filter(None, ["in use" if one.in_use else "", f"damaged: {one.damage}" if one.damage is not None else ""])
+        filter(None, ["in use" if each.in_use else "", f"damaged: {each.damage}" if each.damage is not None else ""])
     )
 
 

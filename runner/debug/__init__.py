@@ -1,1 +1,1 @@
-"""Where outputs part: the steps of a run beside each other, and the layers of two ONNX models."""
+"""Where outputs diverge: each step of a run against the one before, and the layers of two ONNX models."""

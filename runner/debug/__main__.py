@@ -1,4 +1,4 @@
-"""`python -m runner.debug model=NAME`, or `--onnx A B`: where outputs part, step by step and layer by layer."""
+"""`python -m runner.debug model=NAME`, or `--onnx A B`: find where outputs diverge, step by step and layer by layer."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from numpy.typing import NDArray
 
-from runner import overrides
-from runner.arguments import Parser
+from runner import cli
+from runner.cli import Parser
+from runner.config import overrides
+from runner.core import ComparisonError, ConfigError, RunnerError, StoreError, write_atomically
+from runner.core.lazy import NDArray
 from runner.debug import closeness, runtimes
 from runner.debug import inputs as inputs_of
 from runner.debug.closeness import Tolerance
 from runner.debug.runtimes import Model
-from runner.errors import ComparisonError, ConfigError, RunnerError, StoreError
-from runner.hashing import write_atomically
-from runner.report import output
 
 FOLDER = Path("outputs/debug")
 REPORT, INPUTS, LOG = "report.json", "inputs.npz", "run.log"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare, tell, and write report.json; returns 0 where all agree, 2 where something parts, 1 on an error."""
-    return output.exit_code_of(lambda: _debug(_parser().parse_intermixed_args(arguments)))
+    """Compare, print, and write report.json; return 0 if all agree, 2 if anything diverges, 1 on an error."""
+    return cli.exit_code_of(lambda: _debug(_parser().parse_intermixed_args(arguments)))
 
 
 def _debug(options: argparse.Namespace) -> int:
@@ -45,8 +44,8 @@ def _debug(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m runner.debug",
-        description="Where outputs part: PyTorch, exported, simplified and compiled model on the same input, and every"
-        " layer of two ONNX models. Exits 0 all agree, 2 something parts, 1 an error.",
+        description="Where outputs diverge: PyTorch, exported, simplified and compiled model on the same input, and"
+        " every layer of two ONNX models. Exits 0 all agree, 2 something diverges, 1 an error.",
     )
     parser.add_argument(
         "overrides",
@@ -69,9 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="random|real|FILE.npz",
         help="one batch: seeded random [random], the first prepared samples, or arrays by input name",
     )
-    parser.add_argument("--layers", action="store_true", help="compare layers even where no output parts")
-    told = "a tensor agrees where the largest difference is at most ATOL + RTOL * its largest value"
-    parser.add_argument("--rtol", type=float, default=closeness.RTOL, help=f"{told} [{closeness.RTOL:g}]")
+    parser.add_argument("--layers", action="store_true", help="compare layers even where no output diverges")
+    rule = "a tensor agrees where the largest difference is at most ATOL + RTOL * its largest value"
+    parser.add_argument("--rtol", type=float, default=closeness.RTOL, help=f"{rule} [{closeness.RTOL:g}]")
     parser.add_argument("--atol", type=float, default=closeness.ATOL, help=f"the same [{closeness.ATOL:g}]")
     parser.add_argument(*overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, as the runner takes it")
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"where to write [{FOLDER}/NAME/TIME]")
@@ -102,11 +101,12 @@ def _check(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace, tolerance: Tolerance) -> int:
     """Compare the steps of a run."""
-    from runner import composing, schema
+    from runner.config import schema
+    from runner.config.compose import compose
     from runner.debug.steps import Steps
 
     own = overrides.config_dir_arguments(options.config_dir)
-    config = schema.load(composing.compose([*own, *options.overrides]))
+    config = schema.load(compose([*own, *options.overrides]))
     folder = _folder(options.out, config.model.name)
     with _logged(folder), _working(folder) as work:
         steps = Steps(config, folder, work, options.input, tolerance)
@@ -138,18 +138,20 @@ def _onnx(options: argparse.Namespace, tolerance: Tolerance) -> int:
 
 
 def _feeds(models: Sequence[Model], source: str) -> dict[str, NDArray[Any]]:
-    """One set of inputs that both models take.
+    """Return one set of inputs for both models.
 
     Raises:
-        ComparisonError: they take other inputs, or give other outputs. DataError: `source` cannot be used.
+        ComparisonError: their inputs or outputs differ. DataError: `source` cannot be used.
     """
     from runner.debug import graphs
 
     first, second = (graphs.input_specs(model.proto) for model in models)
-    one, other = ([f"{name} {kind} {len(shape)}-d" for name, (kind, shape) in each.items()] for each in (first, second))
-    if set(one) != set(other):
+    inputs_a, inputs_b = (
+        [f"{name} {kind} {len(shape)}-d" for name, (kind, shape) in each.items()] for each in (first, second)
+    )
+    if set(inputs_a) != set(inputs_b):
         raise ComparisonError(
-            f"{models[0].path} takes the inputs {', '.join(one)}; {models[1].path} takes {', '.join(other)}",
+            f"{models[0].path} takes the inputs {', '.join(inputs_a)}; {models[1].path} takes {', '.join(inputs_b)}",
             "compare models that take the same inputs",
         )
     outputs = [set(model.graph.outputs) for model in models]
@@ -179,7 +181,7 @@ def _compare(
     tolerance: Tolerance,
     folder: Path,
 ) -> int:
-    """Go through the steps, look into the layers of those that part, write and tell what was found."""
+    """Compare the steps, and the layers of those that diverge; write and print the findings."""
     from runner.debug import findings, replay, show
 
     replay.save_arrays(folder / INPUTS, feeds)
@@ -191,18 +193,18 @@ def _compare(
         if not comparisons:
             raise
         error = raised
-    looked = []
+    layers = []
     for comparison in comparisons:
-        if comparison.parts or all_layers:
-            place = folder if len(comparisons) == 1 else folder / comparison.step.name.replace(": ", "-")
-            looked.append(findings.look_into(comparison, feeds, tolerance, place))
-    seen = [each for each in looked if each is not None]
-    found = findings.Findings(title, folder / INPUTS, comparisons, seen, tolerance, str(error) if error else None)
-    report = msgspec.json.format(msgspec.json.encode(findings.as_report(found)), indent=1)
+        if comparison.diverges or all_layers:
+            subfolder = folder if len(comparisons) == 1 else folder / comparison.step.name.replace(": ", "-")
+            compared = findings.look_into(comparison, feeds, tolerance, subfolder)
+            layers += [compared] if compared else []
+    results = findings.Findings(title, folder / INPUTS, comparisons, layers, tolerance, str(error) if error else None)
+    report = msgspec.json.format(msgspec.json.encode(findings.as_report(results)), indent=1)
     write_atomically(folder / REPORT, report)
-    with output.forgiving():
-        show.findings(found, folder / REPORT)
-    return found.exit_code
+    with cli.forgiving():
+        show.findings(results, folder / REPORT)
+    return results.exit_code
 
 
 def _folder(out: Path | None, name: str) -> Path:
@@ -216,14 +218,14 @@ def _folder(out: Path | None, name: str) -> Path:
 
 @contextmanager
 def _working(folder: Path) -> Iterator[Path]:
-    """A folder for copies of models, as large as they are, gone afterwards."""
+    """Yield a temporary folder for copies of models, which may be large."""
     with tempfile.TemporaryDirectory(prefix=".work-", dir=folder) as work:
         yield Path(work).absolute()
 
 
 @contextmanager
 def _logged(folder: Path) -> Iterator[None]:
-    """Let what is logged inside go to a file in `folder`, as a run's does."""
+    """Log to a file in `folder`, as a run does."""
     root = logging.getLogger()
     handler = logging.FileHandler(folder / LOG)
     handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"))
@@ -234,7 +236,7 @@ def _logged(folder: Path) -> Iterator[None]:
         yield
     except RunnerError:
         raise
-    except Exception as error:  # a fault of the runner, or of a callable that YAML names
+    except Exception as error:  # a bug of the runner, or of a callable that YAML names
         root.error(traceback.format_exc())
         message = f"{type(error).__name__}: {error}"
         raise RunnerError(

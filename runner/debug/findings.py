@@ -1,4 +1,4 @@
-"""Steps beside each other: how close each is to the one before, and the layers where ONNX models part."""
+"""Compare each step with the one before, and find the layers where ONNX models diverge."""
 
 from __future__ import annotations
 
@@ -7,37 +7,36 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
+from runner.core import ComparisonError
+from runner.core.lazy import NDArray
 from runner.debug import layers, replay, runtimes
 from runner.debug.closeness import Closeness, Tolerance, closeness
-from runner.debug.layers import Layers, Parting
+from runner.debug.layers import Divergence, Layers
 from runner.debug.replay import Saved
 from runner.debug.steps import Step
-from runner.errors import ComparisonError
 
 SCHEMA = 1
-AGREE, ERROR, PART = 0, 1, 2
+AGREE, ERROR, DIVERGE = 0, 1, 2
 """Exit codes."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A step beside the one before it."""
+    """A step compared with the one before it."""
 
     step: Step
     before: Step
     outputs: dict[str, Closeness]
 
     @property
-    def parts(self) -> bool:
-        """Whether any output is further off than the step's limit."""
-        return not all(self.step.limit.holds(found) for found in self.outputs.values())
+    def diverges(self) -> bool:
+        """Whether any output exceeds the step's limit."""
+        return not all(self.step.limit.holds(close) for close in self.outputs.values())
 
 
 @dataclass(frozen=True)
 class LayersFound:
-    """The layers of the two steps of a comparison, and where the first parting node was saved, if there is one."""
+    """The compared layers of two steps, and the files of the first diverging node, if there is one."""
 
     comparison: Comparison
     layers: Layers
@@ -45,18 +44,18 @@ class LayersFound:
 
     @property
     def command(self) -> str | None:
-        """What runs the saved node again."""
+        """The command line that runs the saved node again."""
         if self.saved is None:
             return None
         model = self.comparison.step.model
-        # A graph that the runtime optimised is saved as optimised: it runs node by node.
+        # A graph that the runtime optimised is saved in its optimised form, so it runs node by node.
         second_runtime = model.runtime if model and model.runtime == runtimes.REFERENCE else None
         return self.saved.command(second_runtime)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found out. `error` is what ended it early, `inputs` the file with what the network was given."""
+    """All results. `error` is what ended the comparison early, `inputs` the file with the network's inputs."""
 
     title: str
     inputs: Path
@@ -66,23 +65,23 @@ class Findings:
     error: str | None
 
     @property
-    def first_parting(self) -> Comparison | None:
-        """The first step that parts from the one before it."""
-        return next((each for each in self.comparisons if each.parts), None)
+    def first_divergence(self) -> Comparison | None:
+        """The first step that diverges from the one before it."""
+        return next((each for each in self.comparisons if each.diverges), None)
 
     @property
     def exit_code(self) -> int:
-        """0 all agree, 2 a step or a layer parts; 1 where an error came before anything parted."""
-        if self.first_parting or any(each.layers.part for each in self.layers):
-            return PART
+        """0 if all agree, 2 if a step or a layer diverges, 1 if an error came before any divergence."""
+        if self.first_divergence or any(each.layers.diverge for each in self.layers):
+            return DIVERGE
         return ERROR if self.error else AGREE
 
 
 def in_turn(steps: Iterable[Step]) -> Iterator[Comparison]:
-    """Each step beside the one before it, as they come.
+    """Compare each step with the one before it, as the steps come.
 
     Raises:
-        ComparisonError: the two give outputs of other names.
+        ComparisonError: the names of their outputs differ.
     """
     before: Step | None = None
     for step in steps:
@@ -92,10 +91,10 @@ def in_turn(steps: Iterable[Step]) -> Iterator[Comparison]:
 
 
 def compared(step: Step, before: Step) -> dict[str, Closeness]:
-    """How close each output is to the step before.
+    """Compare each output with that of the step before.
 
     Raises:
-        ComparisonError: the two give outputs of other names.
+        ComparisonError: the names of their outputs differ.
     """
     if set(step.outputs) != set(before.outputs):
         raise ComparisonError(
@@ -108,25 +107,25 @@ def compared(step: Step, before: Step) -> dict[str, Closeness]:
 def look_into(
     comparison: Comparison, feeds: Mapping[str, NDArray[Any]], tolerance: Tolerance, folder: Path
 ) -> LayersFound | None:
-    """Compare the layers of two steps and save the first node that parts in `folder`; None where none can be seen.
+    """Compare the layers of two steps and save the first diverging node in `folder`; None if a step has no layers.
 
     Raises:
-        ToolError: a runtime refuses a model.
+        ToolError: a runtime rejects a model.
     """
     one, other = comparison.before.model, comparison.step.model
     if one is None or other is None:
         return None
-    found = layers.compare(one, other, feeds, tolerance)
-    parting = found.first.replay if found.first else None
-    return LayersFound(comparison, found, replay.save(parting, folder) if parting else None)
+    compared = layers.compare(one, other, feeds, tolerance)
+    saved = replay.save(compared.first.replay, folder) if compared.first and compared.first.replay else None
+    return LayersFound(comparison, compared, saved)
 
 
 def as_report(findings: Findings) -> dict[str, Any]:
-    """What report.json holds."""
-    first = findings.first_parting
+    """Return the content of report.json."""
+    first = findings.first_divergence
     return {
         "schema": SCHEMA,
-        "status": {AGREE: "agree", PART: "part", ERROR: "error"}[findings.exit_code],
+        "status": {AGREE: "agree", DIVERGE: "part", ERROR: "error"}[findings.exit_code],
         "title": findings.title,
         "inputs": str(findings.inputs),
         "tolerance": asdict(findings.tolerance),
@@ -144,45 +143,45 @@ def _step(comparison: Comparison) -> dict[str, Any]:
         "model": str(comparison.step.model.path) if comparison.step.model else None,
         "against": comparison.before.name,
         "limit": str(comparison.step.limit),
-        "parts": comparison.parts,
-        "outputs": {name: asdict(found) for name, found in comparison.outputs.items()},
+        "parts": comparison.diverges,
+        "outputs": {name: asdict(close) for name, close in comparison.outputs.items()},
     }
 
 
-def _layers(found: LayersFound, tolerance: Tolerance) -> dict[str, Any]:
-    seen = found.layers
+def _layers(layers_found: LayersFound, tolerance: Tolerance) -> dict[str, Any]:
+    layers = layers_found.layers
     return {
-        "step": found.comparison.step.name,
-        "against": found.comparison.before.name,
-        "first": _parting(seen.first, found) if seen.first else None,
-        "passed_on": seen.passed_on,
-        "parting": list(seen.parting),
-        "renamed": seen.renamed,
-        "missing": list(seen.missing),
-        "tensors": {name: asdict(each) for name, each in seen.compared.items()},
+        "step": layers_found.comparison.step.name,
+        "against": layers_found.comparison.before.name,
+        "first": _divergence(layers.first, layers_found) if layers.first else None,
+        "passed_on": layers.passed_on,
+        "parting": list(layers.diverging),
+        "renamed": layers.renamed,
+        "missing": list(layers.missing),
+        "tensors": {name: asdict(each) for name, each in layers.compared.items()},
     }
 
 
-def _parting(parting: Parting, found: LayersFound) -> dict[str, Any]:
-    saved = found.saved
+def _divergence(divergence: Divergence, layers_found: LayersFound) -> dict[str, Any]:
+    saved = layers_found.saved
     return {
-        "tensor": parting.tensor,
-        "node": asdict(parting.node),
-        "other_node": asdict(parting.other_node),
-        "between": list(parting.between),
-        "inputs": {name: asdict(each) for name, each in parting.inputs.items()},
-        "output": asdict(parting.output),
-        "alone": asdict(parting.alone) if parting.alone else None,
-        "alone_parts": parting.alone_parts,
-        "alone_fails": parting.alone_fails,
-        "differences": list(parting.differences),
-        "swallowed": list(parting.swallowed),
+        "tensor": divergence.tensor,
+        "node": asdict(divergence.node),
+        "other_node": asdict(divergence.other_node),
+        "between": list(divergence.between),
+        "inputs": {name: asdict(each) for name, each in divergence.inputs.items()},
+        "output": asdict(divergence.output),
+        "alone": asdict(divergence.alone) if divergence.alone else None,
+        "alone_parts": divergence.diverges_alone,
+        "alone_fails": divergence.alone_fails,
+        "differences": list(divergence.differences),
+        "swallowed": list(divergence.swallowed),
         "replay": None
         if saved is None
         else {
             "models": [str(path) for path in saved.models],
             "inputs": str(saved.inputs),
             "outputs": str(saved.outputs),
-            "command": found.command,
+            "command": layers_found.command,
         },
     }

@@ -1,26 +1,22 @@
-"""An ONNX graph as tensors and the nodes that compute them. Pure: protos in, names and protos out."""
+"""ONNX graphs as tensors and the nodes that compute them. Pure functions of protos."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from runner.errors import DataError
-
-if TYPE_CHECKING:
-    import onnx
+from runner.core import DataError
+from runner.core.lazy import NDArray, np, onnx
+from runner.graph import onnx_files
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A main graph by tensor name.
+    """A model's main graph, indexed by tensor name.
 
-    `nodes` are in topological order; `producer` is the place among them of the node that computes a tensor;
-    `constants` are the tensors that depend on no input: initializers, and what nodes make of nothing else.
+    `nodes` are in topological order; `producer` maps a tensor to the index of the node that computes it; `constants`
+    are the tensors that depend on no input: initializers, and the outputs of nodes that take only constants.
     """
 
     nodes: Sequence[onnx.NodeProto]
@@ -40,7 +36,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Segment:
-    """Nodes, by place, that lead from the tensors `inputs` to one tensor; those of constants are among them."""
+    """Indices of the nodes that lead from the tensors `inputs` to one tensor, those of constants included."""
 
     nodes: tuple[int, ...]
     inputs: tuple[str, ...]
@@ -58,29 +54,24 @@ def graph_of(model: onnx.ModelProto) -> Graph:
 
 
 def input_specs(model: onnx.ModelProto) -> dict[str, tuple[str, tuple[int | None, ...]]]:
-    """The inputs by name: type and whole shape, with None for a free axis.
+    """Return the inputs by name: data type and full shape, with None for a free axis.
 
     Raises:
-        DataError: an input that is no tensor of numbers.
+        DataError: an input is not a numeric tensor.
     """
-    import onnx
-
-    weights = _initializers(model.graph)
-    found: dict[str, tuple[str, tuple[int | None, ...]]] = {}
-    for value in model.graph.input:
-        if value.name in weights:
-            continue
+    specs: dict[str, tuple[str, tuple[int | None, ...]]] = {}
+    for value in onnx_files.inputs_of(model.graph):
         tensor = value.type.tensor_type
         kind = tensor.elem_type
         if not value.type.HasField("tensor_type") or kind in (0, onnx.TensorProto.STRING):
             raise DataError(f"the input {value.name} is no tensor of numbers", "compare models that take such tensors")
         shape = tuple(axis.dim_value if axis.HasField("dim_value") else None for axis in tensor.shape.dim)
-        found[value.name] = (onnx.helper.tensor_dtype_to_np_dtype(kind).name, shape)
-    return found
+        specs[value.name] = (onnx.helper.tensor_dtype_to_np_dtype(kind).name, shape)
+    return specs
 
 
 def segment(graph: Graph, target: str, frontier: Collection[str]) -> Segment:
-    """The fewest nodes that compute `target` from tensors of `frontier` and the graph's own inputs."""
+    """Return the fewest nodes that compute `target` from tensors of `frontier` and the graph's own inputs."""
     nodes: set[int] = set()
     inputs: dict[str, None] = {}
     pending = [target]
@@ -99,23 +90,23 @@ def segment(graph: Graph, target: str, frontier: Collection[str]) -> Segment:
 
 
 def followers(graph: Graph, name: str, among: Collection[str], most: int) -> list[str]:
-    """Up to `most` tensors of `among` that are computed from `name`, nearest first, through others of `among` only."""
-    found: list[str] = []
+    """Return up to `most` tensors of `among` computed from `name` through tensors of `among` only, nearest first."""
+    following: list[str] = []
     reached = {name}
     for node in graph.nodes[graph.producer[name] + 1 :]:
         if reached.isdisjoint(node_inputs(node)):
             continue
         for output in node.output:
             if output in among:
-                found.append(output)
+                following.append(output)
                 reached.add(output)
-        if len(found) >= most:
+        if len(following) >= most:
             break
-    return found[:most]
+    return following[:most]
 
 
 def node_inputs(node: onnx.NodeProto) -> list[str]:
-    """The names of the tensors that a node takes, those that its subgraphs take from outside included."""
+    """Return the names of a node's input tensors, including those that its subgraphs take from outside."""
     names = [name for name in node.input if name]
     for inner in _subgraphs(node):
         names += _taken_from_outside(inner)
@@ -123,14 +114,12 @@ def node_inputs(node: onnx.NodeProto) -> list[str]:
 
 
 def label(node: onnx.NodeProto) -> str:
-    """The node's name, or its first output's where it has none."""
+    """Return the node's name, or its first output's if it has none."""
     return node.name or node.output[0]
 
 
 def exposing(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
-    """A copy whose outputs are these tensors; runtimes find their types by themselves."""
-    import onnx
-
+    """Return a copy whose outputs are these tensors; runtimes infer their types."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
     del result.graph.output[:]
@@ -139,9 +128,7 @@ def exposing(model: onnx.ModelProto, names: Iterable[str]) -> onnx.ModelProto:
 
 
 def sizes_bytes(model: onnx.ModelProto, inputs: Mapping[str, NDArray[Any]]) -> dict[str, int]:
-    """The sizes of the tensors whose shapes follow from those of the inputs."""
-    import onnx
-
+    """Return the sizes of the tensors whose shapes can be inferred from those of the inputs."""
     shaped = onnx.ModelProto()
     shaped.CopyFrom(model)
     for value in shaped.graph.input:
@@ -164,13 +151,11 @@ def cut_out(
     names: Mapping[str, str],
     target: tuple[str, str],
 ) -> onnx.ModelProto:
-    """A model of one segment. `inputs` are what it takes; it takes more of them than it uses where they are more.
+    """Return a model of one segment, which declares all `inputs`, even those that it does not use.
 
-    `names` are the segment's own names of the inputs, where they differ; `target` is its own name of its output, and
-    the one that it gets.
+    `names` maps inputs to the segment's own names, if they differ; `target` is the output's name in the segment and its
+    name in the new model.
     """
-    import onnx
-
     graph = onnx.GraphProto(name="replay")
     graph.input.extend(_value_info(name, array) for name, array in inputs.items())
     for name in inputs:
@@ -194,8 +179,6 @@ def _initializers(graph: onnx.GraphProto) -> set[str]:
 
 
 def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    import onnx
-
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.GRAPH:
             yield attribute.g
@@ -211,15 +194,11 @@ def _taken_from_outside(graph: onnx.GraphProto) -> list[str]:
 
 
 def _value_info(name: str, array: NDArray[Any]) -> onnx.ValueInfoProto:
-    import onnx
-
     kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
     return onnx.helper.make_tensor_value_info(name, kind, array.shape)
 
 
 def _size_bytes(value: onnx.ValueInfoProto) -> int | None:
-    import onnx
-
     tensor = value.type.tensor_type
     if not tensor.HasField("shape") or not all(axis.HasField("dim_value") for axis in tensor.shape.dim):
         return None

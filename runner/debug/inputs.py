@@ -1,4 +1,4 @@
-"""What the steps are given: one batch, random, real or from a file."""
+"""The inputs of the steps: one batch, random, real or from a file."""
 
 from __future__ import annotations
 
@@ -8,40 +8,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from runner import batches, random_inputs
-from runner.artifacts import Samples, TensorSpec
-from runner.errors import DataError
-from runner.preprocess import Normalisation, normalise
+from runner.core import DataError, Samples, TensorSpec
+from runner.core.lazy import NDArray, np
+from runner.data import Normalisation, batches, normalise, random_inputs
 
 RANDOM, REAL = "random", "real"
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, "NDArray[Any]"]
 Dimensions = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """One batch by input name: as the network takes it, and as the compiled model does, which differ with AIPP."""
+    """One batch by input name, for the network and for the compiled model; the two differ with AIPP."""
 
     network: Arrays
     compiled: Arrays
 
 
 def of_samples(samples: Samples, normalisation: Normalisation, batch: int, aipp: bool) -> Inputs:
-    """The first batch of the prepared samples.
+    """Return the first batch of the prepared samples.
 
     Raises:
-        DataError: the samples on the disk are not what they should be.
+        DataError: the samples on disk are damaged.
     """
     network = next(batches.iterate(samples, normalisation, batch)).inputs
     return Inputs(network, next(batches.iterate(samples, None, batch)).inputs if aipp else network)
 
 
 def of_model(tensors: Sequence[TensorSpec], batch: int, source: str, aipp: Normalisation | None) -> Inputs:
-    """Random arrays, or those of the .npz `source`. With AIPP (`aipp` is what it does) they are uint8 [N, C, H, W].
+    """Return random arrays, or those of the .npz `source`; with AIPP, which applies `aipp`, uint8 [N, C, H, W].
 
     Raises:
         DataError: a file that cannot be read, or holds other arrays than the model takes.
@@ -56,7 +52,7 @@ def of_model(tensors: Sequence[TensorSpec], batch: int, source: str, aipp: Norma
 
 
 def of_file(path: Path, wanted: Mapping[str, tuple[str, Dimensions]]) -> Arrays:
-    """The arrays of an .npz by name, checked against the types and shapes that are `wanted`; None is any size.
+    """Read the arrays of an .npz by name and check them against the `wanted` types and shapes; None is any size.
 
     Raises:
         DataError: a file that cannot be read, or holds other arrays.
@@ -71,29 +67,28 @@ def of_file(path: Path, wanted: Mapping[str, tuple[str, Dimensions]]) -> Arrays:
         raise DataError(f"{path}: {error.strerror or error}", "name an .npz file") from error
     except (EOFError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is no .npz file: {error}", "name a file as numpy.savez writes it") from error
-    told = "; ".join(f"{name}: {dtype} {_told(shape)}" for name, (dtype, shape) in wanted.items())
+    expected = "; ".join(
+        f"{name}: {dtype} {['any' if size is None else size for size in shape]}"
+        for name, (dtype, shape) in wanted.items()
+    )
     if set(arrays) != set(wanted):
-        raise DataError(f"{path} holds {', '.join(arrays) or 'nothing'}", f"give one array for each input: {told}")
+        raise DataError(f"{path} holds {', '.join(arrays) or 'nothing'}", f"give one array for each input: {expected}")
     for name, (dtype, shape) in wanted.items():
         array = arrays[name]
         fits = len(array.shape) == len(shape) and all(
-            size in (None, found) for size, found in zip(shape, array.shape, strict=True)
+            size in (None, actual) for size, actual in zip(shape, array.shape, strict=True)
         )
         if array.dtype != dtype or not fits:
             raise DataError(
-                f"{path}: {name} is {array.dtype} {list(array.shape)}", f"give one array for each input: {told}"
+                f"{path}: {name} is {array.dtype} {list(array.shape)}", f"give one array for each input: {expected}"
             )
     return arrays
 
 
 def random_arrays(wanted: Mapping[str, tuple[str, Dimensions]]) -> Arrays:
-    """Seeded random values for each input (runner.random_inputs); a free axis has one element."""
+    """Return seeded random values for each input (runner.data.random_inputs); a free axis gets size 1."""
     generator = np.random.default_rng(0)
     return {
         name: random_inputs.values(generator, dtype, [1 if size is None else size for size in dimensions])
         for name, (dtype, dimensions) in wanted.items()
     }
-
-
-def _told(shape: Dimensions) -> list[int | str]:
-    return ["any" if size is None else size for size in shape]

@@ -1,4 +1,4 @@
-"""A parting node on the disk: both sides of it as models, what goes in and what came out."""
+"""A diverging node saved to disk: the node of both models, each as a model, its inputs and its outputs."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from runner.core.lazy import NDArray, np, onnx
 from runner.debug.layers import Replay
 
-if TYPE_CHECKING:
-    import onnx
-
 PROTOBUF_BYTES = 1 << 30
-"""Weights beyond this go into a file beside the model; protobuf's own limit is twice that."""
+"""Larger weights go into an external data file beside the model; protobuf's own limit is twice that."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,7 @@ class Saved:
     outputs: Path
 
     def command(self, second_runtime: str | None) -> str:
-        """The command line that runs the saved nodes again, the second's in another runtime than the first's if any."""
+        """Return the command line that reruns the saved nodes, the second in `second_runtime` if given."""
         chosen = [f"--runtime={second_runtime}"] if second_runtime else []
         files = ["--onnx", *map(str, self.models), f"--input={self.inputs}"]
         return shlex.join(["python", "-m", "runner.debug", *files, *chosen])
@@ -49,7 +44,7 @@ def save(replay: Replay, folder: Path) -> Saved:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write an .npz of arrays by any name; numpy's own savez takes no array that is called `file`."""
+    """Write arrays of any name as .npz; numpy.savez cannot write an array named `file`."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -57,7 +52,5 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _save_model(model: onnx.ModelProto, path: Path) -> None:
-    import onnx
-
     size_bytes = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
     onnx.save(model, path, save_as_external_data=size_bytes > PROTOBUF_BYTES, location=f"{path.name}.data")

@@ -1,4 +1,4 @@
-"""An ONNX file in a runtime: its outputs, and every tensor inside it."""
+"""Run an ONNX file in a runtime and read its outputs or any tensor inside it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,13 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from runner import onnx_files
+from runner.core import DataError, ToolError
+from runner.core.lazy import NDArray, np, onnx, onnxruntime
 from runner.debug import graphs
 from runner.debug.graphs import Graph
-from runner.errors import DataError, ToolError
-
-if TYPE_CHECKING:
-    import onnx
+from runner.graph import onnx_files
 
 UNOPTIMISED, FUSED, OPTIMISED, REFERENCE = "onnxruntime-unoptimised", "onnxruntime-fused", "onnxruntime", "reference"
 RUNTIMES = {
@@ -28,7 +23,7 @@ RUNTIMES = {
 }
 TENSORS_AT_A_TIME = 64
 BYTES_AT_A_TIME = 256 << 20
-"""What is asked for at a time of each model, unless a single tensor takes more."""
+"""How much of each model is fetched at a time, unless a single tensor takes more."""
 
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _WEIGHTS_WRITTEN_TO = "session.optimized_model_external_initializers_file_name"
@@ -38,8 +33,8 @@ _WEIGHTS_WRITTEN_TO = "session.optimized_model_external_initializers_file_name"
 class Model:
     """An ONNX file as a runtime runs it.
 
-    `proto` is the graph that is really run, an optimised one where the runtime optimises; large weights are not in it,
-    but in files in `folder`, so that the many copies of it that expose other tensors are small.
+    `proto` is the graph that runs, already optimised if the runtime optimises. Large weights are not in it but in
+    external files in `folder`, so that its many copies, each exposing other tensors, stay small.
     """
 
     path: Path
@@ -49,32 +44,31 @@ class Model:
     graph: Graph = field(repr=False)
 
     def outputs(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Its outputs by name.
+        """Return the model's outputs by name.
 
         Raises:
-            ToolError: the runtime refuses the model or the inputs.
+            ToolError: the runtime rejects the model or the inputs.
         """
         return self.values(self.graph.outputs, feeds)
 
     def values(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Tensors by name; those that are no arrays of numbers are left out.
+        """Return tensors by name, without those that are not numeric arrays.
 
         Raises:
-            ToolError: the runtime refuses the model or the inputs.
+            ToolError: the runtime rejects the model or the inputs.
         """
         whole = tuple(names) == self.graph.outputs
         proto = self.proto if whole else graphs.exposing(self.proto, names)
-        found = run(proto, self.folder, names, feeds, self.runtime, str(self.path))
-        return {name: array for name, array in found.items() if _is_numeric(array)}
+        values = run(proto, self.folder, names, feeds, self.runtime, str(self.path))
+        return {name: array for name, array in values.items() if _is_numeric(array)}
 
 
 def read(path: Path) -> onnx.ModelProto:
-    """Read an ONNX file, without the weights that lie in files of their own.
+    """Read an ONNX file without its external weights.
 
     Raises:
-        DataError: no such file, or no ONNX model. ExportError: it wants weights from outside of its folder.
+        DataError: no such file, or no ONNX model. ExportError: its external weights lie outside of its folder.
     """
-    import onnx
     from google.protobuf.message import DecodeError
 
     try:
@@ -90,10 +84,10 @@ def read(path: Path) -> onnx.ModelProto:
 
 
 def open_model(path: Path, runtime: str, work: Path) -> Model:
-    """Open an ONNX file; `work` is a folder for copies, which the model needs as long as it is used.
+    """Open an ONNX file; `work` is a folder for copies, which must exist as long as the model is used.
 
     Raises:
-        DataError: no such file, or no ONNX model. ToolError: the runtime refuses it.
+        DataError: no such file, or no ONNX model. ToolError: the runtime rejects it.
     """
     proto = read(path)
     own = Path(tempfile.mkdtemp(dir=work))
@@ -109,7 +103,7 @@ def open_model(path: Path, runtime: str, work: Path) -> Model:
 
 
 def chunks(names: Sequence[str], sizes_bytes: Mapping[str, int]) -> Iterator[list[str]]:
-    """The names in turn, so many at a time that memory holds them; one of unknown size counts as the largest known."""
+    """Yield the names in chunks that fit in memory; a tensor of unknown size counts as the largest known one."""
     unknown = max(sizes_bytes.values(), default=BYTES_AT_A_TIME // TENSORS_AT_A_TIME)
     chunk: list[str] = []
     filled = 0
@@ -130,23 +124,23 @@ def run(
     names: Sequence[str],
     feeds: Mapping[str, NDArray[Any]],
     runtime: str,
-    told: str,
+    label: str,
 ) -> dict[str, NDArray[Any]]:
-    """Outputs of a model whose external weights lie in `folder`; `told` is what errors call it.
+    """Run a model whose external weights lie in `folder` and return its outputs; errors call it `label`.
 
-    Its graph is run as it is, node by node: what optimises has optimised before (`open_model`).
+    The graph is run as it is, node by node: `open_model` has optimised it if the runtime does.
 
     Raises:
-        ToolError: the runtime refuses the model or the inputs.
+        ToolError: the runtime rejects the model or the inputs.
     """
     try:
         if runtime == REFERENCE:
             return dict(zip(names, _in_reference(proto, folder, names, feeds), strict=True))
         return dict(zip(names, _in_onnxruntime(proto, folder, names, feeds), strict=True))
-    except Exception as error:  # ONNX Runtime's exceptions share no base class, the reference's are any
+    except Exception as error:  # ONNX Runtime's exceptions share no base class, the reference may raise any
         shapes = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in feeds.items())
         raise ToolError(
-            f"{RUNTIMES[runtime]} cannot run {told} on {shapes}: {error}",
+            f"{RUNTIMES[runtime]} cannot run {label} on {shapes}: {error}",
             "give other inputs with --input=FILE.npz, or another runtime with --runtime",
         ) from error
 
@@ -154,8 +148,6 @@ def run(
 def _in_onnxruntime(
     proto: onnx.ModelProto, folder: Path, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]
 ) -> list[NDArray[Any]]:
-    import onnxruntime
-
     options = _options()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry(_WEIGHTS_FOLDER, str(folder))
@@ -166,7 +158,6 @@ def _in_onnxruntime(
 def _in_reference(
     proto: onnx.ModelProto, folder: Path, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]
 ) -> list[NDArray[Any]]:
-    import onnx
     from onnx.reference import ReferenceEvaluator
 
     whole = onnx.ModelProto()
@@ -176,8 +167,6 @@ def _in_reference(
 
 
 def _write_optimised(path: Path, runtime: str, optimised: Path) -> None:
-    import onnxruntime
-
     levels = onnxruntime.GraphOptimizationLevel
     options = _options()
     options.graph_optimization_level = levels.ORT_ENABLE_EXTENDED if runtime == FUSED else levels.ORT_ENABLE_ALL
@@ -197,21 +186,15 @@ def _write_optimised(path: Path, runtime: str, optimised: Path) -> None:
 
 
 def _without_weights(proto: onnx.ModelProto, copy: Path) -> onnx.ModelProto:
-    import onnx
-
     onnx.save(proto, copy, save_as_external_data=True, location=f"{copy.name}.data")
     return onnx.load(copy, load_external_data=False)
 
 
 def _has_external_weights(proto: onnx.ModelProto) -> bool:
-    import onnx
-
     return any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer)
 
 
 def _options() -> Any:
-    import onnxruntime
-
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     return options

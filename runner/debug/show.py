@@ -1,4 +1,4 @@
-"""What a person reads of the findings, on standard output."""
+"""Print the findings on standard output."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from rich.table import Table
 
 from runner.debug.closeness import Closeness, Limit
 from runner.debug.findings import Comparison, Findings, LayersFound
-from runner.debug.layers import Parting
+from runner.debug.layers import Divergence
 from runner.debug.steps import Step
 
-NAMES_TOLD = 8
-"""How many names of a longer list are told."""
+MOST_NAMES = 8
+"""How many names of a longer list are printed."""
 
 
-def findings(found: Findings, report: Path) -> None:
-    """The table of the steps, the first that parts, and the first node that does."""
+def findings(results: Findings, report: Path) -> None:
+    """Print the table of the steps, the first step that diverges, and the first node that does."""
     console = Console(highlight=False, soft_wrap=True)
-    steps = list(_steps(found))
+    steps = list(_steps(results))
     width = max((len(step.name) for step in steps), default=0)
     for step in steps:
         console.print(f"{step.name:<{width}}  {step.by}", markup=False)
-    console.print(_table(found))
-    for line in _lines(found, report):
+    console.print(_table(results))
+    for line in _lines(results, report):
         console.print(line, markup=False)
 
 
-def _table(found: Findings) -> Table:
-    title = f"{escape(found.title)}: each step against the one before it"
+def _table(results: Findings) -> Table:
+    title = f"{escape(results.title)}: each step against the one before it"
     table = Table(title=title, title_justify="left")
     for name in ("step", "output"):
         table.add_column(name, overflow="fold")
     for name in ("cosine", "max abs", "max rel", "top-1"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
-    for comparison in found.comparisons:
+    for comparison in results.comparisons:
         for output, close in comparison.outputs.items():
             table.add_row(*map(escape, _row(comparison, output, close)), _verdict(comparison.step.limit, close))
     return table
 
 
-def _steps(found: Findings) -> Iterator[Step]:
-    yield from (each.before for each in found.comparisons[:1])
-    yield from (each.step for each in found.comparisons)
+def _steps(results: Findings) -> Iterator[Step]:
+    yield from (each.before for each in results.comparisons[:1])
+    yield from (each.step for each in results.comparisons)
 
 
 def _row(comparison: Comparison, output: str, close: Closeness) -> tuple[str, ...]:
@@ -58,23 +58,23 @@ def _row(comparison: Comparison, output: str, close: Closeness) -> tuple[str, ..
 
 
 def _verdict(limit: Limit, close: Closeness) -> str:
-    return "[green]agrees[/]" if limit.holds(close) else "[red]parts[/]"
+    return "[green]agrees[/]" if limit.holds(close) else "[red]diverges[/]"
 
 
-def _lines(found: Findings, report: Path) -> Iterator[str]:
-    for comparison in found.comparisons:
+def _lines(results: Findings, report: Path) -> Iterator[str]:
+    for comparison in results.comparisons:
         yield from _notes(comparison)
-    if found.error:
-        yield f"ended early: {found.error}"
-    first = found.first_parting
+    if results.error:
+        yield f"ended early: {results.error}"
+    first = results.first_divergence
     if first:
-        yield f"the first step that parts: {first.step.name}, from {first.before.name} (limit: {first.step.limit})"
-    elif not found.error:
-        yield f"no output parts ({'; '.join(dict.fromkeys(str(each.step.limit) for each in found.comparisons))})"
-    for each in found.layers:
+        yield f"the first step that diverges: {first.step.name}, from {first.before.name} (limit: {first.step.limit})"
+    elif not results.error:
+        yield f"no output diverges ({'; '.join(dict.fromkeys(str(each.step.limit) for each in results.comparisons))})"
+    for each in results.layers:
         yield from _layers(each)
-    if first and not any(each.comparison is first for each in found.layers):
-        yield from _unseen(first, found)
+    if first and not any(each.comparison is first for each in results.layers):
+        yield from _unseen(first, results)
     yield f"report: {report}"
 
 
@@ -86,53 +86,53 @@ def _notes(comparison: Comparison) -> Iterator[str]:
             yield f"{comparison.step.name}, output {output}: {close.not_finite} values are NaN or infinite in both"
 
 
-def _unseen(first: Comparison, found: Findings) -> Iterator[str]:
+def _unseen(first: Comparison, results: Findings) -> Iterator[str]:
     exported = first.step.model
     if exported is None:
         yield f"the layers that {first.step.by} runs cannot be seen: only outputs are compared"
         return
     yield "PyTorch's layers are not compared. Whether the export or ONNX Runtime is at fault, a second runtime tells:"
-    yield f"  python -m runner.debug --onnx {exported.path} --runtime=reference --input={found.inputs}"
+    yield f"  python -m runner.debug --onnx {exported.path} --runtime=reference --input={results.inputs}"
 
 
-def _layers(found: LayersFound) -> Iterator[str]:
-    seen, comparison = found.layers, found.comparison
-    renamed = f" ({len(seen.renamed)} of them renamed by a fusion, so matched by value)" if seen.renamed else ""
+def _layers(layers_found: LayersFound) -> Iterator[str]:
+    layers, comparison = layers_found.layers, layers_found.comparison
+    renamed = f" ({len(layers.renamed)} of them renamed by a fusion, so matched by value)" if layers.renamed else ""
     yield (
-        f"layers of {comparison.step.name} against {comparison.before.name}: {len(seen.compared)} tensors compared"
-        f"{renamed}, {len(seen.missing)} without a counterpart, {len(seen.parting)} part"
+        f"layers of {comparison.step.name} against {comparison.before.name}: {len(layers.compared)} tensors compared"
+        f"{renamed}, {len(layers.missing)} without a counterpart, {len(layers.diverging)} diverge"
     )
-    if seen.first is None:
-        if comparison.parts:
-            yield "  no layer parts, though an output does: what has no counterpart must be at fault"
+    if layers.first is None:
+        if comparison.diverges:
+            yield "  no layer diverges, though an output does: what has no counterpart must be at fault"
         return
-    if not seen.passed_on:
-        yield "  what parts makes nothing else part: a fusion may have renamed it, or what follows masks it"
-    yield from (f"  {line}" for line in _parting(seen.first))
-    if found.command:
-        yield f"  replay: {found.command}"
+    if not layers.passed_on:
+        yield "  what diverges makes nothing else diverge: a fusion may have renamed it, or what follows masks it"
+    yield from (f"  {line}" for line in _divergence(layers.first))
+    if layers_found.command:
+        yield f"  replay: {layers_found.command}"
 
 
-def _parting(parting: Parting) -> Iterator[str]:
-    node, other = parting.node, parting.other_node
+def _divergence(divergence: Divergence) -> Iterator[str]:
+    node, other = divergence.node, divergence.other_node
     twin = "" if (other.name, other.op) == (node.name, node.op) else f"; in the second model {other.name} ({other.op})"
-    yield f"first node that parts: {node.name} ({node.op}){twin}"
-    if len(parting.between) > 1:
-        yield f"  or one before it that the other model lacks: {_told(parting.between[:-1])}"
-    for name, close in parting.inputs.items():
+    yield f"first node that diverges: {node.name} ({node.op}){twin}"
+    if len(divergence.between) > 1:
+        yield f"  or one before it that the other model lacks: {_listed(divergence.between[:-1])}"
+    for name, close in divergence.inputs.items():
         yield f"  input {name}: {_close(close)}"
-    yield f"  output {parting.tensor}: {_close(parting.output)}"
-    if parting.alone is None:
-        yield f"  it cannot be run alone: {parting.alone_fails}"
-    elif parting.alone_parts:
-        yield f"  alone, on the same inputs: {_close(parting.alone)}"
+    yield f"  output {divergence.tensor}: {_close(divergence.output)}"
+    if divergence.alone is None:
+        yield f"  it cannot be run alone: {divergence.alone_fails}"
+    elif divergence.diverges_alone:
+        yield f"  alone, on the same inputs: {_close(divergence.alone)}"
     else:
-        yield f"  alone, on the same inputs, it agrees: {_close(parting.alone)}"
+        yield f"  alone, on the same inputs, it agrees: {_close(divergence.alone)}"
         yield "  so differences add up over many nodes; a larger --rtol shows whether one stands out"
-    for difference in parting.differences:
+    for difference in divergence.differences:
         yield f"  {difference}"
-    if parting.swallowed:
-        yield f"  the second model's node may have taken in what is missing there: {_told(parting.swallowed)}"
+    if divergence.swallowed:
+        yield f"  the second model's node may have taken in what is missing there: {_listed(divergence.swallowed)}"
 
 
 def _close(close: Closeness) -> str:
@@ -141,6 +141,6 @@ def _close(close: Closeness) -> str:
     return f"max abs {close.max_abs:.3g}, largest value {close.largest:.3g}, cosine {close.cosine:.8f}"
 
 
-def _told(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMES_TOLD} more" if len(names) > NAMES_TOLD else ""
-    return ", ".join(names[:NAMES_TOLD]) + more
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more

@@ -1,4 +1,4 @@
-"""The steps of a run, from PyTorch to the compiled model, on one batch of inputs; its artifacts come from the store."""
+"""The steps of a run, from PyTorch to the compiled model, on one batch of inputs, with artifacts from the store."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
-from runner import networks, plan, preflight, process, slices
-from runner.artifacts import Artifact, CompiledModel, OnnxModel, Samples, Weights
-from runner.batches import Batch
+from runner.config.schema import RunConfig
+from runner.core import Artifact, CompiledModel, ConfigError, ExportError, OnnxModel, Samples, Weights, process
+from runner.core.lazy import NDArray, onnx, torch
+from runner.data import Batch
 from runner.debug import inputs, runtimes
 from runner.debug.closeness import CosineFloor, Limit, Tolerance
 from runner.debug.inputs import Inputs
 from runner.debug.runtimes import Model
-from runner.errors import ConfigError, ExportError, PreflightError
-from runner.execute import Run
-from runner.plan import Plan
-from runner.schema import RunConfig
+from runner.networks import build_network, named_outputs
+from runner.pipeline import preflight
+from runner.pipeline.execute import Run
+from runner.pipeline.plan import Plan
+from runner.pipeline.setup import Setup, open_store
 from runner.stages import simplify
 from runner.stages.export import ExportSpec
 from runner.stages.simplify import SimplifySpec
-from runner.store import Store
 from runner.tools import command_line
 
 COMPARED = ("export", "simplify", "compile")
@@ -32,9 +31,9 @@ COMPARED = ("export", "simplify", "compile")
 
 @dataclass(frozen=True)
 class Step:
-    """What one step gives. `by` is who computed it; `limit` is how close it must be to the step before.
+    """The outputs of one step. `by` says what computed them, `limit` how close they must be to the step before.
 
-    `model` is the ONNX model whose layers can be seen; None where they cannot.
+    `model` is the ONNX model whose layers can be compared; None if there is none.
     """
 
     name: str
@@ -47,48 +46,43 @@ class Step:
 class Steps:
     """The steps of one configuration up to the last of its `stages`.
 
-    `folder` gets logs and the models that no store keeps; `work` is a folder that the steps' models need.
+    `folder` gets logs and models that are not stored; `work` is a temporary folder that the steps' models need.
 
     Raises:
-        ConfigError: `stages` names one whose results are not compared.
+        ConfigError: `stages` names a stage whose results are not compared.
     """
 
     def __init__(self, config: RunConfig, folder: Path, work: Path, source: str, tolerance: Tolerance) -> None:
         self.config = replace(config, stages=None)
+        self.setup = Setup(self.config)
         self.folder = folder
         self.work = work
         self.source = source
         self.tolerance = tolerance
         self._last = _last_of(config)
-        self._run = Run(self.config, Store(Path(config.cache_dir).expanduser().absolute()), folder)
+        self._run = Run(self.setup, open_store(config), folder)
 
     def inputs(self) -> Inputs:
-        """Make what every step needs, and one batch of inputs.
+        """Make the artifacts that every step needs, and return one batch of inputs.
 
         Raises:
-            PreflightError: everything that is known to be wrong. RunnerError: a stage fails.
+            PreflightError: all known problems of the configuration. RunnerError: a stage fails.
         """
         real = ["prepare"] if self.source == inputs.REAL else []
-        checked = replace(self.config, stages=[self._last, *real])
-        source = slices.data_source(self.config)
+        checked = Setup(replace(self.config, stages=[self._last, *real]))
         with process.logging_to(self.folder):
-            faults = preflight.find_faults(checked, self._run.store, lambda: source)
-        if faults:
-            raise PreflightError(faults)
-        self._plan = plan.plan(self.config, source, self._run.store.hash_files)
+            self._plan = preflight.checked_plan(checked, self._run.store)
         self._make("weights", "export", *real)
-        model, batch = self.config.model, self.config.batch.size
-        normalisation = slices.normalisation_of(model.preprocess)
+        batch = self.config.batch.size
         samples = self._run.artifacts.get("prepare")
         if isinstance(samples, Samples):
-            return inputs.of_samples(samples, normalisation, batch, model.aipp)
-        aipp = normalisation if model.aipp else None
-        return inputs.of_model(slices.input_specs(model), batch, self.source, aipp)
+            return inputs.of_samples(samples, self.setup.normalisation, batch, self.config.model.aipp)
+        return inputs.of_model(self.setup.inputs, batch, self.source, self.setup.aipp)
 
     def each(self, given: Inputs) -> Iterator[Step]:
-        """PyTorch, the exported, the simplified and the compiled model, in turn.
+        """Yield PyTorch, the exported, the simplified and the compiled model, in turn.
 
-        A simplification that its own check refuses is given in its parts, and is raised behind them.
+        If the simplification fails its own check, its rewrites are yielded one by one before the error is raised.
 
         Raises:
             RunnerError: a stage, a runtime or a tool fails.
@@ -100,7 +94,7 @@ class Steps:
         try:
             self._make("simplify")
         except ExportError:
-            yield from self._parts_of_simplify(given)
+            yield from self._rewrites_of_simplify(given)
             raise
         simplified = self._onnx_artifact("simplify")
         if simplified != self._onnx_artifact("export"):
@@ -121,15 +115,13 @@ class Steps:
         return artifact
 
     def _pytorch(self, given: Inputs) -> Step:
-        import torch
-
         spec = self._spec("export")
         weights = self._artifact("weights")
         assert isinstance(spec, ExportSpec) and isinstance(weights, Weights)
-        network = networks.build(spec.network, weights)
+        network = build_network(spec.network, weights)
         with torch.no_grad():
             result = network(*(torch.from_numpy(given.network[tensor.name]) for tensor in spec.network.inputs))
-        outputs = {name: tensor.numpy() for name, tensor in networks.named_outputs(result, spec.outputs).items()}
+        outputs = {name: tensor.numpy() for name, tensor in named_outputs(result, spec.outputs).items()}
         return Step("pytorch", "PyTorch, float32", outputs, self.tolerance)
 
     def _onnx(self, name: str, path: Path, given: Inputs) -> Step:
@@ -137,11 +129,9 @@ class Steps:
         by = runtimes.RUNTIMES[runtimes.UNOPTIMISED]
         return Step(name, by, model.outputs(given.network), self.tolerance, model)
 
-    def _parts_of_simplify(self, given: Inputs) -> Iterator[Step]:
+    def _rewrites_of_simplify(self, given: Inputs) -> Iterator[Step]:
         spec = self._spec("simplify")
         assert isinstance(spec, SimplifySpec)
-        import onnx
-
         for author, changed in simplify.rewrites(spec, self._onnx_artifact("export")):
             path = self.folder / f"{author}.onnx"
             onnx.save(changed, path)
@@ -150,10 +140,10 @@ class Steps:
     def _compiled(self, given: Inputs) -> Step:
         model = self._artifact("compile")
         assert isinstance(model, CompiledModel)
-        _, tool = slices.tool_of(self.config)
+        tool = self.setup.tool
         work = command_line.new_folder(self.work / "infer")
         ids = tuple(f"sample{index}" for index in range(model.batch))
-        placement = slices.placement_of(self.config)
+        placement = self.setup.placement
         with process.logging_to(self.folder):
             (outputs,) = tool.infer(model, placement, iter([Batch(ids, given.compiled)]), work)
         by = f"{tool.version()} on {model.soc}"

@@ -1,1 +1,1 @@
-"""python -m runner.list: what there is, and what can run here."""
+"""`python -m runner.list`: list all options and what can run here."""

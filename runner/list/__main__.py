@@ -1,4 +1,4 @@
-"""`python -m runner.list [model|dataset|soc|tool] [NAME ...] [key=value ...]`: what there is, and what can run here."""
+"""`python -m runner.list [model|dataset|soc|tool] [NAME ...] [key=value ...]`: list options and what can run here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -16,45 +16,29 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runner import options, overrides, targets
-from runner.arguments import Parser
-from runner.errors import ConfigError
+from runner import cli
+from runner.cli import Parser
+from runner.config import options, overrides
+from runner.config.groups import LISTED
+from runner.core import ConfigError, did_you_mean
+from runner.core.modules import LIBRARIES
 from runner.list import listing
 from runner.list.listing import Row, Zoo
-from runner.report import output
 
 PIPED_WIDTH = 200
-"""Characters a line where the output is no terminal."""
+"""Characters per line if the output is not a terminal."""
 
-Values = Callable[[Row], Iterable[object]]
-FILTERS: Mapping[str, Mapping[str, Values]] = {
+FILTERS: Mapping[str, Mapping[str, str]] = {
     "model": {
-        "name": lambda row: [row["name"]],
-        "task": lambda row: [row["task"]],
-        "dataset": lambda row: [row["dataset"]],
-        "library": lambda row: [row["library"]],
-        "soc": lambda row: [published["soc"] for published in row["published"]],
-        "weights": lambda row: [row["weights"]],
-        "here": lambda row: [_yes(row)],
+        **{key: key for key in ("name", "task", "dataset", "library", "weights")},
+        "soc": "published",
+        "here": "runs_here",
     },
-    "dataset": {
-        "name": lambda row: [row["name"]],
-        "metric": lambda row: row["metrics"],
-        "here": lambda row: [_yes(row)],
-    },
-    "soc": {
-        "name": lambda row: [row["name"]],
-        "kind": lambda row: [row["kind"]],
-        "tool": lambda row: row["tools"],
-        "here": lambda row: [_yes(row)],
-    },
-    "tool": {
-        "name": lambda row: [row["name"]],
-        "kind": lambda row: row["serves"],
-        "here": lambda row: [_yes(row)],
-    },
+    "dataset": {"name": "name", "metric": "metrics", "here": "runs_here"},
+    "soc": {"name": "name", "kind": "kind", "tool": "tools", "here": "runs_here"},
+    "tool": {"name": "name", "kind": "serves", "here": "runs_here"},
 }
-"""Group -> key -> the values of a row that the key is compared with; one that matches is enough."""
+"""Group -> filter -> key of the row it is matched against; if that has several values, any of them may match."""
 
 KEYS = """\
 --json prints one object, {group: [option, ...]}; of each option
@@ -74,7 +58,7 @@ filters:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked for: all groups or one of them, options by name or by what they are."""
+    """A parsed command line: the groups to list, the names of options, and filters."""
 
     groups: tuple[str, ...]
     names: tuple[str, ...]
@@ -82,30 +66,30 @@ class Question:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what there is; returns 0, or 1 where something is asked for that there is not."""
-    return output.exit_code_of(lambda: _list(_parser().parse_intermixed_args(arguments)))
+    """Print the options; return 0, or 1 if a requested one does not exist."""
+    return cli.exit_code_of(lambda: _list(_parser().parse_intermixed_args(arguments)))
 
 
 def _list(asked: argparse.Namespace) -> None:
     zoo = Zoo(overrides.config_folder([asked.config_dir]) if asked.config_dir is not None else None)
     question = parse(asked.words, zoo)
-    found = find(question, zoo)
+    matches = find(question, zoo)
     if asked.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(matches, indent=1))
     else:
-        _show(question, found, zoo)
+        _show(question, matches, zoo)
 
 
 def parse(words: Sequence[str], zoo: Zoo) -> Question:
-    """What the words of the command line ask for.
+    """Parse the words of the command line.
 
     Raises:
-        ConfigError: a group, an option or a filter that there is not; the nearest ones are named.
+        ConfigError: an unknown group, option or filter; the error suggests the nearest ones.
     """
     filters = dict(word.split("=", 1) for word in words if "=" in word)
     names = [word for word in words if "=" not in word]
-    groups: tuple[str, ...] = options.LISTED
-    if names and names[0] in options.LISTED:
+    groups: tuple[str, ...] = LISTED
+    if names and names[0] in LISTED:
         groups = (names.pop(0),)
     elif filters and not names:
         groups = ("model",)
@@ -117,19 +101,19 @@ def parse(words: Sequence[str], zoo: Zoo) -> Question:
 
 
 def find(question: Question, zoo: Zoo) -> dict[str, list[Row]]:
-    """Group -> the rows that are asked for.
+    """Return group -> matching rows.
 
     Raises:
-        ConfigError: a filter's value that no option has; the nearest ones are named.
+        ConfigError: no option has a filter's value; the error suggests the nearest ones.
     """
-    found = {}
+    matches = {}
     for group in question.groups:
         named = [name for name in zoo.content[group] if not question.names or name in question.names]
         rows = [listing.row(zoo, group, name) for name in named]
         matching = [(key, _matching(group, key, wanted, rows)) for key, wanted in question.filters.items()]
-        found[group] = [row for row in rows if all(row["name"] in names for _, names in matching)]
+        matches[group] = [row for row in rows if all(row["name"] in names for _, names in matching)]
     soc = question.filters.get("soc")
-    return {group: [_on(row, soc) for row in rows] if soc else rows for group, rows in found.items()}
+    return {group: [_on(row, soc) for row in rows] if soc else rows for group, rows in matches.items()}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -156,10 +140,9 @@ def _check_name(name: str, groups: Sequence[str], zoo: Zoo) -> None:
         raise options.unknown(groups[0], name, known)
     if name == "batch":
         raise ConfigError("a batch is any size of at least 1", "type it, as in batch=32")
-    near = options.nearest(name, [*groups, *known])
     raise ConfigError(
         f"{name} is no group, and no model, dataset, soc or tool",
-        f"did you mean {options.either(near)}?" if near else f"choose a group from {', '.join(groups)}",
+        did_you_mean(name, [*groups, *known]) or f"choose a group from {', '.join(groups)}",
     )
 
 
@@ -167,29 +150,25 @@ def _check_filters(filters: Mapping[str, str], groups: Sequence[str]) -> None:
     for group in groups:
         for key in filters:
             if key not in FILTERS[group]:
-                near = options.nearest(key, FILTERS[group])
-                raise ConfigError(
-                    f"{key}= is no filter of {group}",
-                    (f"did you mean {options.either(near)}? " if near else "")
-                    + f"choose from {', '.join(FILTERS[group])}",
-                )
+                hint = did_you_mean(key, FILTERS[group])
+                fix = f"{hint} choose from {', '.join(FILTERS[group])}".lstrip()
+                raise ConfigError(f"{key}= is no filter of {group}", fix)
 
 
 def _matching(group: str, key: str, wanted: str, rows: Sequence[Row]) -> set[str]:
-    """The names of the rows that a filter lets through."""
+    """Return the names of the rows that pass a filter."""
     if key == "here" and wanted not in ("yes", "no"):
         raise ConfigError(f"here is {wanted!r}", "choose from yes, no")
-    values = {row["name"]: [str(value) for value in FILTERS[group][key](row)] for row in rows}
-    patterns = [part.removeprefix("Ascend") if key == "soc" else part for part in wanted.split(",")]
-    found = {name for name, own in values.items() if any(_matches(one, patterns) for one in own)}
-    known = sorted({one for own in values.values() for one in own})
-    if not found and known and key != "here":
-        near = options.nearest(wanted, known)
+    values = {row["name"]: _words(row[FILTERS[group][key]]) for row in rows}
+    patterns = [pattern.removeprefix("Ascend") if key == "soc" else pattern for pattern in wanted.split(",")]
+    names = {name for name, own in values.items() if any(_matches(value, patterns) for value in own)}
+    known = sorted({value for own in values.values() for value in own})
+    if not names and known and key != "here":
         raise ConfigError(
             f"no {group} has {key}={wanted}",
-            f"did you mean {options.either(near)}?" if near else f"there are {', '.join(known[: options.MOST_LISTED])}",
+            did_you_mean(wanted, known) or f"there are {', '.join(known[: options.MOST_LISTED])}",
         )
-    return found
+    return names
 
 
 def _matches(value: str, patterns: Iterable[str]) -> bool:
@@ -197,31 +176,36 @@ def _matches(value: str, patterns: Iterable[str]) -> bool:
 
 
 def _on(row: Row, soc: str) -> Row:
-    """A model's row with what is published on the SoCs that are asked for."""
-    patterns = [part.removeprefix("Ascend") for part in soc.split(",")]
-    published = [one for one in row["published"] if _matches(one["soc"], patterns)]
+    """Return a model's row with the published figures of the given SoCs only."""
+    patterns = [pattern.removeprefix("Ascend") for pattern in soc.split(",")]
+    published = [figures for figures in row["published"] if _matches(figures["soc"], patterns)]
     return {**row, **listing.best(published), "published": published}
 
 
-def _yes(row: Row) -> str:
-    return "yes" if row["runs_here"] else "no"
+def _words(value: object) -> list[str]:
+    """Return the values of a row's key as they are spelled in filters."""
+    if isinstance(value, bool):
+        return ["yes" if value else "no"]
+    if isinstance(value, list):
+        return [str(item["soc"] if isinstance(item, Mapping) else item) for item in value]
+    return [str(value)]
 
 
-def _show(question: Question, found: Mapping[str, Sequence[Row]], zoo: Zoo) -> None:
+def _show(question: Question, matches: Mapping[str, Sequence[Row]], zoo: Zoo) -> None:
     console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     if question.names:
-        for group, rows in found.items():
+        for group, rows in matches.items():
             for row in rows:
                 _show_details(console, group, row, zoo)
     elif len(question.groups) > 1:
-        _show_overview(console, found)
+        _show_overview(console, matches)
     else:
         (group,) = question.groups
-        _show_table(console, group, found[group], zoo)
+        _show_table(console, group, matches[group], zoo)
 
 
-def _show_overview(console: Console, found: Mapping[str, Sequence[Row]]) -> None:
-    for group, rows in found.items():
+def _show_overview(console: Console, matches: Mapping[str, Sequence[Row]]) -> None:
+    for group, rows in matches.items():
         running = sum(row["runs_here"] for row in rows)
         console.print(f"{len(rows)} {group}s, of which {running} can run here now: python -m runner.list {group}")
         names = [Text(row["name"], style="" if row["runs_here"] else "dim") for row in rows]
@@ -233,10 +217,10 @@ COLUMNS: Mapping[str, Mapping[str, Callable[[Row], str]]] = {
     "model": {
         "model": lambda row: row["name"],
         "task": lambda row: str(row["task"] or "").replace("_", " "),
-        "input [C, H, W]": lambda row: _inputs(row),
-        "published best": lambda row: _fastest(row),
-        "accuracy": lambda row: _accuracy(row),
-        "source": lambda row: _origin(row),
+        "input [C, H, W]": lambda row: ", ".join(f"{tensor['name']} {tensor['shape']}" for tensor in row["inputs"]),
+        "published best": lambda row: _fastest(row["fastest"]),
+        "accuracy": lambda row: _figures((row["most_accurate"] or {}).get("accuracy", {})),
+        "source": lambda row: _end_of_path(row["guide"] or row["reference"] or ""),
         "runs here": lambda row: _model_here(row),
     },
     "dataset": {
@@ -248,7 +232,7 @@ COLUMNS: Mapping[str, Mapping[str, Callable[[Row], str]]] = {
     "soc": {
         "soc": lambda row: row["name"],
         "kind": lambda row: str(row["kind"]),
-        "tools": lambda row: ", ".join(_first(row["tool"], row["tools"])),
+        "tools": lambda row: ", ".join(sorted(row["tools"], key=lambda tool: tool != row["tool"])),
         "runs here": lambda row: _here(row),
     },
     "tool": {
@@ -277,7 +261,7 @@ def _show_details(console: Console, group: str, row: Row, zoo: Zoo) -> None:
     table = Table.grid("", "", padding=(0, 2))
     for key, value in row.items():
         if key not in ("published", "needs") and value not in (None, [], {}):
-            table.add_row(key.replace("_", " "), Text(_told(key, value)))
+            table.add_row(key.replace("_", " "), Text(_in_words(key, value)))
     for need in row["needs"]:
         table.add_row("needs", Text(need))
     table.add_row("file", Text(str(zoo.files[group][row["name"]])))
@@ -297,14 +281,14 @@ def _published(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _command(group: str, row: Row, zoo: Zoo) -> str:
-    """A run that has to do with it."""
+    """Return the arguments of an example run of an option."""
     own = [row.get(key) for key in ("network", "reader", "adapter", "compiler")]
     packages = dict.fromkeys(target.split(".")[0] for target in own if target)
-    strange = [package for package in packages if package not in ("runner", "zoo", *targets.LIBRARIES)]
+    strange = [package for package in packages if package not in ("runner", "zoo", *LIBRARIES)]
     words = [overrides.CONFIG_DIR, str(zoo.config_dir)] if zoo.config_dir else []
     words += [f"allow=[{','.join(strange)}]"] if strange else []
     chosen = {"model": "dqn", group: row["name"]}
-    if group == "model" and any(one["shape"] == listing.ITS_LIBRARYS for one in row["inputs"]):
+    if group == "model" and any(tensor["shape"] == listing.ITS_LIBRARYS for tensor in row["inputs"]):
         chosen["model.arch"] = "NAME"
     if group != "model" or row["weights"] == "missing":
         chosen["weights"] = "random"
@@ -316,40 +300,29 @@ def _command(group: str, row: Row, zoo: Zoo) -> str:
     return shlex.join([*words, *(f"{key}={value}" for key, value in chosen.items())])
 
 
-def _told(key: str, value: object) -> str:
+def _in_words(key: str, value: object) -> str:
     if key == "inputs":
-        return ", ".join(f"{one['name']} {one['shape']} {one['dtype']}" for one in value)  # type: ignore[attr-defined]
+        return ", ".join(f"{spec['name']} {spec['shape']} {spec['dtype']}" for spec in value)  # type: ignore[attr-defined]
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        known = {key: part for key, part in value.items() if part is not None}
-        return ", ".join(f"{key} {_told(key, part)}" for key, part in known.items())
+        known = {key: item for key, item in value.items() if item is not None}
+        return ", ".join(f"{key} {_in_words(key, item)}" for key, item in known.items())
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return " ".join(str(value).split())
 
 
-def _inputs(row: Row) -> str:
-    return ", ".join(f"{one['name']} {one['shape']}" for one in row["inputs"])
-
-
-def _fastest(row: Row) -> str:
-    fastest = row["fastest"]
+def _fastest(fastest: Mapping[str, Any] | None) -> str:
     return f"{fastest['samples_per_second']:g}/s {fastest['soc']} bs{fastest['batch']}" if fastest else ""
-
-
-def _accuracy(row: Row) -> str:
-    return _figures(row["most_accurate"]["accuracy"]) if row["most_accurate"] else ""
 
 
 def _figures(accuracy: Mapping[str, float]) -> str:
     return ", ".join(f"{metric} {value:g}" for metric, value in accuracy.items())
 
 
-def _origin(row: Row) -> str:
-    """The guide, by the end of its path, or where the code is from."""
-    url = str(row["guide"] or row["reference"] or "").split(" @ ")[0]
-    return url.removesuffix("/").split("/")[-1]
+def _end_of_path(url: str) -> str:
+    return url.split(" @ ")[0].removesuffix("/").split("/")[-1]
 
 
 def _here(row: Row) -> str:
@@ -365,11 +338,6 @@ def _model_here(row: Row) -> str:
     if len(row["needs"]) == 1 and row["weights"] == "missing":
         return f"weights=random, or get {row['checkpoint']['file']}"
     return _here(row)
-
-
-def _first(name: str, names: Iterable[str]) -> Iterator[str]:
-    yield name
-    yield from (other for other in names if other != name)
 
 
 if __name__ == "__main__":

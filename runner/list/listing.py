@@ -1,7 +1,7 @@
-"""What there is to choose from, one row an option, with what can run on this machine now.
+"""List the options as rows, with what can run on this machine now.
 
-Nothing is composed and no network, data set or tool of anyone's is imported but the runner's own adapters, so that a
-zoo of hundreds is told in a second.
+Nothing is composed, and no code is imported but the runner's own tool adapters, so that a zoo of hundreds of models is
+listed in a second.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner import options, process, targets
-from runner.compilers import cann
-from runner.environment import package_version
-from runner.errors import ConfigError, Fault, RunnerError
-from runner.slices import CHECKPOINTS
-from runner.tools import Placement
+from runner.config import groups, options, targets
+from runner.config.schema import CHECKPOINTS
+from runner.core import ConfigError, Placement, Problem, RunnerError, process
+from runner.core.environment import package_version
+from runner.core.modules import LIBRARIES, module_path
+from runner.tools.ascend import cann
 
 Row = dict[str, Any]
-"""What is told of an option, by the names that `python -m runner.list --json` documents."""
+"""The properties of an option, by the names that `python -m runner.list --help` documents."""
 
 ITS_LIBRARYS = "as its library says"
-"""A value of an option that stands for all of a library's networks."""
+"""Stands for a value that depends on the network chosen from a library."""
 ANY_OPSET = 11
-"""What every compiler takes."""
+"""An opset that every compiler supports."""
 
 
 @dataclass(frozen=True)
 class Zoo:
-    """The options of all groups: the runner's own, and those of a user's folder."""
+    """The options of all groups: the runner's own and those in a user's folder."""
 
     config_dir: Path | None = None
 
     @cached_property
     def content(self) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-        """Group -> name -> what the file says; of one that cannot be read `broken` says why."""
+        """Group -> name -> content of the file; {"broken": error message} if it cannot be read."""
         return {
             group: {name: _content(path) for name, path in sorted(files.items())} for group, files in self.files.items()
         }
@@ -52,42 +52,46 @@ class Zoo:
     @cached_property
     def files(self) -> Mapping[str, Mapping[str, Path]]:
         """Group -> name -> file."""
-        return {group: options.files(group, self.config_dir) for group in options.LISTED}
+        return {group: groups.files(group, self.config_dir) for group in groups.LISTED}
 
     def source(self, group: str, name: str) -> str:
-        """`conf` for one of the runner's own, else the user's folder."""
+        """Return `conf` for the runner's own options, else the user's folder."""
         folder = self.files[group][name].parent.parent
-        return "conf" if folder == options.CONF else str(folder)
+        return "conf" if folder == groups.CONF else str(folder)
 
     @cached_property
     def default(self) -> Mapping[str, str]:
-        """Group -> the option that config.yaml chooses."""
-        entries = options.read(options.CONF / "config.yaml")["defaults"]
+        """Group -> default option, from config.yaml."""
+        entries = options.read(groups.CONF / "config.yaml")["defaults"]
         return {group: name for entry in entries if isinstance(entry, dict) for group, name in entry.items()}
 
     @cached_property
     def machine(self) -> Machine:
-        """What this machine has."""
+        """The tools and cards of this machine."""
         return Machine(self.content["tool"], self.missing_modules)
 
     def missing_modules(self, target: object) -> Iterator[str]:
-        """What keeps a callable from being imported: its module, or packages that the module imports, are not there."""
+        """Yield why a callable cannot be imported: its module, or a package that the module imports, is missing."""
         if not isinstance(target, str) or "." not in target:
             return
         module = target.rpartition(".")[0]
         top = module.split(".")[0]
-        if top in targets.LIBRARIES:
+        if top in LIBRARIES:
             if importlib.util.find_spec(top) is None:
                 yield f"{top} is not installed"
             return
-        path = targets.module_path(module) or self._module_beside(module)
+        path = module_path(module) or self._module_beside(module)
         if path is None:
             yield f"there is no module {module}"
             return
-        yield from (f"{name} is not installed" for name in sorted(_imported(path) - {top}) if not _installed(name))
+        yield from (
+            f"{name} is not installed"
+            for name in sorted(_imported(path) - {top})
+            if importlib.util.find_spec(name) is None
+        )
 
     def _module_beside(self, module: str) -> Path | None:
-        """A module of a package beside the user's folder, which only `allow` makes importable."""
+        """Return the file of a module beside the user's folder; only `allow` makes it importable."""
         if self.config_dir is None:
             return None
         stem = self.config_dir.absolute().parent.joinpath(*module.split("."))
@@ -103,14 +107,14 @@ def _content(path: Path) -> Mapping[str, Any]:
 
 @dataclass
 class Machine:
-    """What this machine has, each thing looked for once."""
+    """The tools and cards of this machine, each looked up once."""
 
     tools: Mapping[str, Mapping[str, Any]]
     missing_modules: Callable[[object], Iterator[str]]
     _known: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def lacks(self, tool: str, kind: str) -> list[str]:
-        """What keeps a tool from driving SoCs of a kind here: programs, packages, settings."""
+        """Return what a tool lacks here to run on SoCs of a kind: programs, packages, settings."""
         if (tool, kind) not in self._known:
             self._known[tool, kind] = list(dict.fromkeys(self._lacks(self.tools[tool], kind)))
         return self._known[tool, kind]
@@ -123,50 +127,45 @@ class Machine:
             return
         present = f"Ascend{self.chips[0]}" if kind == "ascend" and self.chips else ""
         placement = Placement(soc=kind, kind=kind, devices=(0,), soc_version=present)
-        for part in ("adapter", "compiler"):
-            node = resolved["tool"].get(part)
+        for role in ("adapter", "compiler"):
+            node = resolved["tool"].get(role)
             if node and not str(node.get("_target_")).startswith("runner."):
-                yield from self.missing_modules(node.get("_target_"))  # a stranger's does not run for being listed
+                yield from self.missing_modules(node.get("_target_"))  # listing must not run code of others
             elif node:
-                yield from _faults(node, part, placement)
+                yield from _problems(node, role, placement)
 
     def lacks_card(self, kind: str, soc_version: str | None) -> list[str]:
-        """What keeps a SoC from being used here whatever the tool: the card itself."""
+        """Return why no tool can use a SoC here: the card is missing or another one."""
         if kind == "ascend":
             if not self.chips:
                 return ["npu-smi names no Ascend card"]
-            return [fault.message for fault in cann.chip_faults(soc_version or "", self.chips)]
+            return [problem.message for problem in cann.chip_problems(soc_version or "", self.chips)]
         if kind in ("cuda", "nvidia") and shutil.which("nvidia-smi") is None:
             return ["nvidia-smi is not on the PATH: no NVIDIA GPU is set up"]
         return []
 
     @cached_property
     def chips(self) -> list[str]:
-        """Those that npu-smi names."""
+        """The Ascend chips that npu-smi reports."""
         return cann.detected_chips()
 
 
-def rows(zoo: Zoo, group: str) -> list[Row]:
-    """A row for each option of a group, in the order of their names."""
-    return [row(zoo, group, name) for name in zoo.content[group]]
-
-
 def row(zoo: Zoo, group: str, name: str) -> Row:
-    """What is told of one option.
+    """Return the row of one option.
 
-    One whose file is broken, or not of the schema's shape, says so among its needs.
+    If its file cannot be read or does not match the schema, its needs say so.
     """
     make = {"model": _model, "dataset": _dataset, "soc": _soc, "tool": _tool}[group]
     content = zoo.content[group][name]
     broken = content.get("broken")
     try:
-        told = make(zoo, name, {} if broken else content)
+        properties = make(zoo, name, {} if broken else content)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        told = make(zoo, name, {})
+        properties = make(zoo, name, {})
         broken = f"{zoo.files[group][name]} is not what the schema asks for ({type(error).__name__}: {error})"
-    needs = told.pop("needs")
+    needs = properties.pop("needs")
     needs = [broken] if broken else needs
-    return {"name": name, "from": zoo.source(group, name), **told, "runs_here": not needs, "needs": needs}
+    return {"name": name, "from": zoo.source(group, name), **properties, "runs_here": not needs, "needs": needs}
 
 
 def _model(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
@@ -184,7 +183,7 @@ def _model(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
         ],
         "outputs": list(content.get("outputs") or []),
         "network": network,
-        "library": network.removeprefix("runner.libraries.").split(".")[0] if network else None,
+        "library": _library(network) if network else None,
         "weights": weights,
         "checkpoint": {key: _plain(checkpoint.get(key)) for key in ("file", "url", "where", "size_bytes")},
         "reference": _plain(content.get("reference")),
@@ -195,10 +194,15 @@ def _model(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
     }
 
 
-def best(published: Sequence[Mapping[str, Any]]) -> Row:
-    """`fastest` {soc, batch, samples_per_second} and `most_accurate` {soc, batch, accuracy} of published rows, or null.
+def _library(network: str) -> str:
+    """Return the package of a network; for the runner's own builders, the library they build from."""
+    return "torchvision" if network.startswith("runner.") else network.split(".")[0]
 
-    The most accurate is the best by the metric that stands first.
+
+def best(published: Sequence[Mapping[str, Any]]) -> Row:
+    """Return `fastest` {soc, batch, samples_per_second} and `most_accurate` {soc, batch, accuracy}, None if unknown.
+
+    The most accurate row is the best by its first metric.
     """
     fast = [row for row in published if row.get("samples_per_second") is not None]
     scored = [row for row in published if row.get("accuracy")]
@@ -211,7 +215,7 @@ def best(published: Sequence[Mapping[str, Any]]) -> Row:
 
 
 def _weights(checkpoint: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Where they come from with weights=auto (file, url or missing), and what is needed for that."""
+    """Return the source of weights with weights=auto (file, url or missing), and what is lacking."""
     file = checkpoint.get("file")
     if isinstance(file, str) and "${" not in file and (CHECKPOINTS / file).is_file():
         return "file", []
@@ -224,7 +228,8 @@ def _weights(checkpoint: Mapping[str, Any]) -> tuple[str, list[str]]:
 def _dataset(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
     reader = content.get("reader") or {}
     needs = list(zoo.missing_modules(reader.get("_target_")))
-    if "root" in reader and not content.get("root") and not _given(reader["root"]):
+    root = reader.get("root")
+    if "root" in reader and not content.get("root") and not (isinstance(root, str) and "${" not in root):
         needs.append("dataset.root=DIR is not given")
     return {
         "reader": reader.get("_target_"),
@@ -234,13 +239,9 @@ def _dataset(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
     }
 
 
-def _given(root: object) -> bool:
-    return isinstance(root, str) and "${" not in root
-
-
 def _soc(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
     kind = content.get("kind")
-    serving = [tool for tool, told in zoo.content["tool"].items() if kind in (told.get("serves") or [])]
+    serving = [name for name, tool in zoo.content["tool"].items() if kind in (tool.get("serves") or [])]
     own = _override(content, "tool") or zoo.default["tool"]
     needs = [] if own in zoo.content["tool"] else [f"there is no tool {own}"]
     if not needs and kind:
@@ -263,48 +264,44 @@ def _tool(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
         "serves": serves,
         "adapter": (content.get("adapter") or {}).get("_target_"),
         "compiler": (content.get("compiler") or {}).get("_target_"),
-        "needs": min(lacking, key=len, default=[]),  # one that drives some kind of SoC here can be used
+        "needs": min(lacking, key=len, default=[]),  # a tool that can run on one kind of SoC here is usable
     }
 
 
-def _faults(node: Mapping[str, Any], part: str, placement: Placement) -> Iterator[str]:
-    """What one of the runner's own adapters or compilers finds lacking."""
+def _problems(node: Mapping[str, Any], role: str, placement: Placement) -> Iterator[str]:
+    """Yield the problems that one of the runner's own adapters or compilers reports."""
     if str(node["_target_"]).startswith("runner.tools.onnxruntime.") and placement.kind == "cuda":
         if package_version("onnxruntime-gpu") is None:  # its own check imports onnxruntime
             yield "onnxruntime-gpu is not installed"
         return
     try:
-        adapter = targets.call(targets.parse(node, f"tool.{part}"))
+        adapter = targets.call(targets.parse(node, f"tool.{role}"))
         with tempfile.TemporaryDirectory(prefix="runner-list-") as folder, process.logging_to(Path(folder)):
-            faults: Sequence[Fault] = (
-                adapter.faults(placement) if part == "adapter" else adapter.faults(placement, {}, ANY_OPSET)
+            problems: Sequence[Problem] = (
+                adapter.validate(placement) if role == "adapter" else adapter.validate(placement, {}, ANY_OPSET)
             )
     except RunnerError as error:
-        faults = [Fault(error.message)]
-    yield from (fault.message.splitlines()[0] for fault in faults)
-
-
-def _installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+        problems = [Problem(error.message)]
+    yield from (problem.message.splitlines()[0] for problem in problems)
 
 
 def _imported(path: Path) -> set[str]:
-    """The packages that a module imports, of which none is Python's own."""
-    found: set[str] = set()
+    """Return the packages that a module imports, without the standard library."""
+    packages: set[str] = set()
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            packages |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
-    return found - set(sys.stdlib_module_names)
+            packages.add(node.module.split(".")[0])
+    return packages - set(sys.stdlib_module_names)
 
 
 def _override(content: Mapping[str, Any], group: str) -> str | None:
-    """What an option chooses of another group, as in `- override /tool@_global_.tool: trtexec`."""
+    """Return the option of another group that an option chooses, as in `- override /tool@_global_.tool: trtexec`."""
     for entry in content.get("defaults") or []:
         for key, name in entry.items() if isinstance(entry, dict) else ():
             if str(key).split("@")[0].split() == ["override", f"/{group}"]:
@@ -313,5 +310,5 @@ def _override(content: Mapping[str, Any], group: str) -> str | None:
 
 
 def _plain(value: object) -> object:
-    """A value, but for one that only composing would tell."""
+    """Return a value, or ITS_LIBRARYS for one that only composing would resolve."""
     return ITS_LIBRARYS if isinstance(value, str) and "${" in value else value

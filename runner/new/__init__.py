@@ -1,1 +1,1 @@
-"""python -m runner.new: the YAML of a model of yours, and what finds out what to write."""
+"""`python -m runner.new`: write the YAML of a model of the user's."""

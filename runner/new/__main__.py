@@ -1,4 +1,4 @@
-"""`python -m runner.new NAME --arch ARCH | --network my_pkg.net.Net`: a model's YAML in a folder of yours."""
+"""`python -m runner.new NAME --arch ARCH | --network my_pkg.net.Net`: write a model's YAML in a user's folder."""
 
 from __future__ import annotations
 
@@ -12,37 +12,45 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from runner import libraries, options, overrides, schema, targets
-from runner.arguments import Parser
-from runner.artifacts import TensorSpec
-from runner.errors import ConfigError, StoreError
-from runner.hashing import write_atomically
+from runner import cli
+from runner.cli import Parser
+from runner.config import groups, libraries, options, overrides, schema, targets
+from runner.config.schema import CheckpointConfig, PreprocessConfig
+from runner.config.targets import Target
+from runner.core import (
+    DTYPES,
+    ConfigError,
+    StoreError,
+    TensorSpec,
+    did_you_mean,
+    either,
+    likeness,
+    nearest,
+    write_atomically,
+)
+from runner.core.modules import LIBRARIES
 from runner.new import drafts
 from runner.new.drafts import Draft
-from runner.preflight import DTYPES
-from runner.report import output
-from runner.schema import CheckpointConfig, PreprocessConfig
-from runner.targets import Target
 
 FOLDER = Path("zoo_conf")
 LIMIT = 8
-"""Samples of the run that is proposed."""
+"""How many samples the suggested run uses."""
 DEFAULT_INPUT = "image:3,32,32"
-"""What a network to begin with takes where nothing is said."""
+"""The default input of a starter network."""
 IMAGENET_CLASSES = 1000
-"""What the synthetic pictures are labelled with by themselves."""
+"""How many classes the synthetic pictures have by default."""
 SHARE_LEFT_BY_CROP = 0.875
-"""Of the resized picture's side, as in most ImageNet evaluations: 224 of 256."""
+"""Crop relative to the resized picture's side, as in most ImageNet evaluations: 224 of 256."""
 LEAST_ALIKE = 0.75
-"""How alike a package that is there must be to be meant by one that is not."""
+"""Least likeness of an existing package to be suggested for a missing one."""
 
 _NAME = re.compile(r"[A-Za-z]\w*(-\w+)*")
 _INPUT = re.compile(r"(?:(?P<name>[A-Za-z_][\w.]*):)?(?P<shape>\d+(?:,\d+)*)(?::(?P<dtype>\w+))?")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the files and print the command that runs the model; returns 0, or 1 on an error."""
-    return output.exit_code_of(lambda: _new(_parser().parse_args(arguments)))
+    """Write the files and print the command that runs the model; return 0, or 1 on an error."""
+    return cli.exit_code_of(lambda: _new(_parser().parse_args(arguments)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,9 +96,9 @@ def _new(asked: argparse.Namespace) -> None:
         draft = _of_library(asked.name, asked.arch, asked.library)
     else:
         inputs = [_input(text) for text in asked.input]
-        if _is_nowhere(asked.network, asked.dir):
+        if _is_missing(asked.network, asked.dir):
             inputs = inputs or [_input(DEFAULT_INPUT)]
-            written = [_network_to_begin_with(asked.network, inputs, asked.dir)]
+            written = [_write_starter_network(asked.network, inputs, asked.dir)]
         draft = _of_network(asked.name, _target(asked.network, asked.argument), inputs, asked.dir)
     command = shlex.join(_command(draft, asked.dir))
     _write(path, drafts.model_yaml(draft, command))
@@ -105,7 +113,7 @@ def _check(asked: argparse.Namespace, path: Path) -> None:
         raise ConfigError(
             f"{asked.name!r} cannot be a model's name", "use letters, digits, - and _, a letter first, as in my_model"
         )
-    own = options.CONF / "model" / path.name
+    own = groups.CONF / "model" / path.name
     if own.is_file():
         raise ConfigError(
             f"the runner has a model {asked.name} of its own, which would hide yours",
@@ -120,14 +128,14 @@ def _check(asked: argparse.Namespace, path: Path) -> None:
 
 
 def _of_library(name: str, arch: str, library: str | None) -> Draft:
-    """What the library says of one of its networks."""
-    from runner import composing
+    """Draft a network of a library from what the library says."""
+    from runner.config.compose import compose
 
-    found = library or _library_of(arch)
-    model = schema.load(composing.compose([f"model={found}", f"model.arch={arch}"])).model
+    chosen = library or _library_of(arch)
+    model = schema.load(compose([f"model={chosen}", f"model.arch={arch}"])).model
     return Draft(
         name=name,
-        about=f"{arch} of {found}",
+        about=f"{arch} of {chosen}",
         task=model.task,
         reference=model.reference,
         network=model.network,
@@ -141,18 +149,17 @@ def _of_library(name: str, arch: str, library: str | None) -> Draft:
 
 
 def _library_of(arch: str) -> str:
-    """The first library that has the network; torchvision's weights need no account of anyone's."""
+    """Return the first library that has the network; torchvision first, as its weights need no account."""
     cache_dir = Path(schema.RunConfig().cache_dir).absolute()
     catalogues = {}
     for library in sorted(libraries.LISTED_BY, reverse=True):
         catalogues[library] = libraries.catalogue_of(library, cache_dir)
         if arch in catalogues[library].networks or arch in catalogues[library].refused:
             return library
-    near = options.nearest(arch, {name for catalogue in catalogues.values() for name in catalogue.networks})
-    hint = f"did you mean {options.either(near)}? " if near else ""
+    hint = did_you_mean(arch, {name for catalogue in catalogues.values() for name in catalogue.networks})
     raise ConfigError(
         f"neither {' nor '.join(catalogues)} has a network {arch}",
-        f"{hint}a network of your own: --network my_pkg.net.Net",
+        f"{hint} a network of your own: --network my_pkg.net.Net".lstrip(),
     )
 
 
@@ -184,12 +191,12 @@ def _input(text: str) -> Any:
 
 
 def _of_network(name: str, target: Target, inputs: Sequence[Any], folder: Path) -> Draft:
-    """What a network of the user's takes and gives."""
+    """Draft a user's network from its probed inputs and outputs."""
     from runner.new import probing
 
     options.make_importable(folder)
     package = target.name.split(".")[0]
-    allow = () if package in ("zoo", *targets.LIBRARIES) else (package,)
+    allow = () if package in ("zoo", *LIBRARIES) else (package,)
     targets.allow(allow)
     probed = probing.probe(target, inputs)
     draft = Draft(
@@ -209,7 +216,7 @@ def _of_network(name: str, target: Target, inputs: Sequence[Any], folder: Path) 
 
 
 def _classifies_pictures(probed: Any) -> bool:
-    """Whether it takes one square picture in colours, and gives one score a class."""
+    """Whether the network takes one square colour picture and returns a score for each class."""
     if len(probed.inputs) != 1 or len(probed.outputs) != 1 or len(probed.inputs[0].shape) != 3:
         return False
     channels, height, width = probed.inputs[0].shape
@@ -235,14 +242,14 @@ def _of_pictures(draft: Draft, probed: Any) -> Draft:
     )
 
 
-def _is_nowhere(network: str, folder: Path) -> bool:
-    """Whether a network's package is not there at all, so that one to begin with may be written.
+def _is_missing(network: str, folder: Path) -> bool:
+    """Whether a network's package does not exist, so that a starter network may be written.
 
     Raises:
-        ConfigError: it is no dotted name, or one close to a package that is there.
+        ConfigError: it is not a dotted name, or it is close to the name of an existing package.
     """
     package, *rest = network.split(".")
-    if len(rest) < 2 or not all(part.isidentifier() for part in (package, *rest)):
+    if len(rest) < 2 or not all(name.isidentifier() for name in (package, *rest)):
         raise ConfigError(
             f"{network} is no PACKAGE.MODULE.NAME", "name the class, as in --network my_pkg.net.Net for my_pkg/net.py"
         )
@@ -250,16 +257,18 @@ def _is_nowhere(network: str, folder: Path) -> bool:
     if importlib.util.find_spec(package) or (beside / package).is_dir() or (beside / f"{package}.py").is_file():
         return False
     present = {path.parent.name for path in beside.glob("*/*.py")}
-    near = [name for name in options.nearest(package, present) if options.likeness(package, name) >= LEAST_ALIKE]
+    near = [name for name in nearest(package, present) if likeness(package, name) >= LEAST_ALIKE]
     if near:
-        raise ConfigError(f"there is no package {package}", f"did you mean {options.either(near)}?")
+        raise ConfigError(f"there is no package {package}", f"did you mean {either(near)}?")
     return True
 
 
-def _network_to_begin_with(network: str, inputs: Sequence[Any], folder: Path) -> Path:
-    """Write a small network that takes the inputs; returns its file."""
+def _write_starter_network(network: str, inputs: Sequence[Any], folder: Path) -> Path:
+    """Write a small network that takes the inputs; return its file."""
     package, *modules, class_name = network.split(".")
-    specs = [TensorSpec(one.name or f"input{index}", one.dtype, one.shape) for index, one in enumerate(inputs)]
+    specs = [
+        TensorSpec(wanted.name or f"input{index}", wanted.dtype, wanted.shape) for index, wanted in enumerate(inputs)
+    ]
     path = folder.parent.joinpath(package, *modules).with_suffix(".py")
     _write(path, drafts.network_module(class_name, specs))
     _write(folder.parent / package / "__init__.py", "")
@@ -267,24 +276,24 @@ def _network_to_begin_with(network: str, inputs: Sequence[Any], folder: Path) ->
 
 
 def _command(draft: Draft, folder: Path) -> list[str]:
-    """What runs the model at once, with neither weights nor data."""
+    """Return the command that runs the model without weights or data."""
     words = ["python", "-m", "runner", overrides.CONFIG_DIR, str(folder)]
     words += [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
     words += [f"model={draft.name}", "weights=random"]
     if draft.dataset is None:
         words.append("dataset=synthetic_images")
-        told = "num_classes" in draft.network  # which the synthetic pictures read themselves
+        declared = "num_classes" in draft.network  # the synthetic pictures read it themselves
         fewer = draft.classes is not None and draft.classes < IMAGENET_CLASSES
-        words += [f"dataset.reader.classes={draft.classes}"] if fewer and not told else []
+        words += [f"dataset.reader.classes={draft.classes}"] if fewer and not declared else []
     return [*words, f"limit={LIMIT}"]
 
 
 def _check_composes(draft: Draft, folder: Path) -> None:
-    """See to it that the command will find what was written."""
-    from runner import composing
+    """Check that the written model composes, so that the command will work."""
+    from runner.config.compose import compose
 
     allow = [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
-    schema.load(composing.compose([overrides.CONFIG_DIR, str(folder), *allow, f"model={draft.name}"]))
+    schema.load(compose([overrides.CONFIG_DIR, str(folder), *allow, f"model={draft.name}"]))
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The text of a model's YAML, and of a network to begin with, as `python -m runner.new` writes them. Pure."""
+"""Write the text of a model's YAML and of a starter network for `python -m runner.new`. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.artifacts import TensorSpec
-from runner.schema import CheckpointConfig, PreprocessConfig
+from runner.config.schema import CheckpointConfig, PreprocessConfig
+from runner.core import TensorSpec
 
 CLASSES = 10
-"""Of a network to begin with."""
+"""How many outputs a starter network has."""
 REFERENCE = "URL @ commit of the code that it was trained with"
 
 _PLAIN = re.compile(r"[A-Za-z_][\w./@:-]*[\w/]|[A-Za-z_]")
@@ -20,9 +20,9 @@ _WORDS_OF_YAML = frozenset({"true", "false", "null", "yes", "no", "on", "off", "
 _LEVEL = "  "
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Draft:
-    """What is known of a model; `dataset` is the one that it is tried on, where pictures are not what it takes."""
+    """What is known of a model; `dataset` is the one to try it on if it does not take pictures."""
 
     name: str
     about: str
@@ -40,12 +40,12 @@ class Draft:
 
 
 def model_yaml(draft: Draft, command: str) -> str:
-    """The file; `command` runs the model, and stands in its first lines."""
+    """Return the text of the file; its first lines show `command`, which runs the model."""
     return "\n".join([*_heading(draft, command), *_body(draft), ""])
 
 
 def network_module(class_name: str, inputs: Sequence[TensorSpec]) -> str:
-    """A small network of CLASSES outputs that takes the inputs, to be replaced by the user's own."""
+    """Return the code of a small network with CLASSES outputs, to be replaced by the user's own."""
     convolves = len(inputs) == 1 and len(inputs[0].shape) == 3
     return (_CONVOLUTIONAL if convolves else _LINEAR).format(
         name=class_name,
@@ -54,7 +54,7 @@ def network_module(class_name: str, inputs: Sequence[TensorSpec]) -> str:
         numbers=sum(_numbers(spec) for spec in inputs),
         arguments=", ".join(f"{spec.name}: Tensor" for spec in inputs),
         first=inputs[0].name,
-        parts=", ".join(f"{spec.name}.flatten(1).float()" for spec in inputs),
+        flattened=", ".join(f"{spec.name}.flatten(1).float()" for spec in inputs),
     )
 
 
@@ -103,14 +103,14 @@ def _body(draft: Draft) -> Iterator[str]:
 
 
 def _checkpoint(checkpoint: CheckpointConfig) -> Iterator[str]:
-    told = {
+    fields = {
         "file": checkpoint.file,
         "url": checkpoint.url,
         "sha256": checkpoint.sha256,
         "where": checkpoint.where,
         "adapt": checkpoint.adapt,
     }
-    yield from _mapping({key: value for key, value in told.items() if value is not None}, _LEVEL, quoted=("sha256",))
+    yield from _mapping({key: value for key, value in fields.items() if value is not None}, _LEVEL, quoted=("sha256",))
     unwrap = _flow(list(checkpoint.unwrap) or ["state_dict", "model"])
     yield f"  unwrap: {unwrap}  # entries that may hold the parameters; a flat file is taken as it is"
     yield '  # rename: {net: ""}  # old prefix -> new prefix of the parameters\' names'
@@ -146,7 +146,7 @@ def _flow(value: Any) -> str:
 
 
 def scalar(value: Any) -> str:
-    """As YAML that every reader takes for what it is: quoted where it might be taken for a number or a word of YAML."""
+    """Return a scalar as YAML, quoted if a reader might take it for a number or a keyword of YAML."""
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.casefold() not in _WORDS_OF_YAML:
         return value
     return json.dumps(value)
@@ -180,5 +180,5 @@ class {name}(nn.Module):
         self.classifier = nn.Sequential(nn.Linear({numbers}, 64), nn.ReLU(), nn.Linear(64, classes))
 
     def forward(self, {arguments}) -> Tensor:
-        return self.classifier(torch.cat([{parts}], dim=1))
+        return self.classifier(torch.cat([{flattened}], dim=1))
 '''

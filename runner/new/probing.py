@@ -1,28 +1,25 @@
-"""What a network of a user's takes and gives, found by making it and calling it once."""
+"""Find the inputs and outputs of a user's network by building and calling it."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from runner import targets
-from runner.artifacts import TensorSpec
-from runner.errors import ConfigError, RunnerError
-from runner.targets import Target
-
-if TYPE_CHECKING:
-    import torch
+from runner.config import targets
+from runner.config.targets import Target
+from runner.core import ConfigError, RunnerError, TensorSpec
+from runner.core.lazy import torch
 
 SIDES = (28, 32, 64, 84, 96, 112, 128, 160, 192, 224, 227, 240, 256, 288, 299, 320, 331, 384, 448, 512)
-"""Of square pictures, in pixels: those that networks of fixed size commonly take."""
+"""Sides of square pictures, in pixels, that networks of fixed input size commonly take."""
 BATCH = 2
 
 
 @dataclass(frozen=True)
 class Probed:
-    """A network's inputs and outputs; shapes are without the batch axis."""
+    """A network's inputs and outputs; shapes exclude the batch axis."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -30,7 +27,7 @@ class Probed:
 
 @dataclass(frozen=True)
 class Wanted:
-    """An input as the command line describes it; the name may be left to the network."""
+    """An input given on the command line; without a name, the network's own is used."""
 
     name: str | None
     shape: tuple[int, ...]
@@ -38,10 +35,10 @@ class Wanted:
 
 
 def probe(target: Target, wanted: Sequence[Wanted]) -> Probed:
-    """Make the network, find its inputs where none are named, call it, and look at what it returns.
+    """Build the network, find its inputs if none are given, call it, and inspect its outputs.
 
     Raises:
-        ConfigError: it cannot be made or called; its inputs cannot be found, or do not fit.
+        ConfigError: it cannot be built or called; its inputs cannot be found, or do not fit.
     """
     network = _made(target)
     names = _input_names(network)
@@ -50,13 +47,11 @@ def probe(target: Target, wanted: Sequence[Wanted]) -> Probed:
 
 
 def _made(target: Target) -> torch.nn.Module:
-    import torch
-
     try:
         network = targets.call(target)
     except RunnerError:
         raise
-    except Exception as error:  # a user's code may raise anything
+    except Exception as error:  # user code may raise anything
         raise _refused(target, "cannot be made", error) from error
     if not isinstance(network, torch.nn.Module):
         raise ConfigError(
@@ -67,7 +62,7 @@ def _made(target: Target) -> torch.nn.Module:
 
 
 def _input_names(network: torch.nn.Module) -> list[str]:
-    """Of what `forward` cannot do without; empty where its signature does not tell."""
+    """Return the names of the required arguments of `forward`; empty if its signature does not name them."""
     parameters = inspect.signature(network.forward).parameters.values()
     return [
         parameter.name
@@ -85,15 +80,16 @@ def _named(wanted: Sequence[Wanted], names: Sequence[str], target: Target) -> tu
         )
     own = [*names, *(f"input{index}" for index in range(len(names), len(wanted)))]
     return tuple(
-        TensorSpec(one.name or name, one.dtype, one.shape) for one, name in zip(wanted, own[: len(wanted)], strict=True)
+        TensorSpec(each.name or name, each.dtype, each.shape)
+        for each, name in zip(wanted, own[: len(wanted)], strict=True)
     )
 
 
 def _found_input(network: torch.nn.Module, names: Sequence[str], target: Target) -> TensorSpec:
-    """The one shape that the network takes, by its first layer and trial.
+    """Find the only shape that the network accepts, by trying those that fit its first layer.
 
     Raises:
-        ConfigError: it takes several inputs, or shapes of several kinds, or none that was tried.
+        ConfigError: it takes several inputs, or accepts several shapes, or none of those tried.
     """
     fix = "say which with --input, without the batch axis, as in --input 3,224,224"
     if len(names) > 1:
@@ -111,16 +107,15 @@ def _found_input(network: torch.nn.Module, names: Sequence[str], target: Target)
             continue
         fitting.append(spec)
         if len(fitting) > 1:
-            told = " and ".join(str(list(spec.shape)) for spec in fitting)
-            raise ConfigError(f"{target.name} takes inputs of several shapes, such as {told}", fix)
+            shapes = " and ".join(str(list(spec.shape)) for spec in fitting)
+            raise ConfigError(f"{target.name} takes inputs of several shapes, such as {shapes}", fix)
     if not fitting:
         raise ConfigError(f"{target.name} takes none of the inputs that were tried", fix)
     return fitting[0]
 
 
 def _candidates(network: torch.nn.Module) -> Iterator[tuple[int, ...]]:
-    from torch import nn
-
+    nn = torch.nn
     for module in network.modules():
         if isinstance(module, nn.Linear):
             yield (module.in_features,)
@@ -131,20 +126,16 @@ def _candidates(network: torch.nn.Module) -> Iterator[tuple[int, ...]]:
 
 
 def _called(network: torch.nn.Module, inputs: Sequence[TensorSpec], target: Target) -> Any:
-    import torch
-
     arrays = [torch.zeros(BATCH, *spec.shape, dtype=getattr(torch, spec.dtype)) for spec in inputs]
     try:
         with torch.no_grad():
             return network(*arrays)
-    except Exception as error:  # a user's code may raise anything
+    except Exception as error:  # user code may raise anything
         shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in inputs)
         raise _refused(target, f"cannot be called with {shapes}", error) from error
 
 
 def _outputs(result: Any, target: Target) -> Iterator[TensorSpec]:
-    import torch
-
     if isinstance(result, Mapping):
         named = [(str(name), value) for name, value in result.items()]
     else:
@@ -166,5 +157,5 @@ def _outputs(result: Any, target: Target) -> Iterator[TensorSpec]:
 
 
 def _refused(target: Target, what: str, error: Exception) -> ConfigError:
-    told = " ".join(str(error).split()) or "no message"
-    return ConfigError(f"{target.name} {what}: {type(error).__name__}: {told}", "correct the network, or --input")
+    message = " ".join(str(error).split()) or "no message"
+    return ConfigError(f"{target.name} {what}: {type(error).__name__}: {message}", "correct the network, or --input")

@@ -10,24 +10,25 @@ from pathlib import Path
 
 from rich.console import Console
 
-from runner import overrides
-from runner.errors import StoreError
-from runner.hashing import write_atomically
-from runner.report import contents, csv_file, html_page, markdown, output, published, results, terminal
+from runner import cli, results
+from runner.config import overrides
+from runner.core import StoreError, write_atomically
+from runner.report import contents, csv_file, html_page, markdown, terminal
 from runner.report.contents import Contents
+from runner.results import published
 
 MOST_LINES_OF_TABLES = 500
-"""In the terminal; the files hold all of them."""
+"""Limit for the terminal; the files hold all tables."""
 LINES_BESIDE_ROWS = 8
-"""Of a table: its title, heading, rules and footnotes, about."""
+"""About how many lines a table's title, heading, rules and footnotes take."""
 PIPED_WIDTH = 200
-"""Characters a line where the output is no terminal."""
+"""Characters per line if the output is not a terminal."""
 MOST_LINES_SHOWN = 20
-"""Failed runs, and skipped files, that the terminal names."""
+"""How many failed runs, and skipped files, are listed in the terminal."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print and write the report; returns 0, or 1 where there is nothing to report or no place to write it."""
+    """Print and write the report; return 0, or 1 if there are no results or the report cannot be written."""
     options = _parser().parse_intermixed_args(arguments)
     folders: list[Path] = options.folders or [Path("outputs")]
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         own = overrides.config_folder([options.config_dir]) if options.config_dir is not None else None
         return _report(folders, options.out or _folder_of(folders), own)
 
-    return output.exit_code_of(report)
+    return cli.exit_code_of(report)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,17 +52,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _folder_of(places: Sequence[Path]) -> Path:
-    """The first that there is."""
-    place = next((place for place in places if place.exists()), places[0])
-    return place.parent if place.is_file() else place
+def _folder_of(folders: Sequence[Path]) -> Path:
+    """Return the first folder that exists; for a file, its folder."""
+    path = next((path for path in folders if path.exists()), folders[0])
+    return path.parent if path.is_file() else path
 
 
 def _report(folders: Sequence[Path], out: Path, config_dir: Path | None) -> int:
     found = results.find(folders)
-    told = contents.gather(found, published.of_results(found.results, config_dir))
+    content = contents.gather(found, published.of_results(found.results, config_dir))
     if not found.results:
-        _show_remarks(told)
+        _show_remarks(content)
         print(
             f"error: no results below {', '.join(map(str, folders))}\n"
             "    fix: run a model first, as in `python -m runner model=dqn weights=random`, or name the folder that"
@@ -69,17 +70,17 @@ def _report(folders: Sequence[Path], out: Path, config_dir: Path | None) -> int:
             file=sys.stderr,
         )
         return 1
-    written = _write(told, out)
-    _show(told)
+    written = _write(content, out)
+    _show(content)
     print(f"report: {', '.join(map(str, written))}")
     return 0
 
 
-def _write(told: Contents, out: Path) -> list[Path]:
+def _write(content: Contents, out: Path) -> list[Path]:
     files = {
-        "report.md": markdown.page(told),
-        "report.csv": csv_file.text(told),
-        "report.html": html_page.page(told),
+        "report.md": markdown.page(content),
+        "report.csv": csv_file.text(content),
+        "report.html": html_page.page(content),
     }
     try:
         for name, text in files.items():
@@ -91,22 +92,22 @@ def _write(told: Contents, out: Path) -> list[Path]:
     return [out / name for name in files]
 
 
-def _show(told: Contents) -> None:
+def _show(content: Contents) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     lines = 0
-    for index, section in enumerate(told.sections):
+    for index, section in enumerate(content.sections):
         lines += len(section.table.batches) + LINES_BESIDE_ROWS
         if lines > MOST_LINES_OF_TABLES and index:
-            console.print(f"and {len(told.sections) - index} tables more: see the report's files")
+            console.print(f"and {len(content.sections) - index} tables more: see the report's files")
             break
         console.print(terminal.render(section.table))
         console.print()
-    _show_remarks(told)
+    _show_remarks(content)
 
 
-def _show_remarks(told: Contents) -> None:
-    failed = [terminal.told_failed(run) for run in told.failed]
-    skipped = [f"skipped: {one.path}: {one.reason}" for one in told.skipped]
+def _show_remarks(content: Contents) -> None:
+    failed = [terminal.failed_in_words(run) for run in content.failed]
+    skipped = [f"skipped: {each.path}: {each.reason}" for each in content.skipped]
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for lines in (failed, skipped):
         for line in lines[:MOST_LINES_SHOWN]:
@@ -116,5 +117,5 @@ def _show_remarks(told: Contents) -> None:
 
 
 if __name__ == "__main__":
-    gc.disable()  # all results are there to stay; looking for garbage among thousands takes a third of the time
+    gc.disable()  # all results stay in use; collecting garbage among thousands of them takes a third of the time
     sys.exit(main())

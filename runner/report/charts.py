@@ -1,4 +1,4 @@
-"""Lines over batch sizes as inline SVG. Pure."""
+"""Draw line charts over batch sizes as inline SVG. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 WIDTH, HEIGHT = 400, 250
 LEFT, RIGHT, TOP, BOTTOM = 50, 8, 14, 38
 LOGARITHMIC_FROM = 20.0
-"""Largest / smallest value from which the vertical axis is logarithmic."""
+"""Ratio of largest to smallest value from which the vertical axis is logarithmic."""
 COLOURS = 8
 """Classes c0 to c7 of the page's style sheet."""
 
@@ -20,7 +20,7 @@ Style = Literal["solid", "dashed", "dotted"]
 
 @dataclass(frozen=True)
 class Line:
-    """Points (batch size, value) with a name; `colour` is its class: published figures are dashed, tails dotted."""
+    """Named points (batch size, value); `colour` is its CSS class; published lines are dashed, p99 lines dotted."""
 
     name: str
     points: tuple[tuple[int, float], ...]
@@ -29,7 +29,7 @@ class Line:
 
 
 def chart(title: str, unit: str, lines: Sequence[Line]) -> str:
-    """A figure with its legend as HTML; empty where no line has a point above zero."""
+    """Return a figure with its legend as HTML; empty if no line has a point above zero."""
     drawn = [line for line in (_drawable(line) for line in lines) if line.points]
     if not drawn:
         return ""
@@ -38,19 +38,19 @@ def chart(title: str, unit: str, lines: Sequence[Line]) -> str:
     across = _across(batches)
     up, ticks = _up(values)
     label = escape(f"{title} in {unit} by batch size", quote=True)
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']
-    parts += [_tick(up(value), value) for value in ticks]
-    parts += [
+    elements = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']
+    elements += [_tick(up(value), value) for value in ticks]
+    elements += [
         f'<text class="axis" x="{across(batch):.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{batch}</text>'
         for batch in _spread(batches, across)
     ]
-    parts.append(f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end">batch size</text>')
-    parts += [_polyline(line, across, up, unit) for line in drawn]
-    parts.append("</svg>")
+    elements.append(f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end">batch size</text>')
+    elements += [_polyline(line, across, up, unit) for line in drawn]
+    elements.append("</svg>")
     scale = ", logarithmic" if _is_logarithmic(values) else ""
     legend = "".join(_legend(line) for line in drawn)
     return (
-        f"<figure><figcaption>{escape(title)} ({escape(unit)}{scale})</figcaption>{''.join(parts)}"
+        f"<figure><figcaption>{escape(title)} ({escape(unit)}{scale})</figcaption>{''.join(elements)}"
         f'<ul class="legend">{legend}</ul></figure>'
     )
 
@@ -61,7 +61,7 @@ def _drawable(line: Line) -> Line:
 
 
 def _across(batches: Sequence[int]) -> Callable[[int], float]:
-    """Batch size -> x; doubling the batch is always the same way."""
+    """Return the function from batch size to x, on a logarithmic scale."""
     low, high = math.log2(batches[0]), math.log2(batches[-1])
     room = WIDTH - LEFT - RIGHT - 24
     if low == high:
@@ -70,7 +70,7 @@ def _across(batches: Sequence[int]) -> Callable[[int], float]:
 
 
 def _up(values: Sequence[float]) -> tuple[Callable[[float], float], list[float]]:
-    """Value -> y, and the values to mark."""
+    """Return the function from value to y, and the values of the ticks."""
     floor, room = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
     if _is_logarithmic(values):
         low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
@@ -86,14 +86,14 @@ def _is_logarithmic(values: Sequence[float]) -> bool:
 
 
 def _nice_step(largest: float) -> float:
-    """1, 2 or 5 times a power of ten, four to eight of which reach the largest value."""
+    """Return 1, 2 or 5 times a power of ten, so that the largest value takes 4 to 10 steps."""
     rough = largest / 4
     power = 10.0 ** math.floor(math.log10(rough))
     return max(factor * power for factor in (1, 2, 5) if factor * power <= rough)
 
 
 def _spread(batches: Sequence[int], across: Callable[[int], float]) -> list[int]:
-    """The batch sizes whose labels do not run into the one before."""
+    """Return the batch sizes whose labels do not overlap the label before."""
     kept: list[int] = []
     for batch in batches:
         if not kept or across(batch) - across(kept[-1]) >= 26:
@@ -116,13 +116,13 @@ def _short(value: float) -> str:
 
 
 def _polyline(line: Line, across: Callable[[int], float], up: Callable[[float], float], unit: str) -> str:
-    places = [(across(batch), up(value)) for batch, value in line.points]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    points = [(across(batch), up(value)) for batch, value in line.points]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     kind = f"c{line.colour} {line.style}"
     dots = "".join(
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3">'
         f"<title>{escape(line.name)}, batch {batch}: {value:.6g} {escape(unit)}</title></circle>"
-        for (x, y), (batch, value) in zip(places, line.points, strict=True)
+        for (x, y), (batch, value) in zip(points, line.points, strict=True)
     )
     return f'<g class="{kind}"><polyline points="{path}"/>{dots}</g>'
 

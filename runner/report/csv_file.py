@@ -1,4 +1,4 @@
-"""The results as a table for other programs: one row a result, failed and superseded ones too. Pure."""
+"""The results as CSV: a row for each result, including failed and superseded ones. Pure."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import csv
 import io
 from collections.abc import Mapping
 
-from runner.report import results, tables
+from runner import results
+from runner.report import tables
 from runner.report.contents import Contents
-from runner.report.results import Latency, Result
+from runner.results import Performance, Result
 
 Cell = str | int | float | None
 
 
 def text(contents: Contents) -> str:
-    """The file's content: a header with units, then a row a result; what was not measured is blank.
+    """Return the file's content: a header with units, then a row for each result; what was not measured is blank.
 
-    `newest` is yes for the results that the tables show.
+    The column `newest` is yes for the results that the tables show.
     """
     shown = {result.path for result in results.newest(contents.results)}
-    metrics = list(dict.fromkeys(name for result in contents.results for name in result.metrics))
+    metrics = list(dict.fromkeys(name for result in contents.results for name in result.figures))
     rates = {
         (model, row.soc, row.batch): row.samples_per_second
         for model, rows in contents.published.items()
@@ -38,7 +39,8 @@ def text(contents: Contents) -> str:
 
 def _row(result: Result, metrics: list[str], published: float | None, newest: bool) -> Mapping[str, Cell]:
     performance, fidelity = result.performance, result.fidelity
-    latency = performance.latency_ms if performance else Latency()
+    measured = performance or Performance()
+    latency = measured.latency_ms
     return {
         "model": result.model,
         "soc": result.soc,
@@ -52,7 +54,7 @@ def _row(result: Result, metrics: list[str], published: float | None, newest: bo
         "status": result.status,
         "newest": "yes" if newest else "no",
         "samples": (result.accuracy or {}).get("samples"),
-        **{f"accuracy.{name}": result.metrics.get(name) for name in metrics},
+        **{f"accuracy.{name}": result.figures.get(name) for name in metrics},
         "fidelity.cosine": fidelity.cosine if fidelity else None,
         "fidelity.top1_agreement_percent": fidelity.top1_agreement if fidelity else None,
         "samples_per_second": result.samples_per_second,
@@ -62,10 +64,13 @@ def _row(result: Result, metrics: list[str], published: float | None, newest: bo
         "latency_p50_ms": latency.p50,
         "latency_p90_ms": latency.p90,
         "latency_p99_ms": latency.p99,
+        "load_ms": measured.load_ms,
+        "first_call_ms": measured.first_call_ms,
+        "peak_rss_mib": measured.peak_rss_mib,
         "valid": None if performance is None else "yes" if performance.valid else "no",
         "invalid_because": "; ".join(performance.reasons) if performance else None,
         "gates_failed": "; ".join(gate.name for gate in result.failed_gates),
-        "error": tables.told_error(result) if result.status == "failed" else None,
+        "error": tables.error_in_words(result) if result.status == "failed" else None,
         "weights_sha256": result.weights.sha256 if result.weights else None,
         "path": result.path,
     }

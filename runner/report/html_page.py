@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: no script, no file, no network. Pure."""
+"""The report as one self-contained HTML page: no scripts, no other files, no network. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from runner.report import charts, tables
 from runner.report.charts import Line, Style
 from runner.report.contents import Contents
 from runner.report.markdown import environment_line, number
-from runner.report.published import Published
-from runner.report.results import Latency, Result
 from runner.report.tables import Column, Section, Table
+from runner.results import Latency, Result
+from runner.results.published import Published
 
 VERDICTS = {"pass": "✓ pass", "fail": "✗ fail", "skip": "○ skip"}
 STYLE = """
@@ -58,7 +58,7 @@ pre { overflow-x: auto; padding: .75rem; background: var(--card); border-radius:
 
 
 def page(contents: Contents) -> str:
-    """The whole page. Everything that a result says is escaped."""
+    """Return the whole page. All text from results is escaped."""
     body = [
         "<h1>Measured results</h1>",
         f"<p>{len(contents.sections)} tables from {len(contents.results)} results.</p>",
@@ -66,8 +66,10 @@ def page(contents: Contents) -> str:
     ]
     for index, section in enumerate(contents.sections):
         body += _section(index, section, contents.published)
-    body += _named_list("Runs that failed", [(tables.named(r), tables.told_error(r)) for r in contents.failed])
-    body += _named_list("Files that are not in this report", [(one.path, one.reason) for one in contents.skipped])
+    body += _named_list("Runs that failed", [(tables.named(r), tables.error_in_words(r)) for r in contents.failed])
+    body += _named_list(
+        "Files that are not in this report", [(skipped.path, skipped.reason) for skipped in contents.skipped]
+    )
     return "\n".join(
         [
             "<!DOCTYPE html>",
@@ -94,20 +96,20 @@ def _contents_list(sections: Sequence[Section]) -> Iterator[str]:
 
 def _section(index: int, section: Section, published: Published) -> Iterator[str]:
     yield f'<section id="s{index}"><h2>{escape(section.table.title)}</h2>'
-    for heading, part in (
+    for heading, table in (
         ("Performance", tables.performance_part(section.table)),
         ("Accuracy", tables.accuracy_part(section.table)),
     ):
-        if part.columns:
-            yield f"<h3>{heading}</h3>{_table(part)}"
+        if table.columns:
+            yield f"<h3>{heading}</h3>{_table(table)}"
     if section.table.best_batches:
-        yield f"<p>Best batch: {escape(tables.told_best(section.table))}.</p>"
+        yield f"<p>Best batch: {escape(tables.best_in_words(section.table))}.</p>"
     if section.table.footnotes:
         notes = "".join(f"<li>[{n}] {escape(note)}</li>" for n, note in enumerate(section.table.footnotes, 1))
         yield f'<ul class="notes">{notes}</ul>'
     yield f'<div class="charts">{_charts(section, published)}</div>'
     yield from _gates(section.runs)
-    yield from _published(section.table.model, published)
+    yield from _published(section.table.model, published, section.runs)
     yield from _environment(section.runs)
     yield from _commands(section.runs)
     yield "</section>"
@@ -143,11 +145,11 @@ def _charts(section: Section, published: Published) -> str:
     rows = published.get(section.table.model, ())
     colours = {soc: index for index, soc in enumerate(dict.fromkeys([soc for soc, _ in pairs] + [r.soc for r in rows]))}
 
-    def measured(told: str, style: Style, value: Callable[[Result], float | None]) -> Iterator[Line]:
+    def measured(suffix: str, style: Style, value: Callable[[Result], float | None]) -> Iterator[Line]:
         for soc, tool in pairs:
             runs = [run for run in section.runs if (run.soc, run.tool) == (soc, tool)]
             points = [(run.batch, number) for run in runs if (number := value(run)) is not None]
-            yield Line(f"{soc} {tool}{told}", tuple(points), colours[soc], style)
+            yield Line(f"{soc} {tool}{suffix}", tuple(points), colours[soc], style)
 
     rates = [*measured("", "solid", lambda run: run.samples_per_second)]
     for soc in dict.fromkeys(row.soc for row in rows):
@@ -165,7 +167,7 @@ def _latency(run: Result) -> Latency:
 
 
 def _gates(runs: Sequence[Result]) -> Iterator[str]:
-    """Those that failed first."""
+    """Yield the gates of the runs, failed ones first."""
     judged = [(run, gate) for run in runs for gate in run.gates]
     rows = [
         [
@@ -190,17 +192,17 @@ def _words(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="wide words"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _published(model: str, published: Published) -> Iterator[str]:
+def _published(model: str, published: Published, runs: Sequence[Result]) -> Iterator[str]:
     rows = published.get(model, ())
     if rows:
         sources = "".join(f"<li>{escape(source)}</li>" for source in dict.fromkeys(row.source for row in rows))
-        table = _table(tables.published_table(model, rows))
+        table = _table(tables.published_table(model, rows, tables.meanings(runs)))
         yield f'<details><summary>Published figures</summary>{table}<ul class="notes">{sources}</ul></details>'
 
 
 def _environment(runs: Sequence[Result]) -> Iterator[str]:
-    told = "".join(f"<li>{escape(line)}</li>" for line in dict.fromkeys(environment_line(run) for run in runs))
-    yield f"<details><summary>Environment</summary><ul>{told}</ul></details>"
+    items = "".join(f"<li>{escape(line)}</li>" for line in dict.fromkeys(environment_line(run) for run in runs))
+    yield f"<details><summary>Environment</summary><ul>{items}</ul></details>"
 
 
 def _commands(runs: Sequence[Result]) -> Iterator[str]:
@@ -211,11 +213,11 @@ def _commands(runs: Sequence[Result]) -> Iterator[str]:
             blocks.append(
                 f"<p>{escape(f'{run.soc} {run.tool} batch {run.batch}')}</p><pre><code>{escape(lines)}</code></pre>"
             )
-    told = "".join(blocks) or "<p>No external program ran: every stage ran in the runner's own process.</p>"
-    yield f"<details><summary>Commands</summary>{told}</details>"
+    content = "".join(blocks) or "<p>No external program ran: every stage ran in the runner's own process.</p>"
+    yield f"<details><summary>Commands</summary>{content}</details>"
 
 
 def _named_list(title: str, items: Sequence[tuple[str, str]]) -> Iterator[str]:
     if items:
-        told = "".join(f"<li><strong>{escape(name)}</strong>: {escape(reason)}</li>" for name, reason in items)
-        yield f"<section><h2>{title}</h2><ul>{told}</ul></section>"
+        lines = "".join(f"<li><strong>{escape(name)}</strong>: {escape(reason)}</li>" for name, reason in items)
+        yield f"<section><h2>{title}</h2><ul>{lines}</ul></section>"

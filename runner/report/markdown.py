@@ -1,4 +1,4 @@
-"""The report in Markdown: for each model the guide's table of performance and its table of accuracy. Pure."""
+"""The report in Markdown: for each model a table of performance and a table of accuracy. Pure."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from functools import lru_cache
 
 from runner.report import tables
 from runner.report.contents import Contents
-from runner.report.results import Result
 from runner.report.tables import Section, Table
+from runner.results import Result
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#&])")
 
 
 @lru_cache(maxsize=4096)
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Escape text so that Markdown shows it literally, on one line."""
     return SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def grid(headings: Sequence[str], rows: Iterable[Sequence[str]], numeric: bool = True) -> list[str]:
-    """The lines of a table; its columns of numbers, all but the first, to the right. The cells are escaped here."""
+    """Return the lines of a table, with its cells escaped; `numeric` right-aligns all columns but the first."""
     return [
         _row(headings),
         "| --- |" + (" ---: |" if numeric else " --- |") * (len(headings) - 1),
@@ -33,11 +33,11 @@ def table_lines(
     table: Table,
     corner: str,
     best: str = tables.BEST,
-    told: Callable[[str], str] = lambda heading: heading,
+    translate: Callable[[str], str] = lambda heading: heading,
 ) -> list[str]:
-    """A table with one row a batch size, bs1 and on, and the row of the best batch, where there is one.
+    """Return the lines of a table: a row for each batch size (bs1, ...), and one for the best batch if there is one.
 
-    `told` translates the headings.
+    `translate` is applied to the headings.
     """
     rows = [
         [f"bs{batch}", *(tables.cell(column, index) for column in table.columns)]
@@ -45,29 +45,29 @@ def table_lines(
     ]
     if any(column.best is not None for column in table.columns):
         rows.append([best, *(tables.text(column.best, column.kind) for column in table.columns)])
-    return grid([corner, *(told(column.heading) for column in table.columns)], rows)
+    return grid([corner, *(translate(column.heading) for column in table.columns)], rows)
 
 
 def code(lines: Iterable[str], language: str = "shell") -> list[str]:
-    """A block of code, whatever is in it."""
+    """Return a fenced code block; the fence is longer than any run of backticks in it."""
     text = "\n".join(lines)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return [f"{fence}{language}", text, fence]
 
 
 def page(contents: Contents) -> str:
-    """The whole report."""
+    """Return the whole report."""
     lines = ["# Measured results", ""]
     for section in contents.sections:
         lines += [*_section(section), ""]
     lines += _published(contents)
     if contents.failed:
         lines += ["# Runs that failed", ""]
-        lines += [f"- {escaped(tables.named(run))}: {escaped(tables.told_error(run))}" for run in contents.failed]
+        lines += [f"- {escaped(tables.named(run))}: {escaped(tables.error_in_words(run))}" for run in contents.failed]
         lines.append("")
     if contents.skipped:
         lines += ["# Files that are not in this report", ""]
-        lines += [f"- {escaped(one.path)}: {escaped(one.reason)}" for one in contents.skipped]
+        lines += [f"- {escaped(skipped.path)}: {escaped(skipped.reason)}" for skipped in contents.skipped]
         lines.append("")
     return "\n".join(lines)
 
@@ -75,22 +75,23 @@ def page(contents: Contents) -> str:
 def _section(section: Section) -> Iterator[str]:
     table = section.table
     yield from (f"# {escaped(table.title)}", "")
-    yield from _parts(table)
+    yield from _tables(table)
     if table.best_batches:
-        yield from (f"Best batch: {escaped(tables.told_best(table))}.", "")
+        yield from (f"Best batch: {escaped(tables.best_in_words(table))}.", "")
     for number, note in enumerate(table.footnotes, 1):
         yield f"- \\[{number}\\] {escaped(note)}"
     yield from ("", "## Gates", "", *_gates(section.runs), "")
-    yield from ("## Environment", "", *_environments(section.runs))
+    environments = dict.fromkeys(environment_line(run) for run in section.runs)
+    yield from ("## Environment", "", *(f"- {escaped(line)}" for line in environments))
 
 
-def _parts(table: Table) -> Iterator[str]:
-    for heading, corner, part in (
+def _tables(table: Table) -> Iterator[str]:
+    for heading, corner, columns in (
         ("Performance", "Throughput", tables.performance_part(table)),
         ("Accuracy", "Batch Size", tables.accuracy_part(table)),
     ):
-        if part.columns:
-            yield from (f"## {heading}", "", *table_lines(part, corner), "")
+        if columns.columns:
+            yield from (f"## {heading}", "", *table_lines(columns, corner), "")
 
 
 def _gates(runs: Sequence[Result]) -> list[str]:
@@ -114,32 +115,27 @@ def _gates(runs: Sequence[Result]) -> list[str]:
     )
 
 
-def _environments(runs: Sequence[Result]) -> Iterator[str]:
-    for told in dict.fromkeys(environment_line(run) for run in runs):
-        yield f"- {escaped(told)}"
-
-
 def _published(contents: Contents) -> Iterator[str]:
     models = dict.fromkeys(section.table.model for section in contents.sections)
     for model in models:
         rows = contents.published.get(model, ())
         if rows:
             yield from (f"# {escaped(model)}, as published", "")
-            yield from _parts(tables.published_table(model, rows))
+            yield from _tables(tables.published_table(model, rows, contents.meanings(model)))
             yield from (f"Source: {escaped('; '.join(dict.fromkeys(row.source for row in rows)))}.", "")
 
 
 def environment_line(run: Result) -> str:
-    """What a run ran on, on one line."""
+    """Describe the environment of a run on one line."""
     environment = run.environment
     named = {"Python": environment.python, **environment.packages}
     versions = ", ".join(f"{name} {version}" for name, version in named.items() if version)
-    parts = (environment.cpu, environment.memory, environment.os, *environment.tools.values(), versions)
-    return "; ".join(part for part in parts if part)
+    fields = (environment.cpu, environment.memory, environment.os, *environment.tools.values(), versions)
+    return "; ".join(filter(None, fields))
 
 
 def number(value: float | None) -> str:
-    """A measured or expected number; blank where there is none."""
+    """Format a measured or expected number; blank for None."""
     return "" if value is None else f"{value:.6g}"
 
 

@@ -1,4 +1,4 @@
-"""Results -> tables: batch by accuracy, throughput and ratios, with the published figures beside them. Pure."""
+"""Turn results into tables by batch size: accuracy, throughput, ratios and the published figures. Pure."""
 
 from __future__ import annotations
 
@@ -6,40 +6,41 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Literal
 
-from runner.gates import NO_PERCENTAGES, Gate
-from runner.report import results as reading
-from runner.report.published import Published
-from runner.report.results import Result
-from runner.schema import PublishedConfig
+from runner import results as reading
+from runner.config.schema import PublishedConfig
+from runner.results import Gate, Meaning, Performance, Result, values
+from runner.results.published import Published
 
 RATIOS = (("310P/310", "310P3", "310"), ("310P/T4", "310P3", "t4"))
-"""The guides' columns: title, SoC above, SoC below."""
+"""The ratio columns of the published guides: title, SoC of the numerator, SoC of the denominator."""
 BEST = "best batch"
 
-Kind = Literal["percent", "rate", "milliseconds", "ratio", "unitless", "count"]
 Value = float | None
-UNITS: Mapping[Kind, str] = {"percent": "%", "rate": "samples/s", "milliseconds": "ms"}
+Meanings = Mapping[str, Meaning]
+"""The meanings of metrics, by name."""
+RATE, MILLISECONDS, MEMORY, RATIO = "samples/s", "ms", "MiB", "ratio"
+"""Kinds of columns; the kind of a metric's column is its unit."""
+_FORMATS = {MILLISECONDS: ".3f", MEMORY: ".1f", RATIO: ".2f"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Column:
-    """`values` has one number a row, None where there is none; `notes` the indices of each value's footnotes.
+    """A column: `values` has a number or None for each row, `notes` the indices of each value's footnotes.
 
-    `best` is the number of the best-batch row.
+    `best` is the value in the best-batch row.
     """
 
     title: str
-    kind: Kind
+    kind: str
     values: tuple[Value, ...]
     notes: tuple[tuple[int, ...], ...]
     best: Value = None
 
     @property
     def unit(self) -> str:
-        """Empty for a number without one."""
-        return UNITS.get(self.kind, "")
+        """The unit; empty for a plain number."""
+        return "" if self.kind == RATIO else values.sign(self.kind)
 
     @property
     def heading(self) -> str:
@@ -47,12 +48,12 @@ class Column:
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
-    """One row a batch size, and the row of the best batch.
+    """A table with a row for each batch size, and a row for the best batch.
 
-    `best_batches` says, for each column of measured throughputs, which batch size is best; None where no measurement
-    counts.
+    `best_batches` holds the label and the best batch size of each measured throughput column; None if no measurement is
+    valid.
     """
 
     model: str
@@ -65,7 +66,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A table and the runs that it shows."""
+    """A table and the runs it shows."""
 
     table: Table
     runs: tuple[Result, ...]
@@ -80,40 +81,39 @@ class _Setup:
     runs: Mapping[int, Result]
 
 
-def told_weights(origin: str) -> str:
-    """The origin of weights, in words."""
+def weights_in_words(origin: str) -> str:
+    """Describe the origin of weights."""
     return {"random": "random weights", "file": "weights from a file", "url": "published weights"}.get(
         origin, origin or "no weights"
     )
 
 
 def ratio(above: Value, below: Value) -> Value:
-    """above / below; None where either is missing or no number, or below is zero or less."""
+    """Return above / below; None if either is missing or not finite, or below is not positive."""
     if above is None or below is None or not math.isfinite(above) or not math.isfinite(below) or below <= 0:
         return None
     quotient = above / below
     return quotient if math.isfinite(quotient) else None
 
 
-def text(value: Value, kind: Kind) -> str:
-    """A number as a person reads it, without its unit; blank where there is none, `NaN` where it is no number."""
+def text(value: Value, kind: str) -> str:
+    """Format a number for people, without its unit; blank for None, `NaN` for not-a-number."""
     if value is None:
         return ""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{value}"
-    if kind == "rate":
+    if kind == RATE:
         return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
-    formats: Mapping[Kind, str] = {"percent": ".2f", "milliseconds": ".3f", "ratio": ".2f", "unitless": ".4g"}
-    return format(value, formats.get(kind, ".0f"))
+    return format(value, _FORMATS[kind]) if kind in _FORMATS else values.number(value, kind, ".4g")
 
 
-def metric_kind(name: str) -> Kind:
-    """How a metric is written."""
-    return "unitless" if name in NO_PERCENTAGES else "percent"
+def meanings(results: Iterable[Result]) -> dict[str, Meaning]:
+    """Return the meanings of the metrics of these results, by name."""
+    return {name: meaning for result in results for name, meaning in result.metrics.items()}
 
 
 def sections(results: Iterable[Result], published: Published) -> list[Section]:
-    """The newest results, one table for each model, data set and origin of weights: figures that can be compared."""
+    """Return a table of the newest results for each model, data set and origin of weights: comparable figures."""
 
     def comparable(result: Result) -> tuple[str, str, str]:
         return result.model, result.dataset, result.weights_origin
@@ -124,17 +124,17 @@ def sections(results: Iterable[Result], published: Published) -> list[Section]:
 
 
 def accuracy_part(table: Table) -> Table:
-    """The columns of the guides' table of accuracy."""
+    """Return the table with its accuracy columns only."""
     return replace(table, columns=tuple(column for column in table.columns if not _is_performance(column)))
 
 
 def performance_part(table: Table) -> Table:
-    """The columns of the guides' table of performance."""
+    """Return the table with its performance columns only."""
     return replace(table, columns=tuple(column for column in table.columns if _is_performance(column)))
 
 
-def published_table(model: str, rows: Sequence[PublishedConfig]) -> Table:
-    """The published figures alone: each SoC's accuracy and throughput, and the ratios."""
+def published_table(model: str, rows: Sequence[PublishedConfig], meanings: Meanings) -> Table:
+    """Return a table of the published figures alone: each SoC's accuracy and throughput, and the ratios."""
     batches = tuple(sorted({row.batch for row in rows}))
     socs = sorted({row.soc for row in rows})
     blank: tuple[tuple[int, ...], ...] = ((),) * len(batches)
@@ -142,52 +142,55 @@ def published_table(model: str, rows: Sequence[PublishedConfig]) -> Table:
     for soc in socs:
         of_soc = {row.batch: row for row in rows if row.soc == soc}
         for name in dict.fromkeys(name for row in of_soc.values() for name in row.accuracy):
-            values = tuple(of_soc[batch].accuracy.get(name) if batch in of_soc else None for batch in batches)
-            columns.append(Column(f"{soc} {name}", metric_kind(name), values, blank))
+            figures = tuple(of_soc[batch].accuracy.get(name) if batch in of_soc else None for batch in batches)
+            unit = meanings.get(name, Meaning()).unit
+            columns.append(Column(title=f"{soc} {name}", kind=unit, values=figures, notes=blank))
     rates = {soc: _published_rates(rows, soc, batches) for soc in socs}
-    throughputs = {soc: Column(soc, "rate", rates[soc], blank, _largest(rates[soc])) for soc in socs}
+    throughputs = {
+        soc: Column(title=soc, kind=RATE, values=rates[soc], notes=blank, best=_largest(rates[soc])) for soc in socs
+    }
     columns += [*throughputs.values(), *_ratio_columns(throughputs)]
-    return Table(model, f"{model} (published)", batches, tuple(columns), ())
+    return Table(model=model, title=f"{model} (published)", batches=batches, columns=tuple(columns), footnotes=())
 
 
 def cell(column: Column, index: int) -> str:
-    """The number of a row and the marks of its footnotes: `12.50 [1]`; a mark stands alone where there is no number."""
+    """Format a value with its footnote marks, as in `12.50 [1]`; a missing value leaves the marks alone."""
     marks = "".join(f"[{note + 1}]" for note in column.notes[index])
-    return " ".join(part for part in (text(column.values[index], column.kind), marks) if part)
+    return " ".join(filter(None, (text(column.values[index], column.kind), marks)))
 
 
-def told_best(table: Table) -> str:
-    """Which batch size is best on each SoC: `310P3 32, t4 64`."""
+def best_in_words(table: Table) -> str:
+    """Describe the best batch size on each SoC: `310P3 32, t4 64`."""
     return ", ".join(f"{label} {batch or 'none, as no measurement is valid'}" for label, batch in table.best_batches)
 
 
 def named(result: Result) -> str:
-    """A run in words."""
+    """Describe a run: model, SoC, tool, batch size and data set."""
     if not result.model:
         return result.path
     return f"{result.model} on {result.soc} with {result.tool}, batch {result.batch}, {result.dataset}"
 
 
-def told_error(result: Result) -> str:
-    """The stage that failed and its first line."""
+def error_in_words(result: Result) -> str:
+    """Return the failed stage and the first line of its error message."""
     if result.error is None:
         return "no reason is given"
     return f"{result.error.stage}: {(result.error.message.splitlines() or [''])[0]}"
 
 
 class _Footnotes:
-    """Footnotes in the order in which they come up, each once."""
+    """Unique footnotes in the order of first use."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
 
     def indices(self, notes: Iterable[str]) -> tuple[int, ...]:
-        found = []
+        indices = []
         for note in notes:
             if note not in self.texts:
                 self.texts.append(note)
-            found.append(self.texts.index(note))
-        return tuple(found)
+            indices.append(self.texts.index(note))
+        return tuple(indices)
 
 
 def _table(runs: Sequence[Result], published: Sequence[PublishedConfig]) -> Table:
@@ -200,12 +203,12 @@ def _table(runs: Sequence[Result], published: Sequence[PublishedConfig]) -> Tabl
     columns += _ratio_columns(_soc_rates(setups, batches, footnotes))
     first = runs[0]
     return Table(
-        first.model,
-        f"{first.model} ({first.dataset}, {told_weights(first.weights_origin)})",
-        batches,
-        tuple(columns),
-        tuple(footnotes.texts),
-        tuple(_best_batches(setups)),
+        model=first.model,
+        title=f"{first.model} ({first.dataset}, {weights_in_words(first.weights_origin)})",
+        batches=batches,
+        columns=tuple(columns),
+        footnotes=tuple(footnotes.texts),
+        best_batches=tuple(_best_batches(setups)),
     )
 
 
@@ -224,18 +227,19 @@ def _setups(runs: Sequence[Result]) -> list[_Setup]:
 
 def _accuracy_columns(setup: _Setup, batches: Sequence[int], prefixed: bool, footnotes: _Footnotes) -> Iterator[Column]:
     prefix = f"{setup.label} " if prefixed else ""
-    for name in dict.fromkeys(name for run in setup.runs.values() for name in run.metrics):
+    for name in dict.fromkeys(name for run in setup.runs.values() for name in run.figures):
+        unit = meanings(setup.runs.values()).get(name, Meaning()).unit
         yield _column(
             f"{prefix}{name}",
-            metric_kind(name),
+            unit,
             batches,
             setup.runs,
-            lambda run, name=name: run.metrics.get(name),  # type: ignore[misc]
-            lambda run: footnotes.indices(_accuracy_notes(run)) if run.metrics else (),
+            lambda run, name=name: run.figures.get(name),  # type: ignore[misc]
+            lambda run: footnotes.indices(_accuracy_notes(run)) if run.figures else (),
         )
         expected = _column(
             f"{prefix}published {name}",
-            metric_kind(name),
+            unit,
             batches,
             setup.runs,
             lambda run, name=name: _expected(run, f"accuracy.{name}"),  # type: ignore[misc]
@@ -255,32 +259,51 @@ def _performance_columns(
     if any(rate is not None for rate in rates):
         blank = tuple(() for _ in batches)
         best = _largest(rates)
-        yield Column(f"{setup.label} published", "rate", rates, blank, best)
+        yield Column(title=f"{setup.label} published", kind=RATE, values=rates, notes=blank, best=best)
         ratios = tuple(ratio(above, below) for above, below in zip(measured.values, rates, strict=True))
-        yield Column(f"{setup.label} measured/published", "ratio", ratios, blank, ratio(measured.best, best))
-    yield _column(
-        f"{setup.label} mean latency",
-        "milliseconds",
-        batches,
-        setup.runs,
-        lambda run: run.performance.latency_ms.mean if run.performance else None,
-    )
+        yield Column(
+            title=f"{setup.label} measured/published",
+            kind=RATIO,
+            values=ratios,
+            notes=blank,
+            best=ratio(measured.best, best),
+        )
+    for name, kind, value in _COSTS:
+        column = _column(f"{setup.label} {name}", kind, batches, setup.runs, _of_performance(value))
+        if name == MEAN_LATENCY or any(each is not None for each in column.values):
+            yield column
+
+
+MEAN_LATENCY = "mean latency"
+_COSTS: tuple[tuple[str, str, Callable[[Performance], Value]], ...] = (
+    (MEAN_LATENCY, MILLISECONDS, lambda measured: measured.latency_ms.mean),
+    ("load time", MILLISECONDS, lambda measured: measured.load_ms),
+    ("first call", MILLISECONDS, lambda measured: measured.first_call_ms),
+    ("peak memory", MEMORY, lambda measured: measured.peak_rss_mib),
+)
+"""Columns of the costs of a call; all but the first are left out if no run has them."""
+
+
+def _of_performance(value: Callable[[Performance], Value]) -> Callable[[Result], Value]:
+    return lambda run: value(run.performance) if run.performance else None
 
 
 def _ratio_columns(rates: Mapping[str, Column]) -> Iterator[Column]:
     for title, above, below in RATIOS:
         if above in rates and below in rates:
-            one, other = rates[above], rates[below]
-            values = tuple(ratio(*pair) for pair in zip(one.values, other.values, strict=True))
+            numerator, denominator = rates[above], rates[below]
+            ratios = tuple(ratio(*pair) for pair in zip(numerator.values, denominator.values, strict=True))
             notes = tuple(
                 tuple(sorted({*first, *second})) if value is not None else ()
-                for value, first, second in zip(values, one.notes, other.notes, strict=True)
+                for value, first, second in zip(ratios, numerator.notes, denominator.notes, strict=True)
             )
-            yield Column(title, "ratio", values, notes, ratio(one.best, other.best))
+            yield Column(
+                title=title, kind=RATIO, values=ratios, notes=notes, best=ratio(numerator.best, denominator.best)
+            )
 
 
 def _soc_rates(setups: Sequence[_Setup], batches: Sequence[int], footnotes: _Footnotes) -> dict[str, Column]:
-    """The throughputs of each SoC: at each batch size the best of its tools, those that count before the others."""
+    """Return the throughputs of each SoC: at each batch size the best of its tools, valid measurements first."""
     columns: dict[str, Column] = {}
     for soc in dict.fromkeys(setup.soc for setup in setups):
         of_soc = [setup for setup in setups if setup.soc == soc]
@@ -302,7 +325,7 @@ def _rate_column(
 ) -> Column:
     column = _column(
         title,
-        "rate",
+        RATE,
         batches,
         runs,
         lambda run: run.samples_per_second,
@@ -313,17 +336,17 @@ def _rate_column(
 
 def _column(
     title: str,
-    kind: Kind,
+    kind: str,
     batches: Sequence[int],
     runs: Mapping[int, Result],
     value: Callable[[Result], Value],
     notes: Callable[[Result], tuple[int, ...]] = lambda _: (),
 ) -> Column:
     return Column(
-        title,
-        kind,
-        tuple(value(runs[batch]) if batch in runs else None for batch in batches),
-        tuple(notes(runs[batch]) if batch in runs else () for batch in batches),
+        title=title,
+        kind=kind,
+        values=tuple(value(runs[batch]) if batch in runs else None for batch in batches),
+        notes=tuple(notes(runs[batch]) if batch in runs else () for batch in batches),
     )
 
 
@@ -337,10 +360,10 @@ def _accuracy_notes(run: Result) -> Iterator[str]:
     yield from dict.fromkeys(f"not compared with what is published: {reason}" for reason in reasons)
     if run.limit is not None:
         yield f"run with limit={run.limit}"
-    yield from (_told_failed(gate) for gate in run.failed_gates if not gate.name.startswith("throughput"))
+    yield from (_failed_in_words(gate) for gate in run.failed_gates if not gate.name.startswith("throughput"))
 
 
-def _told_failed(gate: Gate) -> str:
+def _failed_in_words(gate: Gate) -> str:
     measured = "nothing measured" if gate.measured is None else f"{gate.measured:.6g}"
     expected = "" if gate.expected is None else f", expected {gate.expected:.6g}"
     return f"gate {gate.name} failed: {measured}{expected}"
@@ -349,9 +372,9 @@ def _told_failed(gate: Gate) -> str:
 def _performance_notes(run: Result) -> Iterator[str]:
     if run.performance and not run.performance.valid:
         yield f"not a valid measurement: {'; '.join(run.performance.reasons) or 'no reason is given'}"
-    if run.performance and run.weights_origin == "random" and not run.metrics:
+    if run.performance and run.weights_origin == "random" and not run.figures:
         yield "measured with random weights"
-    yield from (_told_failed(gate) for gate in run.failed_gates if gate.name.startswith("throughput"))
+    yield from (_failed_in_words(gate) for gate in run.failed_gates if gate.name.startswith("throughput"))
 
 
 def _expected(run: Result, gate_name: str) -> Value:
@@ -368,7 +391,7 @@ def _valid_rate(run: Result) -> Value:
 
 
 def _best(setup: _Setup) -> Value:
-    """The largest throughput that counts."""
+    """Return the largest valid throughput."""
     return _largest([_valid_rate(run) for run in setup.runs.values()])
 
 
@@ -385,4 +408,4 @@ def _largest(values: Iterable[Value]) -> Value:
 
 
 def _is_performance(column: Column) -> bool:
-    return column.kind in ("rate", "ratio", "milliseconds")
+    return column.kind in (RATE, RATIO, MILLISECONDS, MEMORY)

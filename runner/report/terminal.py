@@ -1,4 +1,4 @@
-"""Tables as the terminal shows them."""
+"""Render tables for the terminal."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from runner.report import results as reading
+from runner import results as reading
 from runner.report import tables
-from runner.report.published import Published
-from runner.report.results import Result
 from runner.report.tables import Table
+from runner.results import Result
+from runner.results.published import Published
 
 MOST_COLUMNS = 7
-"""What a terminal of 80 characters shows side by side."""
+"""How many columns fit into a terminal of 80 characters."""
 
 
 def render_sweep(results: Sequence[Result], published: Published) -> RenderableType:
-    """What a sweep found: the guide's table of each model, and below it the jobs that failed."""
-    parts = [render(section.table) for section in tables.sections(results, published)]
-    return Group(*parts, *(Text(told_failed(result), style="red") for result in reading.failed(results)))
+    """Render the results of a sweep: a table for each model, and below it the jobs that failed."""
+    rendered = [render(section.table) for section in tables.sections(results, published)]
+    return Group(*rendered, *(Text(failed_in_words(result), style="red") for result in reading.failed(results)))
 
 
-def told_failed(result: Result) -> str:
-    """One line of a failed run: what it was, where it ended, and why."""
-    return f"failed: {tables.named(result)}: {tables.told_error(result)}"
+def failed_in_words(result: Result) -> str:
+    """Describe a failed run in one line: which run, the stage that failed, and the error."""
+    return f"failed: {tables.named(result)}: {tables.error_in_words(result)}"
 
 
 def render(table: Table) -> RenderableType:
-    """A table for the terminal, its footnotes below it; a wide one in parts, accuracy first."""
-    below = [Text(f"{tables.BEST}: {tables.told_best(table)}")] if table.best_batches else []
+    """Render a table with its footnotes; a wide one is split into several, accuracy first."""
+    below = [Text(f"{tables.BEST}: {tables.best_in_words(table)}")] if table.best_batches else []
     footnotes = [Text(f"[{number}] {note}") for number, note in enumerate(table.footnotes, 1)]
     return Group(*map(_rich, _narrow(table)), *below, *footnotes)
 
@@ -42,11 +42,11 @@ def _narrow(table: Table) -> Iterator[Table]:
         yield table
         return
     performance = tables.performance_part(table).columns
-    parts = [tables.accuracy_part(table).columns, performance]
+    groups = [tables.accuracy_part(table).columns, performance]
     if len(performance) > MOST_COLUMNS:
-        latencies = tuple(column for column in performance if column.kind == "milliseconds")
-        parts[1:] = [tuple(column for column in performance if column not in latencies), latencies]
-    for columns in parts:
+        costs = tuple(column for column in performance if column.kind in (tables.MILLISECONDS, tables.MEMORY))
+        groups[1:] = [tuple(column for column in performance if column not in costs), costs]
+    for columns in groups:
         for start in range(0, len(columns), MOST_COLUMNS - 1):
             yield replace(table, columns=columns[start : start + MOST_COLUMNS - 1])
 

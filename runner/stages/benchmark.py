@@ -1,4 +1,4 @@
-"""Latency of the compiled model, alone on its device."""
+"""Stage `benchmark`: latency of the compiled model, with exclusive use of the device."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
+from runner.config import targets
+from runner.config.targets import Target
+from runner.core import CompiledModel, Placement, Samples, Timing
+from runner.core.lazy import NDArray
+from runner.data import Normalisation, batches, random_inputs
+from runner.measure import MeasuringLimits, exclusive
+from runner.tools import Tool, isolated
 
-from runner import batches, random_inputs, targets
-from runner.artifacts import CompiledModel, Samples, Timing
-from runner.measuring import exclusive
-from runner.preprocess import Normalisation
-from runner.targets import Target
-from runner.tools import MeasuringLimits, Placement, Tool, isolated
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkSpec:
-    """`machine` names the host, its processor and its cores: a measurement counts for the same machine only.
+    """`machine` is host name, processor and core count, since a measurement is valid for the same machine only.
 
-    `normalisation` is that of real samples; None on random inputs, and where the card does it (AIPP). `isolate`
-    measures in a process of its own.
+    `normalisation` is that of real samples; None for random inputs, and if the card normalises (AIPP). `isolate`
+    measures in a separate process.
     """
 
     tool: Target
@@ -36,7 +35,7 @@ class BenchmarkSpec:
 
 
 def benchmark(spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None = None, *, out: Path) -> Timing:
-    """Time the first batch of the samples, or one of random inputs, while nothing else is measured on the device.
+    """Measure the first batch of the samples, or a batch of random inputs, with the device locked.
 
     Raises:
         ToolError: the tool fails. DataError: the samples cannot be read.

@@ -1,4 +1,4 @@
-"""The model as the tool loads it."""
+"""Stage `compile`: convert the ONNX model to the file that the tool loads."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import targets
-from runner.artifacts import CompiledModel, OnnxModel, TensorSpec
-from runner.compilers import Compiler, CompileRequest
-from runner.errors import ExportError
-from runner.hashing import sha256_of
-from runner.preprocess import Normalisation
-from runner.targets import Target
-from runner.tools import Placement
+from runner.config import targets
+from runner.config.targets import Target
+from runner.core import CompiledModel, ExportError, OnnxModel, Placement, TensorSpec, sha256_of
+from runner.data import Normalisation
+from runner.tools import Compiler, CompileRequest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CompileSpec:
-    """`compiler` is None for a tool that loads ONNX itself; the rest is runner.compilers.CompileRequest's."""
+    """`compiler` is None for a tool that loads ONNX itself; other fields as in runner.tools.CompileRequest."""
 
     compiler: Target | None
     compiler_version: str
@@ -29,7 +26,7 @@ class CompileSpec:
 
 
 def compile(spec: CompileSpec, model: OnnxModel, out: Path) -> CompiledModel:
-    """Compile the model for the SoC and the batch, or take the ONNX model itself.
+    """Compile the model for the SoC and the batch size, or use the ONNX model itself.
 
     Raises:
         ExportError: the model is fixed to another batch.
@@ -42,18 +39,39 @@ def compile(spec: CompileSpec, model: OnnxModel, out: Path) -> CompiledModel:
         )
     soc = spec.placement.soc
     if spec.compiler is None:
-        return CompiledModel(model.path, model.sha256, soc, spec.batch, model.inputs, model.outputs)
+        return CompiledModel(
+            path=model.path,
+            sha256=model.sha256,
+            soc=soc,
+            batch=spec.batch,
+            inputs=model.inputs,
+            outputs=model.outputs,
+        )
     compiler: Compiler = targets.call(spec.compiler)
     request = CompileRequest(
-        model.path, model.inputs, spec.batch, model.batch is not None, spec.placement, spec.flags, spec.aipp
+        model=model.path,
+        inputs=model.inputs,
+        batch=spec.batch,
+        fixed_batch=model.batch is not None,
+        placement=spec.placement,
+        flags=spec.flags,
+        aipp=spec.aipp,
     )
     path = compiler.compile(request, out / "model")
     argv = compiler.commands(request, out / "model")[-1]
     inputs = model.inputs if spec.aipp is None else tuple(map(_as_picture, model.inputs))
-    return CompiledModel(path, sha256_of(path), soc, spec.batch, inputs, model.outputs, argv)
+    return CompiledModel(
+        path=path,
+        sha256=sha256_of(path),
+        soc=soc,
+        batch=spec.batch,
+        inputs=inputs,
+        outputs=model.outputs,
+        argv=argv,
+    )
 
 
 def _as_picture(tensor: TensorSpec) -> TensorSpec:
-    """What AIPP takes in the place of a normalised [C, H, W]."""
+    """Return the input that AIPP takes instead of a normalised [C, H, W]."""
     channels, height, width = tensor.shape
     return TensorSpec(tensor.name, "uint8", (height, width, channels))

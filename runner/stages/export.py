@@ -1,4 +1,4 @@
-"""Stage `export`: a PyTorch network becomes an ONNX model."""
+"""Stage `export`: convert a PyTorch network to an ONNX model."""
 
 from __future__ import annotations
 
@@ -6,28 +6,24 @@ import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from runner import decompositions, networks, onnx_files, random_inputs
-from runner.artifacts import OnnxModel, TensorSpec, Weights
-from runner.errors import ExportError
-from runner.hashing import sha256_of
-from runner.networks import NetworkSpec
-
-if TYPE_CHECKING:
-    import torch
+from runner.core import ExportError, OnnxModel, TensorSpec, Weights, sha256_of
+from runner.core.lazy import torch
+from runner.data import random_inputs
+from runner.graph import export_patches, onnx_files
+from runner.networks import NetworkSpec, build_network, named_outputs
 
 log = logging.getLogger(__name__)
 
 OPSETS = range(7, 21)
-"""What torch's TorchScript exporter writes; its other exporter cannot make the 11 that ATC reads."""
+"""Opsets of torch's TorchScript exporter; its other exporter does not support 11, which ATC reads."""
 NEWEST_FOR_ATC = 13
 _PROBE_BATCH = 2
 
 
 @dataclass(frozen=True)
 class ExportSpec:
-    """`outputs` are the names that the network's outputs get, in order; `batch` is None for a free batch axis."""
+    """`outputs` are the names for the network's outputs, in order; `batch` is None for a dynamic batch axis."""
 
     network: NetworkSpec
     outputs: tuple[str, ...]
@@ -36,11 +32,11 @@ class ExportSpec:
 
 
 def export(spec: ExportSpec, weights: Weights, out: Path) -> OnnxModel:
-    """Write `out`/model.onnx and check it: opset, names, shapes, and that a free batch axis really is free.
+    """Write `out`/model.onnx and check its opset, names, shapes, and that a dynamic batch axis works.
 
     Raises:
-        ExportError: torch cannot export the network, or what came out is not what was asked for.
-        CheckpointError, ConfigError: the network cannot be built (runner.networks.build).
+        ExportError: torch cannot export the network, or the model differs from its declaration.
+        CheckpointError, ConfigError: the network cannot be built (runner.networks.build_network).
     """
     if spec.opset not in OPSETS:
         raise ExportError(
@@ -48,24 +44,29 @@ def export(spec: ExportSpec, weights: Weights, out: Path) -> OnnxModel:
             f"set model.export.opset to {OPSETS[0]}..{OPSETS[-1]}; ATC reads 8..13",
         )
     path = out / "model.onnx"
-    _write(networks.build(spec.network, weights), spec, path)
+    _write(build_network(spec.network, weights), spec, path)
     onnx_files.check(onnx_files.load(path), spec.network.inputs, spec.outputs, spec.opset, spec.batch)
     outputs = _probed_outputs(path, spec)
-    return OnnxModel(path, sha256_of(path), spec.opset, spec.batch, spec.network.inputs, outputs)
+    return OnnxModel(
+        path=path,
+        sha256=sha256_of(path),
+        opset=spec.opset,
+        batch=spec.batch,
+        inputs=spec.network.inputs,
+        outputs=outputs,
+    )
 
 
 def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
-    import torch
-
     tensors = spec.network.inputs
     names = [tensor.name for tensor in tensors]
     inputs = tuple(
         torch.zeros(spec.batch or 1, *tensor.shape, dtype=getattr(torch, tensor.dtype)) for tensor in tensors
     )
     free = {} if spec.batch is not None else {name: {0: "batch"} for name in (*names, *spec.outputs)}
-    network.register_forward_hook(lambda _, __, result: tuple(networks.named_outputs(result, spec.outputs).values()))
+    network.register_forward_hook(lambda _, __, result: tuple(named_outputs(result, spec.outputs).values()))
     try:
-        with torch.no_grad(), decompositions.unfused(), warnings.catch_warnings(record=True) as caught:
+        with torch.no_grad(), export_patches(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             torch.onnx.export(
                 network,
@@ -95,7 +96,7 @@ def _remedy(opset: int, complaint: str) -> str:
 
 
 def _probed_outputs(path: Path, spec: ExportSpec) -> tuple[TensorSpec, ...]:
-    """The outputs as ONNX Runtime gives them: a batch size that was written into the graph shows only here."""
+    """Return the outputs as computed by ONNX Runtime, which reveals a batch size hard-coded in the graph."""
     batch = spec.batch or _PROBE_BATCH
     feeds = random_inputs.batch_of(spec.network.inputs, batch)
     arrays = dict(zip(spec.outputs, onnx_files.run(path, feeds), strict=True))

@@ -1,4 +1,4 @@
-"""Samples through the compiled model."""
+"""Stage `infer`: run the compiled model on all samples."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import batches, predictions, targets
-from runner.artifacts import CompiledModel, Predictions, Samples
-from runner.batches import Batch
-from runner.preprocess import Normalisation
-from runner.progress import track
-from runner.targets import Target
-from runner.tools import Placement, Tool
+from runner.config import targets
+from runner.config.targets import Target
+from runner.core import CompiledModel, Placement, Predictions, Samples, track
+from runner.data import Batch, Normalisation, batches, predictions, rows
+from runner.tools import Tool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InferSpec:
-    """`normalisation` is None where the card does it (AIPP)."""
+    """`normalisation` is None if the card normalises (AIPP)."""
 
     tool: Target
     tool_version: str
@@ -28,10 +26,10 @@ class InferSpec:
 
 
 def infer(spec: InferSpec, model: CompiledModel, samples: Samples, out: Path) -> Predictions:
-    """Outputs of every sample, in order, in `out`/predictions.npz.
+    """Write the outputs of every sample, in order, to `out`/predictions.npz.
 
     Raises:
-        ToolError: the tool fails. ComparisonError: its outputs are not those that the model declares.
+        ToolError: the tool fails. ComparisonError: its outputs differ from the model's declaration.
     """
     tool: Tool = targets.call(spec.tool)
     with track("infer", samples.count, "samples") as advance:
@@ -45,6 +43,6 @@ def infer(spec: InferSpec, model: CompiledModel, samples: Samples, out: Path) ->
         work.mkdir()
         names = [tensor.name for tensor in model.outputs]
         outputs = tool.infer(model, spec.placement, fed(), work)
-        written = predictions.write(out / "predictions.npz", names, samples.ids, outputs)
+        written = predictions.write(out / "predictions.npz", names, rows.ids(samples.path), outputs)
         shutil.rmtree(work)
         return written

@@ -1,4 +1,4 @@
-"""Prepare: a data set becomes arrays, once for every batch, SoC and tool."""
+"""Stage `prepare`: convert a data set to arrays, shared by all batch sizes, SoCs and tools."""
 
 from __future__ import annotations
 
@@ -6,53 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
-from runner import networks
-from runner.artifacts import Samples, Weights
-from runner.datasets import Policy, Reader, Request
-from runner.networks import NetworkSpec
-from runner.preprocess import Normalisation, normalise
-from runner.targets import Target, call
+from runner.config.targets import Target, call
+from runner.core import Samples
+from runner.data import Reader, Request
 
 
 @dataclass(frozen=True)
 class PrepareSpec:
-    """What samples are made from. `network` and `normalisation` only where the reader needs a policy.
+    """What to make samples from.
 
-    `content` is the reader's own account of its sources: it makes the key, and nothing here reads it.
+    `content` is the reader's description of its sources, which is only part of the cache key.
     """
 
     reader: Target
     request: Request
     content: Any
-    network: NetworkSpec | None
-    normalisation: Normalisation | None
 
 
-def prepare(spec: PrepareSpec, weights: Weights | None = None, *, out: Path) -> Samples:
-    """Write the samples into `out`, going on where an earlier try in the same folder stopped.
+def prepare(spec: PrepareSpec, *, out: Path) -> Samples:
+    """Write the samples into `out`, resuming an earlier attempt in the same folder.
 
     Raises:
-        DataError: a sample or a label that cannot be used.
-        CheckpointError: the network that is to play cannot be built.
+        DataError: a sample or a label is unusable.
     """
     reader: Reader = call(spec.reader)
-    return reader.write(spec.request, out, _policy(spec, weights) if reader.needs_policy else None)
-
-
-def _policy(spec: PrepareSpec, weights: Weights | None) -> Policy:
-    """The network as a player that always takes the action with the largest value."""
-    if spec.network is None or spec.normalisation is None or weights is None:
-        raise ValueError(f"{spec.reader.name} needs a network, its normalisation and its weights")
-    import torch
-
-    normalisation = spec.normalisation
-    network = networks.build(spec.network, weights)
-
-    def act(state: NDArray[Any]) -> int:
-        with torch.inference_mode():
-            values = network(torch.from_numpy(normalise(state[None], normalisation)))
-        return int(values.argmax())
-
-    return act
+    return reader.write(spec.request, out, None)

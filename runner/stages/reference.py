@@ -1,4 +1,4 @@
-"""The same samples through PyTorch in float32, on the CPU."""
+"""Stage `reference`: the same samples through PyTorch in float32, on the CPU."""
 
 from __future__ import annotations
 
@@ -7,23 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from runner import batches, networks, predictions
-from runner.artifacts import Predictions, Samples, Weights
-from runner.errors import DataError
-from runner.networks import NetworkSpec
-from runner.preprocess import Normalisation
-from runner.progress import track
+from runner.core import DataError, Predictions, Samples, Weights, track
+from runner.core.lazy import NDArray, np, torch
+from runner.data import Normalisation, batches, predictions, rows
+from runner.networks import NetworkSpec, build_network, named_outputs
 
 BATCH = 8
-"""Small enough for PNASNet's activations in 2 GB."""
+"""Small enough for PNASNet's activations to fit in 2 GB."""
 
 
 @dataclass(frozen=True)
 class ReferenceSpec:
-    """`samples` is how many, spread evenly over the data set, are computed; None for all."""
+    """`samples` is the number of evenly spaced samples to compute; None for all."""
 
     network: NetworkSpec
     outputs: tuple[str, ...]
@@ -32,19 +27,19 @@ class ReferenceSpec:
 
 
 def reference(spec: ReferenceSpec, weights: Weights, samples: Samples, out: Path) -> Predictions:
-    """Outputs of the chosen samples, in order, in `out`/predictions.npz.
+    """Write the outputs of the chosen samples, in order, to `out`/predictions.npz.
 
     Raises:
-        DataError: the network cannot take a sample. ExportError: it returns something else than its outputs.
+        DataError: the network rejects a sample. ExportError: its result does not match its declared outputs.
     """
     chosen = spread(samples.count, spec.samples)
-    ids = [samples.ids[index] for index in chosen]
+    ids = [row.id for row in rows.read(samples.path, chosen)]
     outputs = _outputs(spec, weights, samples, chosen)
     return predictions.write(out / "predictions.npz", spec.outputs, ids, outputs)
 
 
 def spread(count: int, wanted: int | None) -> list[int]:
-    """`wanted` indices spread evenly over range(count), ascending; all of them for None."""
+    """Return `wanted` evenly spaced indices of range(count), ascending; all of them for None."""
     if wanted is None or wanted >= count:
         return list(range(count))
     return [int(index) for index in np.linspace(0, count - 1, wanted).round()]
@@ -53,9 +48,7 @@ def spread(count: int, wanted: int | None) -> list[int]:
 def _outputs(
     spec: ReferenceSpec, weights: Weights, samples: Samples, chosen: list[int]
 ) -> Iterator[dict[str, NDArray[Any]]]:
-    import torch
-
-    network = networks.build(spec.network, weights)
+    network = build_network(spec.network, weights)
     with torch.no_grad(), track("reference", len(chosen), "samples") as advance:
         for batch in batches.iterate(samples, spec.normalisation, BATCH, chosen):
             inputs = [torch.from_numpy(batch.inputs[tensor.name]) for tensor in spec.network.inputs]
@@ -66,5 +59,5 @@ def _outputs(
                     f"{spec.network.target.name} cannot take the samples {', '.join(batch.ids)}: {error}",
                     "choose a dataset= that fits the model, or correct model.inputs",
                 ) from error
-            yield {name: tensor.numpy() for name, tensor in networks.named_outputs(result, spec.outputs).items()}
+            yield {name: tensor.numpy() for name, tensor in named_outputs(result, spec.outputs).items()}
             advance(len(batch.ids))

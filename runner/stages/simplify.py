@@ -1,4 +1,4 @@
-"""Stage `simplify`: constants folded, the batch size written in, the model's own surgery applied."""
+"""Stage `simplify`: fold constants, fix the batch size, and apply the model's own surgery."""
 
 from __future__ import annotations
 
@@ -9,30 +9,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING
 
-from runner import onnx_files, random_inputs, targets
-from runner.artifacts import OnnxModel
-from runner.errors import ConfigError, ExportError
-from runner.hashing import sha256_of
-from runner.targets import Target
-
-if TYPE_CHECKING:
-    import numpy as np
-    import onnx
+from runner.config import targets
+from runner.config.targets import Target
+from runner.core import ConfigError, ExportError, OnnxModel, sha256_of
+from runner.core.lazy import np, onnx, onnxsim
+from runner.data import random_inputs
+from runner.graph import onnx_files
 
 log = logging.getLogger(__name__)
 
 _PROBE_SAMPLES = 2
 _RELATIVE_TOLERANCE = 1e-3
-"""Of the largest output: float32 sums in another order differ by 1e-5, a wrong graph by far more."""
+"""Relative to the largest output: another order of float32 sums differs by 1e-5, a wrong graph by far more."""
 
 
 @dataclass(frozen=True)
 class SimplifySpec:
     """`enabled` is whether onnxsim runs.
 
-    `batch` is the size to write into the model, None to leave the batch axis as it is.
+    `batch` is the batch size to fix in the model, None to leave the batch axis unchanged.
     `surgery` are dotted names of callables ModelProto -> ModelProto, applied in order after the simplification.
     """
 
@@ -42,14 +38,12 @@ class SimplifySpec:
 
 
 def simplify(spec: SimplifySpec, model: OnnxModel, out: Path) -> OnnxModel:
-    """Write `out`/model.onnx, checked like an export, and against the given model's values in ONNX Runtime.
+    """Write `out`/model.onnx, checked like an export and against the original model's outputs in ONNX Runtime.
 
     Raises:
         ExportError: a fixed batch size would change, or the simplified model is invalid or computes something else.
         ConfigError: a surgery cannot be found, or returns no model.
     """
-    import onnx
-
     if not spec.enabled and not spec.surgery:
         return model
     if model.batch is not None and spec.batch not in (None, model.batch):
@@ -79,11 +73,18 @@ def simplify(spec: SimplifySpec, model: OnnxModel, out: Path) -> OnnxModel:
         log.warning("onnxsim only folds constants here, because fusing nodes breaks the model: %s", error.message)
     path = out / "model.onnx"
     onnx.save(rewritten, path)
-    return OnnxModel(path, sha256_of(path), model.opset, batch, model.inputs, model.outputs)
+    return OnnxModel(
+        path=path,
+        sha256=sha256_of(path),
+        opset=model.opset,
+        batch=batch,
+        inputs=model.inputs,
+        outputs=model.outputs,
+    )
 
 
 def rewrites(spec: SimplifySpec, model: OnnxModel, fuse: bool = True) -> Iterator[tuple[str, onnx.ModelProto]]:
-    """Who rewrites the model in turn, and what comes of it; unchecked. Without `fuse` onnxsim only folds constants.
+    """Yield each rewriter's name and its unchecked result, in order. Without `fuse` onnxsim only folds constants.
 
     Raises:
         ExportError: onnxsim fails. ConfigError: a surgery cannot be found, or returns no model.
@@ -97,12 +98,10 @@ def rewrites(spec: SimplifySpec, model: OnnxModel, fuse: bool = True) -> Iterato
 
 
 def _simplified(model: OnnxModel, batch: int | None, fuse: bool) -> onnx.ModelProto:
-    import onnxsim
-
     shapes = None if batch is None else {tensor.name: [batch, *tensor.shape] for tensor in model.inputs}
     try:
         with _printing_to_log():
-            # Its own check is off: it passes wrong shapes, and _check does more.
+            # onnxsim's own check is off: it accepts wrong shapes, and _check does more.
             given = onnx_files.load(model.path)
             simplified: onnx.ModelProto = onnxsim.simplify(
                 given, overwrite_input_shapes=shapes, perform_optimization=fuse
@@ -114,7 +113,7 @@ def _simplified(model: OnnxModel, batch: int | None, fuse: bool) -> onnx.ModelPr
 
 @contextmanager
 def _printing_to_log() -> Iterator[None]:
-    """Send what compiled code prints to the log; it writes past sys.stdout and sys.stderr."""
+    """Redirect output of compiled code, which bypasses sys.stdout and sys.stderr, to the log."""
     descriptors = (1, 2)
     with TemporaryFile() as file:
         saved = [os.dup(descriptor) for descriptor in descriptors]
@@ -132,8 +131,6 @@ def _printing_to_log() -> Iterator[None]:
 
 
 def _operated(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    import onnx
-
     result = targets.call(Target(name), model)
     if not isinstance(result, onnx.ModelProto):
         raise ConfigError(
@@ -151,14 +148,12 @@ def _check(
     expected: Mapping[str, np.ndarray],
     author: str,
 ) -> None:
-    """Check names, shapes and values; samples are repeated up to the batch size."""
-    import numpy as np
-
+    """Check names, shapes and values; samples are repeated to fill the batch."""
     onnx_files.check(changed, model.inputs, list(expected), model.opset, batch)
     samples = len(next(iter(feeds.values())))
     rows = np.arange(batch or samples) % samples
-    found = onnx_files.run(changed, {name: array[rows] for name, array in feeds.items()})
-    for (name, wanted), got in zip(expected.items(), found, strict=True):
+    actual = onnx_files.run(changed, {name: array[rows] for name, array in feeds.items()})
+    for (name, wanted), got in zip(expected.items(), actual, strict=True):
         difference = _difference(got, wanted[rows])
         if not difference <= _RELATIVE_TOLERANCE:
             raise ExportError(
@@ -169,9 +164,7 @@ def _check(
 
 
 def _difference(got: np.ndarray, wanted: np.ndarray) -> float:
-    """Largest difference relative to the largest value; infinite for another shape, or NaN in other places."""
-    import numpy as np
-
+    """Return the largest difference relative to the largest value; infinity for other shapes or NaN positions."""
     if got.shape != wanted.shape or not np.array_equal(np.isnan(got), np.isnan(wanted)):
         return float("inf")
     got, wanted = np.nan_to_num(got.astype(np.float64)), np.nan_to_num(wanted.astype(np.float64))

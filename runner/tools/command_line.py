@@ -1,29 +1,21 @@
-"""What the command-line tools share: running one and blaming it with its command and log, and how long to measure."""
+"""Shared code of command-line tools: execution, errors with command and log, folders, chips and devices."""
 
 from __future__ import annotations
 
-import math
-import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-from runner import measuring, memory, process
-from runner.artifacts import Timing
-from runner.compilers import cann
-from runner.errors import Fault, ToolError
-from runner.process import Finished
-from runner.tools import MeasuringLimits, Placement
+from runner.core import Finished, Placement, Problem, ToolError, out_of_memory, process
 
 QUOTED_LINES = 10
-"""How much of a failed tool's output an error shows."""
+"""Maximum lines of a failed tool's output in an error."""
 
 _ERROR = re.compile(r"\[ERROR\]|\w(Error|Exception)\b|^E\d{5}\b|\berror:")
 
-# What the tools print, and what it means: aclruntime's DeviceManager.cpp and model_process.cpp, and CANN's error codes.
+# Hints for messages of the tools, from aclruntime's DeviceManager.cpp and model_process.cpp, and CANN's error codes.
 _HINTS = (
     (
         re.compile(r"open device \d+ failed|SetDevice failed", re.IGNORECASE),
@@ -53,10 +45,10 @@ def run(
     environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Finished:
-    """Run a tool to its end (see runner.process.run), which must be an exit status of 0.
+    """Run a tool with runner.core.process.run, requiring exit status 0.
 
     Raises:
-        ToolError: it cannot be started, hangs, is killed, or exits with another status; told with stage and command.
+        ToolError: it cannot be started, hangs, is killed, or exits with another status; names stage and command.
     """
     try:
         finished = process.run(
@@ -70,7 +62,7 @@ def run(
 
 
 def failed(finished: Finished, stage: str, what: str, fix: str = "") -> ToolError:
-    """The error of a tool that has ended: what is wrong, the stage, the command, the log and the last lines."""
+    """Return the error for a finished tool: the problem, the stage, the command, the log and the last lines."""
     tail = _telling(finished.tail)
     lines = [f"{stage}: {what}", f"    command: {shlex.join(finished.argv)}", f"    log: {finished.log}"]
     lines += [f"    | {line}" for line in tail]
@@ -78,7 +70,7 @@ def failed(finished: Finished, stage: str, what: str, fix: str = "") -> ToolErro
 
 
 def _telling(tail: str) -> list[str]:
-    """The lines that call themselves an error, and the last ones, in order; no frames of a Python traceback."""
+    """Return error lines and the last lines, in order, without the frames of Python tracebacks."""
     lines = []
     in_traceback = False
     for line in tail.splitlines():
@@ -86,7 +78,7 @@ def _telling(tail: str) -> list[str]:
         if line.strip() and not in_traceback:
             lines.append(line)
     errors = [index for index, line in enumerate(lines) if _ERROR.search(line)][: QUOTED_LINES // 2]
-    shortages = [index for index, line in enumerate(lines) if memory.SIGNS.search(line)][:1]
+    shortages = [index for index, line in enumerate(lines) if out_of_memory.SIGNS.search(line)][:1]
     chosen = {*errors, *shortages}
     for index in reversed(range(len(lines))):
         if len(chosen) < QUOTED_LINES:
@@ -99,8 +91,8 @@ def _hint(tail: str) -> str:
 
 
 @contextmanager
-def blamed_on(finished: Finished, stage: str) -> Iterator[None]:
-    """Add the stage, the command and the log to what reading the tool's files raises."""
+def attributed_to(finished: Finished, stage: str) -> Iterator[None]:
+    """Add the stage, the command and the log to errors in the block, which reads the tool's output."""
     try:
         yield
     except ToolError as error:
@@ -109,62 +101,18 @@ def blamed_on(finished: Finished, stage: str) -> Iterator[None]:
         raise failed(finished, stage, f"cannot read what the tool wrote: {error}") from error
 
 
-def cann_is_here() -> bool:
-    """Whether this process's own environment has CANN."""
-    return bool(os.environ.get("ASCEND_HOME_PATH")) or process.found("atc") is not None
-
-
-def known_environment(script: str) -> dict[str, str] | None:
-    """Variables with CANN's in them: this process's, or those after sourcing `script`; None if neither has them.
-
-    A host may have CANN's runtime without atc; its script then sets ASCEND_HOME_PATH as the toolkit's does.
-
-    Raises:
-        ToolError: the script is there and fails.
-    """
-    return cann.environment(script, cann_is_here())
-
-
-def cann_environment(script: str) -> dict[str, str]:
-    """The same for a program that cannot do without; what it prints then reaches the log at once, in order.
-
-    Raises:
-        ToolError: there is no CANN, or the script fails.
-    """
-    environment = known_environment(script)
-    if environment is None:
-        fault = _no_cann(script)
-        raise ToolError(fault.message, fault.fix)
-    return {**environment, "PYTHONUNBUFFERED": "1"}
-
-
-def cann_faults(script: str) -> list[Fault]:
-    """A CANN that is not there, or whose script fails."""
-    try:
-        return [_no_cann(script)] if known_environment(script) is None else []
-    except ToolError as error:
-        return [Fault(error.message, error.fix)]
-
-
-def _no_cann(script: str) -> Fault:
-    return Fault(
-        f"CANN is not set up: no ASCEND_HOME_PATH, no atc on the PATH, and no environment script {script}",
-        "install CANN (see docs/ascend.md), or say where its set_env.sh is: tool.environment_script=PATH",
-    )
-
-
 def new_folder(path: Path) -> Path:
-    """Make a folder that only its owner writes to: the latest ais_bench refuses group-writable ones. No links in it."""
+    """Make a folder and return its resolved path; only its owner may write, as the latest ais_bench requires."""
     path.mkdir(parents=True)
     path.chmod(0o750)
     return path.resolve()
 
 
 def listed(folders: Sequence[Path]) -> str:
-    """Folders as the tools take a list of them.
+    """Return the tools' comma-separated list of folders.
 
     Raises:
-        ToolError: a path holds a comma, which is what separates them.
+        ToolError: a path contains a comma.
     """
     for folder in folders:
         if "," in str(folder):
@@ -175,83 +123,28 @@ def listed(folders: Sequence[Path]) -> str:
     return ",".join(map(str, folders))
 
 
-def loops(limits: MeasuringLimits, at_least: int) -> int:
-    """How many calls a tool that counts them is asked for at first."""
-    return max(at_least, limits.min_iterations)
-
-
-def more_loops(limits: MeasuringLimits, iterations: int, mean_ms: float) -> int | None:
-    """How many calls a second measurement needs to last `min_seconds`; None if the first has been long enough.
-
-    Half is added, since a few first calls are the slowest; `max_seconds` bounds it.
-    """
-    if iterations * mean_ms >= 1000.0 * min(limits.min_seconds, limits.max_seconds):
-        return None
-    wanted = math.ceil(1500.0 * limits.min_seconds / mean_ms)
-    return max(iterations, min(wanted, math.ceil(1000.0 * limits.max_seconds / mean_ms)))
-
-
-def too_short(limits: MeasuringLimits, iterations: int, mean_ms: float) -> tuple[str, ...]:
-    """The reasons why a measurement does not count, if any."""
-    if iterations < limits.min_iterations:
-        return (f"too short: {iterations} of {limits.min_iterations} iterations",)
-    seconds = iterations * mean_ms / 1000.0
-    if seconds < limits.min_seconds:
-        return (f"too short: {seconds:.3g} of {limits.min_seconds:g} seconds",)
-    return ()
-
-
-def long_enough(
-    measured: Callable[[int], tuple[int, float]], limits: MeasuringLimits, at_least: int
-) -> tuple[str, ...]:
-    """Call `measured(iterations) -> (iterations, mean_ms)` once, or twice if the first was too short; the reasons."""
-    iterations, mean_ms = measured(loops(limits, at_least))
-    more = more_loops(limits, iterations, mean_ms)
-    if more is not None and more > iterations:
-        iterations, mean_ms = measured(more)
-    return too_short(limits, iterations, mean_ms)
-
-
-def in_windows(timing: Timing, limits: MeasuringLimits) -> Timing:
-    """The timing with what its windows tell, where the tool tells every call and there were enough."""
-    if not timing.latencies_ms or timing.reasons:
-        return timing
-    settled_after, reasons = measuring.settled(timing.latencies_ms, limits)
-    return replace(timing, settled_after=settled_after, reasons=reasons)
-
-
-def setting_faults(loop: int, timeout_seconds: float, placement: Placement, devices: range) -> list[Fault]:
-    """What every tool refuses of its settings; `devices` are those that it takes."""
-    found = []
-    if loop < 1:
-        found.append(Fault(f"tool.adapter.loop is {loop}", "give a number of calls, 1 or more"))
-    if timeout_seconds <= 0:
-        found.append(Fault(f"tool.adapter.timeout_seconds is {timeout_seconds}", "give a number of seconds above 0"))
-    return [*found, *_device_faults(placement, devices)]
-
-
-def _device_faults(placement: Placement, choices: range) -> list[Fault]:
-    """Devices that the tool would refuse, or that are named twice."""
+def device_problems(placement: Placement, choices: range) -> list[Problem]:
+    """Return problems with devices that the tool rejects or that are listed twice."""
     outside = [device for device in placement.devices if device not in choices]
     if outside:
-        return [Fault(f"device is {outside[0]}", f"give devices from {choices[0]} to {choices[-1]}; npu-smi info")]
+        return [Problem(f"device is {outside[0]}", f"give devices from {choices[0]} to {choices[-1]}; npu-smi info")]
     if len(set(placement.devices)) < len(placement.devices):
-        return [Fault(f"device is {list(placement.devices)}: one stands twice", "name each device once")]
+        return [Problem(f"device is {list(placement.devices)}: one stands twice", "name each device once")]
     return []
 
 
-def chips_told(placement: Placement) -> int:
-    """How many chips the throughput is told for: a card's, or all that were measured where those are more.
+def chips_reported(placement: Placement) -> int:
+    """Return how many chips the throughput is reported for: a card's, or all measured ones if more.
 
-    Published figures are a card's; a 310 card has four chips and the tools measure one, so its rate counts four times.
+    Published figures are per card; a 310 card has four chips and the tools measure one, so the rate is multiplied by 4.
     """
     return max(placement.chips, len(placement.devices))
 
 
 def chips_note(placement: Placement) -> str:
-    """What a reader of the figure should know about chips and cards; empty for one chip of a card that has one."""
+    """Return a note on measured chips and cards for the figure's source; empty for a card with one chip."""
     measured = len(placement.devices)
-    told = chips_told(placement)
-    if told == measured:
+    reported = chips_reported(placement)
+    if reported == measured:
         return f", {measured} devices at once" if measured > 1 else ""
-    return f", {measured} of the card's {told} chips measured, samples/s told for all {told}"
+    return f", {measured} of the card's {reported} chips measured, samples/s told for all {reported}"

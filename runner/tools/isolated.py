@@ -1,7 +1,7 @@
-"""A tool's measurement in a process of its own: `python -m runner.tools.isolated FOLDER`.
+"""A tool's measurement in a separate process: `python -m runner.tools.isolated FOLDER`.
 
-The folder holds request.json and inputs.npz, and gets timing.json. The process imports what the tool does and no
-more, so its memory is the tool's, and no thread of the runner's other libraries runs beside it.
+The folder contains request.json and inputs.npz; timing.json is written to it. The process imports only what the tool
+needs, so its memory is the tool's, and no threads of other libraries run beside it.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from runner import process, targets
-from runner.artifacts import CompiledModel, Timing
-from runner.errors import RunnerError
-from runner.targets import Target
-from runner.tools import MeasuringLimits, Placement, Tool, command_line
-from runner.tools.command_line import blamed_on
+from runner.config import targets
+from runner.config.targets import Target
+from runner.core import CompiledModel, Placement, RunnerError, Timing, path_decoder, path_encoder, process
+from runner.core.lazy import NDArray, np
+from runner.measure import MeasuringLimits
+from runner.tools import command_line
+from runner.tools.command_line import attributed_to
+from runner.tools.tool import Tool
 
 REQUEST, INPUTS, TIMING = "request.json", "inputs.npz", "timing.json"
 LOADING_SECONDS = 900.0
-"""What loading and warming up may take; measuring has its own limit."""
+"""Time limit of loading and warming up; measuring has its own limit."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to measure. `names` are those of the inputs, in the order in which inputs.npz holds them.
+    """What to measure. `names` are those of the inputs, in their order in inputs.npz.
 
-    `allowed` are the packages that the user allows beside the runner's own choice (runner.targets).
+    `allowed` are the packages that the user additionally allows (runner.config.targets).
     """
 
     tool: Target
@@ -52,15 +52,22 @@ def measure(
     limits: MeasuringLimits,
     work: Path,
 ) -> Timing:
-    """The tool's `measure`, called in a new process of this interpreter; `work` is an empty folder.
+    """Call the tool's `measure` in a new process of this interpreter; `work` is an empty folder.
 
     Raises:
         ToolError: the process fails, dies, or hangs.
     """
-    request = Request(tool, model, placement, limits, tuple(inputs), targets.allowed())
-    (work / REQUEST).write_bytes(msgspec.json.encode(request, enc_hook=_as_text))
+    request = Request(
+        tool=tool,
+        model=model,
+        placement=placement,
+        limits=limits,
+        names=tuple(inputs),
+        allowed=targets.allowed(),
+    )
+    (work / REQUEST).write_bytes(msgspec.json.encode(request, enc_hook=path_encoder()))
     np.savez(work / INPUTS, *inputs.values())
-    with process.recording():  # kept from the run's record: the command works in this folder only
+    with process.recording():  # not added to the run's record: the command works in this folder only
         finished = command_line.run(
             (sys.executable, "-m", __spec__.name, str(work.absolute())),
             stage="benchmark",
@@ -68,13 +75,13 @@ def measure(
             timeout_seconds=LOADING_SECONDS + limits.max_seconds,
             environment={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-    with blamed_on(finished, "benchmark"):
+    with attributed_to(finished, "benchmark"):
         return msgspec.json.decode((work / TIMING).read_bytes(), type=Timing)
 
 
 def answer(work: Path) -> None:
-    """Measure what `work` asks for, here."""
-    request = msgspec.json.decode((work / REQUEST).read_bytes(), type=Request, dec_hook=_from_text)
+    """Measure the request in `work` in this process."""
+    request = msgspec.json.decode((work / REQUEST).read_bytes(), type=Request, dec_hook=path_decoder())
     with np.load(work / INPUTS) as arrays:
         inputs = dict(zip(request.names, arrays.values(), strict=True))
     targets.allow(request.allowed)
@@ -84,25 +91,13 @@ def answer(work: Path) -> None:
 
 
 def main() -> int:
-    """Answer the request in the folder that the command line names; returns the exit status."""
+    """Answer the request in the folder given on the command line; return the exit status."""
     try:
         answer(Path(sys.argv[1]))
     except RunnerError as error:
         sys.stderr.write(f"[ERROR] {error}\n")
         return 1
     return 0
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, Path):
-        return str(value)
-    raise NotImplementedError
-
-
-def _from_text(kind: type, value: Any) -> Any:
-    if issubclass(kind, Path):
-        return Path(value)
-    raise NotImplementedError
 
 
 if __name__ == "__main__":

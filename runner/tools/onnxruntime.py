@@ -1,7 +1,8 @@
-"""ONNX Runtime, in this process."""
+"""ONNX Runtime in this process."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,16 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
-from runner import onnx_files
-from runner.artifacts import CompiledModel, Timing
-from runner.batches import Batch
-from runner.environment import package_version
-from runner.errors import Fault, ToolError
-from runner.machine_state import peak_rss_bytes
-from runner.measuring import repeat
-from runner.tools import Command, Foreseen, Measuring, MeasuringLimits, Placement
+from runner.core import Command, CompiledModel, Placement, Problem, Timing, ToolError, bounded, bounds
+from runner.core.environment import package_version
+from runner.core.lazy import NDArray, onnxruntime
+from runner.data import Batch
+from runner.graph import onnx_files
+from runner.measure import MeasuringLimits, peak_rss_bytes, repeat
+from runner.tools.tool import DryRunPaths, Measuring
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """Kind of SoC -> execution provider."""
@@ -28,49 +26,44 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 class OnnxRuntime:
     """`threads` is the number of threads within an operator; 0 lets ONNX Runtime use every core."""
 
-    threads: int = 0
+    threads: int = bounded(0, least=0)
 
     def version(self) -> str:
-        """As in "onnxruntime 1.31.1"; onnxruntime-gpu is a distribution of its own."""
+        """Return text such as "onnxruntime 1.31.1"; onnxruntime-gpu is a separate distribution."""
         names = ("onnxruntime", "onnxruntime-gpu")
         installed = [f"{name} {version}" for name in names if (version := package_version(name))]
         return ", ".join(installed) or "onnxruntime (not installed)"
 
-    def neutral(self, stage: str) -> tuple[str, ...]:
-        """None."""
+    def excluded_from_key(self, stage: str) -> tuple[str, ...]:
+        """Return no arguments."""
         return ()
 
-    def faults(self, placement: Placement) -> list[Fault]:
-        """A missing package or provider, a negative number of threads, several devices, or the CPU as device 1."""
-        found = []
+    def validate(self, placement: Placement) -> list[Problem]:
+        """Return problems: a missing package or provider, negative threads, several devices, or the CPU as device 1."""
+        problems = list(bounds.problems(self, "tool.adapter"))
         if importlib.util.find_spec("onnxruntime") is None:
-            found.append(Fault("onnxruntime is not installed", "pip install onnxruntime"))
+            problems.append(Problem("onnxruntime is not installed", "pip install onnxruntime"))
         elif placement.kind == "cuda":
-            found += _cuda_faults()
-        if self.threads < 0:
-            message = f"tool.adapter.threads is {self.threads}"
-            found.append(Fault(message, "give 0 for every core, or a number of threads"))
+            problems += _cuda_problems()
         if len(placement.devices) != 1 or (placement.kind == "cpu" and placement.devices != (0,)):
-            found.append(
-                Fault(
-                    f"device is {list(placement.devices)}: ONNX Runtime runs on one, and the CPU is 0",
-                    "give one device",
-                )
+            devices = list(placement.devices)
+            problems.append(
+                Problem(f"device is {devices}: ONNX Runtime runs on one, and the CPU is 0", "give one device")
             )
-        return found
+        return problems
 
     def measuring(self) -> Measuring:
-        """On what it is given, here."""
+        """Measures on the given inputs, in this process."""
         return Measuring(takes_inputs=True, in_process=True)
 
-    def commands(self, foreseen: Foreseen, placement: Placement, limits: MeasuringLimits) -> list[Command]:
-        """None: it runs in this process."""
+    def commands(self, paths: DryRunPaths, placement: Placement, limits: MeasuringLimits) -> list[Command]:
+        """Return no commands, since it runs in this process."""
         return []
 
     def infer(
         self, model: CompiledModel, placement: Placement, batches: Iterable[Batch], work: Path
     ) -> Iterator[dict[str, NDArray[Any]]]:
-        """Outputs by name, [batch, ...]."""
+        """Yield outputs by name, [batch, ...]."""
         session = self._session(model, placement)
         names = [output.name for output in session.get_outputs()]
         for batch in batches:
@@ -84,19 +77,19 @@ class OnnxRuntime:
         limits: MeasuringLimits,
         work: Path,
     ) -> Timing:
-        """Time `InferenceSession.run` on one batch; the load time is that of building the session."""
-        importlib.import_module("onnxruntime")  # which is no part of the load time
+        """Measure `InferenceSession.run` on one batch; the load time is that of creating the session."""
+        importlib.import_module("onnxruntime")  # not part of the load time
         start = time.perf_counter()
         session = self._session(model, placement)
         load_ms = 1000.0 * (time.perf_counter() - start)
         names = [output.name for output in session.get_outputs()]
         measured = repeat(lambda: _run(session, names, inputs), limits)
         return Timing(
-            model.batch,
-            measured.latencies_ms,
-            limits.warmup,
-            f"{self.version()} {PROVIDERS[placement.kind]}, host clock around InferenceSession.run",
-            measured.reasons,
+            batch=model.batch,
+            latencies_ms=measured.latencies_ms,
+            warmup=limits.warmup,
+            source=f"{self.version()} {PROVIDERS[placement.kind]}, host clock around InferenceSession.run",
+            reasons=measured.reasons,
             settled_after=measured.settled_after,
             load_ms=load_ms,
             first_call_ms=measured.first_call_ms,
@@ -104,8 +97,6 @@ class OnnxRuntime:
         )
 
     def _session(self, model: CompiledModel, placement: Placement) -> Any:
-        import onnxruntime
-
         provider = PROVIDERS[placement.kind]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
@@ -115,10 +106,10 @@ class OnnxRuntime:
             session = onnxruntime.InferenceSession(
                 str(model.path), options, providers=[chosen], disabled_optimizers=onnx_files.MISTAKEN_OPTIMIZERS
             )
-        except Exception as error:  # its exceptions share no base class
+        except Exception as error:  # its exceptions have no common base class
             fix = "force=[export,simplify] redoes it"
             raise ToolError(f"ONNX Runtime cannot load {model.path}: {error}", fix) from error
-        if session.get_providers()[0] != provider:  # it falls back to the CPU without a word
+        if session.get_providers()[0] != provider:  # it silently falls back to the CPU
             raise ToolError(
                 f"ONNX Runtime could not start {provider} and would run on {session.get_providers()[0]}",
                 "install the CUDA and cuDNN libraries that onnxruntime-gpu asks for, or choose soc=cpu",
@@ -126,14 +117,12 @@ class OnnxRuntime:
         return session
 
 
-def _cuda_faults() -> list[Fault]:
-    import onnxruntime
-
+def _cuda_problems() -> list[Problem]:
     available = onnxruntime.get_available_providers()
     if PROVIDERS["cuda"] in available:
         return []
     return [
-        Fault(
+        Problem(
             f"this ONNX Runtime has no {PROVIDERS['cuda']}; it has {', '.join(available)}",
             "pip uninstall onnxruntime && pip install onnxruntime-gpu, or choose soc=cpu",
         )
@@ -143,6 +132,6 @@ def _cuda_faults() -> list[Fault]:
 def _run(session: Any, names: list[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     try:
         return session.run(names, dict(inputs))  # type: ignore[no-any-return]
-    except Exception as error:  # its exceptions share no base class
+    except Exception as error:  # its exceptions have no common base class
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in inputs.items())
         raise ToolError(f"ONNX Runtime failed on {shapes}: {error}") from error

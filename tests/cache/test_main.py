@@ -10,14 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from runner import libraries
-from runner.artifacts import Predictions
 from runner.cache import __main__ as cache
-from runner.cache import inventory, pruning
-from runner.cache.inventory import Listed, to_prune
-from runner.errors import ConfigError, StoreError
-from runner.hashing import FileHashes
-from runner.store import Store
+from runner.config import libraries
+from runner.core import ConfigError, FileHashes, Predictions, StoreError
+from runner.stages import order
+from runner.store import Listed, Store, inventory, pruning
+from runner.store.inventory import to_prune
 
 DAY = 86400.0
 
@@ -25,7 +23,7 @@ DAY = 86400.0
 def stored(root: Path, key: str = "k", text: str = "abc", used_days_ago: float = 0, stage: str = "infer") -> Path:
     """An artifact's folder, made and last used some days ago."""
     store = Store(root, "dqn")
-    out = store.workplace(stage, key, resume=False)
+    out = store.staging_folder(stage, key, resumes=False)
     (out / "predictions.npz").write_text(text)
     with store.locked(stage, key, lambda: None):
         made = store.publish(stage, key, Predictions(out / "predictions.npz", "digest", ("a",), 3), 1.5)
@@ -111,13 +109,22 @@ def test_verify_finds_what_shows_only_in_the_bytes(tmp_path, run_cache, monkeypa
     stat = Store(tmp_path).find("infer", "k", Predictions) and (folder / "predictions.npz").stat()
     (folder / "predictions.npz").write_text("abd")
     told = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
-    monkeypatch.setattr("runner.manifests.stat_of", lambda path: told)  # as bits that flip on the disk
+    monkeypatch.setattr("runner.store.manifests.stat_of", lambda path: told)  # as bits that flip on the disk
     assert "damaged" not in run_cache()
     assert "damaged" in run_cache("verify", code=1)
 
 
 def listed(key: str, size_bytes: int, used_at: float, in_use: bool = False) -> Listed:
-    return Listed("infer", key, size_bytes, None, used_at, "dqn", in_use, None)
+    return Listed(
+        stage="infer",
+        key=key,
+        size_bytes=size_bytes,
+        made_at=None,
+        used_at=used_at,
+        model="dqn",
+        in_use=in_use,
+        damage=None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,10 +155,10 @@ def test_pruning_by_size_and_by_age(tmp_path, run_cache) -> None:
     assert [path.name for path in (tmp_path / "locks").iterdir()] == ["infer-k1.lock"]
 
 
-def test_what_a_running_job_has_taken_stays_until_it_ends(tmp_path, run_cache) -> None:
+def test_what_a_running_job_has_pinned_stays_until_it_ends(tmp_path, run_cache) -> None:
     folder = stored(tmp_path, used_days_ago=100)
     job = Store(tmp_path)
-    assert job.take("infer", "k", Predictions) is not None
+    assert job.pin("infer", "k", Predictions) is not None
     assert "in use" in run_cache()
     told = run_cache("prune", "--to", "0B")
     assert folder.exists()
@@ -164,10 +171,10 @@ def test_what_a_running_job_has_taken_stays_until_it_ends(tmp_path, run_cache) -
 USING = """
 import sys, time
 from pathlib import Path
-from runner.artifacts import Predictions
+from runner.core import Predictions
 from runner.store import Store
 store = Store(Path(sys.argv[1]))
-print(store.take("infer", sys.argv[2], Predictions), flush=True)
+print(store.pin("infer", sys.argv[2], Predictions), flush=True)
 time.sleep(600)
 """
 
@@ -183,64 +190,64 @@ def test_a_job_that_is_killed_uses_nothing_any_more(tmp_path, run_cache) -> None
     with using(tmp_path) as job:
         assert "0 artifacts removed" in run_cache("prune", "--to", "0B")
         job.send_signal(signal.SIGKILL)
-        job.wait()
+        job.wait(timeout=60)
         assert "1 artifacts removed" in run_cache("prune", "--to", "0B")
     assert not folder.exists()
 
 
-def test_what_is_taken_after_it_was_listed_stays(tmp_path) -> None:
+def test_what_is_pinned_after_it_was_listed_stays(tmp_path) -> None:
     folder = stored(tmp_path)
-    chosen = inventory.take(tmp_path).artifacts
+    chosen = inventory.take(tmp_path, order.STORED).artifacts
     job = Store(tmp_path)
-    job.take("infer", "k", Predictions)
+    job.pin("infer", "k", Predictions)
     assert pruning.remove_artifacts(tmp_path, chosen) == ([], list(chosen))
     assert folder.exists()
 
 
-TAKING = """
+PINNING = """
 import sys
 from pathlib import Path
-from runner.artifacts import Predictions
+from runner.core import Predictions
 from runner.store import Store
 
-taken = 0
+pinned = 0
 for _ in range(int(sys.argv[2])):
     store = Store(Path(sys.argv[1]), "dqn")
-    found = store.take("infer", "k", Predictions)
+    found = store.pin("infer", "k", Predictions)
     if found is None:
         with store.locked("infer", "k", lambda: None):
-            found = store.take("infer", "k", Predictions) or store.finish("infer", "k", Predictions)
+            found = store.pin("infer", "k", Predictions) or store.recover("infer", "k", Predictions)
             if found is None:
-                out = store.workplace("infer", "k", resume=False)
+                out = store.staging_folder("infer", "k", resumes=False)
                 (out / "predictions.npz").write_text("abc")
                 found = store.publish("infer", "k", Predictions(out / "predictions.npz", "d", ("a",), 3), 1.0)
     assert found.artifact.path.read_text() == "abc"
     assert found.artifact.path.read_text() == "abc"
     store.close()
-    taken += 1
-print(taken)
+    pinned += 1
+print(pinned)
 """
 
 
-def test_taking_and_pruning_at_once_never_takes_what_vanishes(tmp_path, run_cache) -> None:
+def test_pinning_and_pruning_at_once_never_pins_what_vanishes(tmp_path, run_cache) -> None:
     rounds = 150
     jobs = [
-        subprocess.Popen([sys.executable, "-c", TAKING, tmp_path, str(rounds)], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", PINNING, tmp_path, str(rounds)], stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
     removed = 0
     while any(job.poll() is None for job in jobs):
         removed += len(json.loads(run_cache("prune", "--to", "0B", "--json"))["removed"])
-    assert [(job.communicate()[0], job.returncode) for job in jobs] == [(f"{rounds}\n", 0)] * 3
+    assert [(job.communicate(timeout=60)[0], job.returncode) for job in jobs] == [(f"{rounds}\n", 0)] * 3
     assert removed > 0
     assert list((tmp_path / "partial").iterdir()) == []
 
 
 def test_a_partial_folder_goes_when_nobody_is_at_it(tmp_path, run_cache) -> None:
     store = Store(tmp_path)
-    store.workplace("prepare", "dead", resume=True)
+    store.staging_folder("prepare", "dead", resumes=True)
     with store.locked("prepare", "alive", lambda: None):
-        alive = store.workplace("prepare", "alive", resume=True)
+        alive = store.staging_folder("prepare", "alive", resumes=True)
         told = run_cache()
         assert f"being made: {alive}" in told
         assert f"nobody is at it: {tmp_path / 'partial' / 'prepare-dead'}" in told
@@ -335,7 +342,7 @@ def test_nothing_is_pruned_where_the_file_system_has_no_locks(tmp_path, monkeypa
 def test_the_command_starts_without_heavy_packages(tmp_path) -> None:
     heavy = {"torch", "onnx", "onnxruntime"}
     code = f"import sys, runner.cache.__main__; sys.exit(bool({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, timeout=60).returncode == 0
 
 
 def test_an_unknown_size_is_a_configuration_error() -> None:

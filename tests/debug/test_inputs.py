@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
-from runner.artifacts import TensorSpec
+from runner.core import DataError, TensorSpec
+from runner.data.preprocess import Normalisation
 from runner.debug import inputs
-from runner.errors import DataError
-from runner.preprocess import Normalisation
 
 
 def test_each_random_input_is_its_own() -> None:

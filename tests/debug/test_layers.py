@@ -54,14 +54,14 @@ CONSTANTS = {"w": 1.0, "v": 0.5, "z": 0.5, "u": 3.0}
 
 def test_a_fusion_that_keeps_the_earlier_name_agrees(compare, tmp_path) -> None:
     found = compare(write(tmp_path / "a.onnx", CHAIN, CONSTANTS), write(tmp_path / "b.onnx", FUSED, CONSTANTS))
-    assert (found.parting, found.renamed, found.missing) == ((), {"shifted": "scaled"}, ())
-    assert not found.part
+    assert (found.diverging, found.renamed, found.missing) == ((), {"shifted": "scaled"}, ())
+    assert not found.diverge
 
 
 def test_a_fault_behind_a_fusion_is_not_blamed_on_it(compare, tmp_path) -> None:
     wrong = write(tmp_path / "b.onnx", FUSED, CONSTANTS | {"u": 4.0})
     found = compare(write(tmp_path / "a.onnx", CHAIN, CONSTANTS), wrong)
-    assert found.part
+    assert found.diverge
     assert found.first.node.name == "Mul_y"
     assert found.first.alone.max_abs == found.first.output.max_abs == 3.5
     assert found.first.differences == ("constant u: it differs by up to 1, its largest value is 3",)
@@ -89,9 +89,9 @@ def test_a_masked_difference_makes_no_node_at_fault(compare, tmp_path) -> None:
         return write(tmp_path / name, nodes, {"v": value, "zero": 0.0})
 
     found = compare(masked("a.onnx", 1.0), masked("b.onnx", 2.0))
-    assert found.parting == ("a",)
+    assert found.diverging == ("a",)
     assert not found.passed_on
-    assert not found.part
+    assert not found.diverge
 
 
 def test_differences_that_add_up_are_blamed_on_no_node(compare, tmp_path) -> None:
@@ -100,9 +100,9 @@ def test_differences_that_add_up_are_blamed_on_no_node(compare, tmp_path) -> Non
         return write(tmp_path / name, [*nodes, node("Identity", "t5", "y")], {"c": 1.0 + off})
 
     found = compare(sums("a.onnx", 0.0), sums("b.onnx", 0.004), rtol=1.2e-3)
-    assert found.parting
-    assert not found.first.alone_parts
-    assert not found.part
+    assert found.diverging
+    assert not found.first.diverges_alone
+    assert not found.diverge
 
 
 def test_the_real_fault_is_found_behind_differences_that_add_up(compare, tmp_path) -> None:
@@ -112,7 +112,7 @@ def test_the_real_fault_is_found_behind_differences_that_add_up(compare, tmp_pat
 
     found = compare(sums("a.onnx", 0.0, 1.0), sums("b.onnx", 0.004, 2.0), rtol=1.2e-3)
     assert found.first.node.name == "Mul_y"
-    assert found.part
+    assert found.diverge
 
 
 def test_constants_made_by_nodes_belong_to_the_node_that_takes_them(compare, tmp_path) -> None:
@@ -182,4 +182,4 @@ def test_a_fault_seen_through_an_optimised_graph_is_replayed_from_it(compare, tm
     other = write(tmp_path / "b.onnx", CHAIN, CONSTANTS | {"v": 2.0})
     found = compare(one, other, runtime=runtimes.OPTIMISED)
     assert "Add_shifted" in found.first.between
-    assert found.first.alone_parts
+    assert found.first.diverges_alone

@@ -114,7 +114,7 @@ def test_the_node_with_a_wrong_constant_is_named(run, exported, changed) -> None
     assert all(close["max_abs"] == 0 for close in first["inputs"].values())
     assert first["output"]["max_abs"] > 1
     assert [line.split(":")[0] for line in first["differences"]] == ["constant features.7.expand3x3.weight"]
-    assert f"first node that parts: {MIDDLE} (Conv)" in told.out
+    assert f"first node that diverges: {MIDDLE} (Conv)" in told.out
 
 
 def test_the_saved_node_replays_the_difference(run, exported, changed) -> None:
@@ -146,7 +146,7 @@ def test_nan_in_one_model_only_parts(run, exported, changed) -> None:
 def test_equal_models_agree(run, exported, changed) -> None:
     told = run("--onnx", exported, changed(lambda graph: None), check=0)
     assert (told.report["status"], told.report["layers"][0]["parting"]) == ("agree", [])
-    assert "no output parts" in told.out
+    assert "no output diverges" in told.out
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "onnxruntime-fused", "reference"])

@@ -18,11 +18,15 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
-from runner import composing, plan, preflight, schema, slices
-from runner.errors import RunnerError
-from runner.options import CONF
+from runner.config import compose, schema
+from runner.config.groups import CONF
+from runner.core import RunnerError
+from runner.pipeline import plan, preflight
+from runner.pipeline.setup import Setup
 from runner.store import Store
 from tests.fuzz.values import values
+
+pytestmark = pytest.mark.fuzz
 
 GROUPS = {"model": "dqn", "dataset": "synthetic_images", "soc": "310P3", "tool": "ais_bench"}
 counter = itertools.count()
@@ -64,11 +68,10 @@ def with_value(content: Any, path: tuple[str | int, ...], value: Any) -> Any:
 
 def go(folder: Path, composed: DictConfig) -> None:
     """What a run does before its first stage."""
-    config = schema.load(composed)
+    setup = Setup(schema.load(composed))
     store = Store(folder / "cache", "fuzz")
-    source = cache(lambda: slices.data_source(config))
-    if not preflight.find_faults(config, store, source):
-        plan.plan(config, source(), store.hash_files)
+    if not preflight.find_problems(setup, store):
+        plan.plan(setup, store.hash_files)
 
 
 def try_out(folder: Path, group: str, content: dict[str, Any], arguments: list[str]) -> None:
@@ -79,7 +82,7 @@ def try_out(folder: Path, group: str, content: dict[str, Any], arguments: list[s
     chosen = [f"{each}={'fuzz' if each == group else name}" for each, name in GROUPS.items()]
     before = {path.name for path in folder.iterdir()}
     try:
-        go(here, composing.compose(["--config-dir", str(here), *chosen, *arguments]))
+        go(here, compose.compose(["--config-dir", str(here), *chosen, *arguments]))
     except RunnerError as error:
         assert error.message.strip()
     assert {path.name for path in folder.iterdir()} == before
@@ -88,7 +91,7 @@ def try_out(folder: Path, group: str, content: dict[str, Any], arguments: list[s
 
 @cache
 def composed_once() -> DictConfig:
-    return composing.compose(["model=dqn", "dataset=synthetic_images", "weights=random"])
+    return compose.compose(["model=dqn", "dataset=synthetic_images", "weights=random"])
 
 
 @given(changes=st.lists(st.tuples(st.sampled_from([*KEYS, *FURTHER]), values), min_size=1, max_size=3))
@@ -126,7 +129,7 @@ def test_any_file_of_any_group(group: str, content: dict[str, Any], tmp_path: Pa
 @settings(max_examples=12)
 def test_any_text_on_the_command_line(key: str, value: str, tmp_path: Path, at_home: None) -> None:
     try:
-        go(tmp_path, composing.compose(["model=dqn", f"{key}={value}"]))
+        go(tmp_path, compose.compose(["model=dqn", f"{key}={value}"]))
     except RunnerError as error:
         assert error.message.strip()
 

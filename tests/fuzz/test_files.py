@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,15 +18,17 @@ from onnx import TensorProto, helper
 from PIL import Image
 from safetensors.torch import save as save_safetensors
 
-from runner import onnx_files
-from runner.checkpoints import load, read_state_dict, state_dict_for
-from runner.datasets.images import read_labels
-from runner.errors import RunnerError
+from runner.core import RunnerError
+from runner.data.preprocess import Geometry, load_picture
+from runner.graph import onnx_files
 from runner.networks import CheckpointLayout
-from runner.preprocess import Geometry, load_picture
+from runner.networks.checkpoints import load, read_state_dict, state_dict_for
+from runner.tasks.classification.image_folder import read_labels
 from tests.fuzz.values import damaged
 
-LAYOUT = CheckpointLayout(("state_dict",), {"fc": "head"}, "head", None)
+pytestmark = pytest.mark.fuzz
+
+LAYOUT = CheckpointLayout(unwrap=("state_dict",), rename={"fc": "head"}, drop_background="head", settings=None)
 
 
 def network() -> torch.nn.Module:
@@ -104,8 +107,9 @@ def test_checkpoints(content: bytes, tmp_path: Path) -> None:
 @settings(max_examples=200)
 def test_pictures(content: bytes, crop: int | None, bgr: bool, tmp_path: Path) -> None:
     path = only(tmp_path, "a.png", content)
+    geometry = Geometry(resize=5, interpolation="bicubic", crop=crop, channels="bgr" if bgr else "rgb")
     try:
-        picture = load_picture(path, Geometry(5, "bicubic", crop, "bgr" if bgr else "rgb"))
+        picture = load_picture(path, geometry)
         assert picture.dtype == np.uint8
         assert picture.shape[0] == 3
     except RunnerError as error:

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.artifacts import CompiledModel, TensorSpec
-from runner.compilers import atc, cann
-from runner.errors import RunnerError
-from runner.process import Finished
-from runner.report import results
-from runner.tools import ais_bench, benchmark_tool, command_line, sample_files, summary, trtexec
-from runner.tools.sample_files import Chunk
+from runner import results
+from runner.core import CompiledModel, Finished, Placement, RunnerError, TensorSpec, ToolError, process
+from runner.tools import CompileRequest, command_line
+from runner.tools.ascend import Atc, _sample_files, _summary, ais_bench, benchmark_tool, cann
+from runner.tools.ascend._sample_files import Chunk
+from runner.tools.tensorrt import run
 from tests.fuzz.values import damaged, values
+
+pytestmark = pytest.mark.fuzz
 
 SUMMARY = json.dumps(
     {
@@ -45,12 +47,12 @@ RESULT = json.dumps(
     {"schema": 1, "status": "ok", "model": "m", "soc": "cpu", "tool": "t", "batch": 1, "accuracy": {"top1": 1.0}}
 ).encode()
 MODEL = CompiledModel(
-    Path("m.engine"),
-    "digest",
-    "t4",
-    2,
-    (TensorSpec("x", "float32", (2,)),),
-    (TensorSpec("y", "float32", (2,)),),
+    path=Path("m.engine"),
+    sha256="digest",
+    soc="t4",
+    batch=2,
+    inputs=(TensorSpec("x", "float32", (2,)),),
+    outputs=(TensorSpec("y", "float32", (2,)),),
 )
 
 
@@ -88,9 +90,9 @@ def test_summaries(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x_summary.json"
     path.write_bytes(content)
     try:
-        told = summary.measured(path)
-        summary.outputs_by_input([told])
-        timing = ais_bench.timing_of([told], 2, 1, "source", (), 1)
+        told = _summary.measured(path)
+        _summary.outputs_by_input([told])
+        timing = ais_bench.timing_of(summaries=[told], batch=2, warmup=1, source="source", reasons=(), chips=1)
         assert ais_bench.calls_of(told, 3) >= 0
         assert timing.mean_ms is None or timing.mean_ms > 0
     except RunnerError:
@@ -101,7 +103,7 @@ def test_summaries(content: bytes, tmp_path: Path) -> None:
 @settings(max_examples=100)
 def test_trtexec_s_log(text: str) -> None:
     try:
-        report = trtexec.parse_log(text)
+        report = run.parse_log(text)
         assert report.mean_ms > 0
         assert math.isfinite(report.mean_ms)
     except RunnerError:
@@ -112,7 +114,7 @@ def test_trtexec_s_log(text: str) -> None:
 @settings(max_examples=100)
 def test_trtexec_s_times(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "times.json").write_bytes(content)
-    times = trtexec.read_times(tmp_path / "times.json", 200)
+    times = run.read_times(tmp_path / "times.json", 200)
     assert times is None or all(math.isfinite(time) and time >= 0 for time in times)
 
 
@@ -121,7 +123,7 @@ def test_trtexec_s_times(content: bytes, tmp_path: Path) -> None:
 def test_trtexec_s_outputs(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "output.json").write_bytes(content)
     try:
-        found = trtexec.read_outputs(tmp_path / "output.json", MODEL)
+        found = run.read_outputs(tmp_path / "output.json", MODEL)
         assert found["y"].shape[0] == 2
     except RunnerError:
         pass
@@ -146,7 +148,30 @@ def test_what_npu_smi_and_atc_print(text: str) -> None:
         assert chip[:3].isdecimal()
     finished = Finished(("atc",), 1, 0.1, Path("atc.log"), text)
     assert command_line.failed(finished, "compile", "atc failed").message
-    atc._fix(next(iter(atc._ERROR_CODE.findall(text)), None) if "E10016" not in text else None, 1, None)  # type: ignore[arg-type]
+
+
+@given(text=texts(ATC_LOG), returncode=st.sampled_from([0, 1, 9, 137]))
+@settings(max_examples=50)
+def test_what_atc_prints_when_it_fails(
+    text: str, returncode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 2])
+    graph = onnx.helper.make_graph([], "g", [name], [name])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "m.onnx")
+    request = CompileRequest(
+        model=tmp_path / "m.onnx",
+        inputs=MODEL.inputs,
+        batch=2,
+        fixed_batch=False,
+        placement=Placement(soc="310P3", kind="ascend", devices=(0,)),
+        flags={},
+    )
+    finished = Finished(("atc",), returncode, 0.1, Path("atc.log"), text)
+    monkeypatch.setattr(process, "found", lambda program, environment=None: Path(program))
+    monkeypatch.setattr(process, "run", lambda *arguments, **options: finished)
+    with pytest.raises(ToolError, match=r"atc failed|left no \.om") as error:
+        Atc().compile(request, tmp_path / "made")
+    assert error.value.fix
 
 
 @given(
@@ -158,7 +183,7 @@ def test_what_npu_smi_and_atc_print(text: str) -> None:
 def test_output_files(content: bytes, shape: list[int], dtype: str) -> None:
     tensor = TensorSpec("y", dtype, tuple(shape))
     with suppress(RunnerError):
-        assert sample_files.decoded(content, tensor, "a").shape == tensor.shape
+        assert _sample_files.decoded(content, tensor, "a").shape == tensor.shape
 
 
 @given(
@@ -170,10 +195,10 @@ def test_output_files(content: bytes, shape: list[int], dtype: str) -> None:
 def test_outputs_of_samples(entries: dict[str, list[str]], tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_bytes(np.zeros(2, np.float32).tobytes())
-    chunk = Chunk(0, (tmp_path,), ("0.bin", "1.bin"), 1, 2)
+    chunk = Chunk(number=0, folders=(tmp_path,), names=("0.bin", "1.bin"), batches=1, rows=2)
     files = {name: [tmp_path / path for path in paths] for name, paths in entries.items()}
     try:
-        for batch in sample_files.outputs(chunk, files, MODEL.outputs):
+        for batch in _sample_files.outputs(chunk, files, MODEL.outputs):
             assert batch["y"].shape == (2, 2)
     except RunnerError:
         pass
@@ -194,7 +219,7 @@ def test_hostile_json(text: str, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text(text)
     assert results.find([path]).skipped
-    assert trtexec.read_times(path, 0) is None
-    for read in (summary.read, lambda path: trtexec.read_outputs(path, MODEL)):
+    assert run.read_times(path, 0) is None
+    for read in (_summary.read, lambda path: run.read_outputs(path, MODEL)):
         with pytest.raises(RunnerError):
             read(path)

@@ -36,7 +36,7 @@ NAMES = [
     "os.system",
     "zoo.dqn.NatureDQN",
     "torch.nn.Linear",
-    "runner.process.run",
+    "runner.core.process.run",
     "timm.create_model",
 ]
 NUMBERS = [0, -1, 1, 2**31, 2**63, 2**64, -(2**63), 10**30, 0.0, -0.0, 1e-320, 1e308, float("nan"), float("inf"), -1.5]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import options
+from runner.config import options
 from runner.list import __main__ as listing_command
 from runner.list import listing
 from runner.list.listing import Zoo

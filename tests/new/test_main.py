@@ -9,9 +9,9 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from runner import composing, schema, targets
-from runner.arguments import Parser
-from runner.errors import ConfigError
+from runner.cli import Parser
+from runner.config import compose, schema, targets
+from runner.core.errors import ConfigError
 from runner.new import __main__ as new
 from runner.new import drafts
 
@@ -107,7 +107,7 @@ def command(printed: str) -> list[str]:
 
 
 def model(printed: str) -> schema.ModelConfig:
-    return schema.load(composing.compose(command(printed))).model
+    return schema.load(compose.compose(command(printed))).model
 
 
 def test_a_network_of_pictures_is_looked_at_and_written_down(write) -> None:
@@ -224,7 +224,7 @@ def asked(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ("arch", "library", "target"),
     [
-        ("resnet18", None, "runner.libraries.torchvision.build"),
+        ("resnet18", None, "runner.networks.libraries.build_torchvision"),
         ("resnet18", "timm", "timm.create_model"),
         ("levit_128s", None, "timm.create_model"),
     ],
@@ -236,7 +236,7 @@ def test_a_librarys_network_is_written_as_the_library_describes_it(
     named = ["--library", library] if library else []
     found = model(write("lent", "--arch", arch, *named, "--force"))
     described = schema.load(
-        composing.compose([f"model={'timm' if target.startswith('timm') else 'torchvision'}", f"model.arch={arch}"])
+        compose.compose([f"model={'timm' if target.startswith('timm') else 'torchvision'}", f"model.arch={arch}"])
     ).model
     assert (found.name, found.network["_target_"]) == ("lent", target)
     for part in ("network", "inputs", "outputs", "preprocess", "fidelity", "reference"):

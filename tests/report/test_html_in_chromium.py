@@ -24,7 +24,10 @@ FLAGS = (
     "--hide-scrollbars",
 )
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH"),
+]
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ import sys
 
 import pytest
 
-from runner.errors import ConfigError
 from runner.report import __main__ as report
-from runner.report import published, results
 
 
 def test_the_report_is_written_beside_the_results_and_printed(write_result, tmp_path, capsys) -> None:
@@ -63,6 +61,26 @@ def test_the_csv_has_a_row_a_result_with_the_published_figure(write_result, tmp_
     assert rows["new"]["accuracy.acc"] == "100.0"
 
 
+def test_the_csv_tells_what_a_load_and_a_first_call_cost(write_result, tmp_path) -> None:
+    told = {"load_ms": 345.5, "first_call_ms": 45.25, "peak_rss_mib": 789.5}
+    write_result("told", performance={"samples_per_second": 1.0, **told})
+    write_result("untold", batch=4)
+    write_result("failed", batch=8, status="failed", performance=None, accuracy=None)
+    report.main([str(tmp_path)])
+    with (tmp_path / "report.csv").open() as file:
+        rows = {row["path"].split("/")[-2]: [row[name] for name in told] for row in csv.DictReader(file)}
+    assert rows == {"told": ["345.5", "45.25", "789.5"], "untold": ["", "", ""], "failed": ["", "", ""]}
+
+
+def test_the_markdown_tells_what_a_load_and_a_first_call_cost(write_result, tmp_path) -> None:
+    told = {"load_ms": 345.5, "first_call_ms": 45.25, "peak_rss_mib": 789.5}
+    write_result("run", soc="cpu", performance={"samples_per_second": 1.0, "latency_ms": {"mean": 2.0}, **told})
+    report.main([str(tmp_path)])
+    text = (tmp_path / "report.md").read_text()
+    assert "cpu load time (ms) | cpu first call (ms) | cpu peak memory (MiB) |" in text
+    assert "| 2.000 | 345.500 | 45.250 | 789.5 |" in text
+
+
 def test_the_markdown_has_the_guides_tables(write_result, tmp_path) -> None:
     write_result("1", batch=1, samples_per_second=7573.25)
     write_result("4", batch=4, samples_per_second=34988.598)
@@ -116,14 +134,6 @@ def test_nothing_heavy_is_imported(module: str, write_result, tmp_path) -> None:
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
-def test_published_figures_are_those_of_the_models_file(write_result, tmp_path) -> None:
-    write_result("known")
-    write_result("unknown", model="../model/dcgan")
-    rows = published.of_results(results.find([tmp_path]).results)
-    assert (rows["dcgan"][0].soc, rows["dcgan"][0].samples_per_second) == ("310", 10773.603)
-    assert rows["../model/dcgan"] == ()
-
-
 def test_a_models_file_in_a_folder_of_the_users_is_found_too(write_result, tmp_path, capsys) -> None:
     write_result("run", model="mine", samples_per_second=50.0)
     (tmp_path / "conf" / "model").mkdir(parents=True)
@@ -133,31 +143,7 @@ def test_a_models_file_in_a_folder_of_the_users_is_found_too(write_result, tmp_p
     assert "| bs1 | 50.00 | 100.00 | 0.50 |" in (tmp_path / "run" / "report.md").read_text()
 
 
-def test_a_model_without_a_file_has_the_figures_that_its_run_was_compared_with(write_result, tmp_path) -> None:
-    row = "{soc: 310P3, batch: 1, samples_per_second: 100.0, source: a table}"
-    write_result("run", model="mine").with_name("config.yaml").write_text(f"model: {{published: [{row}]}}")
-    write_result("failed", model="mine", status="failed")
-    assert [row.samples_per_second for row in published.of_results(results.find([tmp_path]).results)["mine"]] == [100.0]
-
-
-@pytest.mark.parametrize("config", ["", "model: [", "model: {}", "model: {published: [3]}", "- 1"])
-def test_a_run_whose_config_cannot_be_used_has_no_published_figures(config, write_result, tmp_path) -> None:
-    write_result("run", model="mine").with_name("config.yaml").write_text(config)
-    assert published.of_results(results.find([tmp_path]).results) == {"mine": ()}
-
-
 def test_a_folder_of_the_users_that_is_not_there_is_an_error(write_result, tmp_path, capsys) -> None:
     write_result("run")
     assert report.main([str(tmp_path), "--config-dir", str(tmp_path / "nowhere")]) == 1
     assert "nowhere: there is no such folder" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("content", "told"), [("published: [{soc: [}", "cannot be read"), ("published: [3]", "published figures cannot")]
-)
-def test_a_models_file_that_is_broken_is_an_error(content, told, write_result, tmp_path) -> None:
-    write_result("run", model="broken")
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "broken.yaml").write_text(content)
-    with pytest.raises(ConfigError, match=rf"broken\.yaml:? .*{told}"):
-        published.of_results(results.find([tmp_path]).results, tmp_path)

@@ -2,8 +2,9 @@ import math
 
 import pytest
 
-from runner.report import results, tables
-from runner.schema import PublishedConfig
+from runner import results
+from runner.config.schema import PublishedConfig
+from runner.report import tables
 
 PUBLISHED = {
     "dcgan": (
@@ -109,7 +110,7 @@ def test_a_measurement_that_does_not_count_is_marked_and_never_the_best(one_tabl
 
 def test_no_batch_is_best_where_no_measurement_counts(one_table) -> None:
     table = one_table({"reasons": ["too short"]})
-    assert tables.told_best(table) == "310P3 none, as no measurement is valid"
+    assert tables.best_in_words(table) == "310P3 none, as no measurement is valid"
 
 
 def test_a_ratio_of_a_measurement_that_does_not_count_is_marked(one_table) -> None:
@@ -117,7 +118,7 @@ def test_a_ratio_of_a_measurement_that_does_not_count_is_marked(one_table) -> No
     assert tables.cell(column(table, "310P/T4"), 0) == "1.00 [1]"
 
 
-def test_stand_in_data_is_marked_with_the_reason(one_table, make_gate) -> None:
+def test_substitute_data_is_marked_with_the_reason(one_table, make_gate) -> None:
     table = one_table({"gates": [make_gate("accuracy.acc", "skip", 0.1, 100.0, "synthetic pictures")]})
     assert tables.cell(column(table, "acc"), 0) == "100.00 [1]"
     assert table.footnotes == ("not compared with what is published: synthetic pictures",)
@@ -162,6 +163,54 @@ def test_the_published_table_has_the_guides_ratios() -> None:
         PublishedConfig(soc="310P3", batch=1, samples_per_second=7573.25, source="s"),
         PublishedConfig(soc="t4", batch=1, samples_per_second=9330.62, source="s"),
     ]
-    table = tables.published_table("dcgan", rows)
+    table = tables.published_table("dcgan", rows, {})
     assert tables.cell(column(table, "310P/310"), 0) == "0.70"
     assert tables.cell(column(table, "310P/T4"), 0) == "0.81"
+
+
+def costs(**told: float) -> dict:
+    """A measurement whose tool tells what a load and a first call cost."""
+    return {"performance": {"samples_per_second": 100.0, "latency_ms": {"mean": 2.0}, **told}}
+
+
+def test_what_a_load_and_a_first_call_cost_has_columns(one_table) -> None:
+    table = one_table(costs(load_ms=345.5, first_call_ms=45.25, peak_rss_mib=789.5))
+    assert titles(table)[-4:] == [
+        "310P3 mean latency (ms)",
+        "310P3 load time (ms)",
+        "310P3 first call (ms)",
+        "310P3 peak memory (MiB)",
+    ]
+    assert [column.values for column in table.columns[-4:]] == [(2.0,), (345.5,), (45.25,), (789.5,)]
+    assert [tables.cell(column, 0) for column in table.columns[-4:]] == ["2.000", "345.500", "45.250", "789.5"]
+
+
+def test_a_cost_that_no_tool_tells_has_no_column(one_table) -> None:
+    table = one_table(costs(load_ms=345.5), {"batch": 4})
+    assert column(table, "310P3 load time").values == (345.5, None)
+    assert not {"310P3 first call (ms)", "310P3 peak memory (MiB)"} & set(titles(table))
+
+
+def test_what_a_call_costs_is_in_the_table_of_performance_alone(one_table) -> None:
+    table = one_table(costs(load_ms=1.0, first_call_ms=2.0, peak_rss_mib=3.0))
+    told = {"310P3 load time (ms)", "310P3 first call (ms)", "310P3 peak memory (MiB)"}
+    assert told <= set(titles(tables.performance_part(table)))
+    assert titles(tables.accuracy_part(table)) == ["acc (%)", "published acc (%)"]
+
+
+def test_a_metric_has_the_unit_that_its_result_says(one_table) -> None:
+    meanings = {"psnr": {"unit": "dB", "better": "higher"}, "rmse": {"unit": "m", "better": "lower"}}
+    table = one_table({"accuracy": {"psnr": 29.254, "rmse": 0.12345, "samples": 8}, "metrics": meanings, "gates": []})
+    assert titles(table)[:2] == ["psnr (dB)", "rmse (m)"]
+    assert [tables.cell(column, 0) for column in table.columns[:2]] == ["29.25", "0.1235"]
+
+
+def test_a_metric_of_an_older_result_has_no_unit(one_table) -> None:
+    table = one_table({"metrics": {}})
+    assert titles(table)[:2] == ["acc", "published acc"]
+
+
+def test_the_published_table_has_the_units_of_the_runs() -> None:
+    rows = [PublishedConfig(soc="310", batch=1, accuracy={"top1": 67.3}, source="s")]
+    table = tables.published_table("moco_v2", rows, {"top1": results.Meaning("percent", "higher")})
+    assert titles(table)[0] == "310 top1 (%)"

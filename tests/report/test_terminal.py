@@ -1,7 +1,8 @@
 from rich.console import Console
 
-from runner.report import results, terminal
-from runner.schema import PublishedConfig
+from runner import results
+from runner.config.schema import PublishedConfig
+from runner.report import terminal
 
 PUBLISHED = {
     "dcgan": (

@@ -4,18 +4,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner.artifacts import CompiledModel, TensorSpec, Timing
-from runner.datasets.storage import create_array, finish, write_at
-from runner.preprocess import Normalisation
+from runner.config.targets import Target
+from runner.core.artifacts import CompiledModel, TensorSpec, Timing
+from runner.data.preprocess import Normalisation
+from runner.data.storage import create_array, finish, write_at
 from runner.stages.benchmark import BenchmarkSpec, benchmark
-from runner.targets import Target
-from runner.tools import MeasuringLimits, Placement
+from runner.tools.tool import MeasuringLimits, Placement
 
 LIMITS = MeasuringLimits(1, 2, 0.0, 1.0)
-PLACEMENT = Placement("cpu", "cpu", (0,))
+PLACEMENT = Placement(soc="cpu", kind="cpu", devices=(0,))
 TENSOR = TensorSpec("x", "float32", (2, 3))
-MODEL = CompiledModel(Path("/m"), "digest", "cpu", 4, (TENSOR,), ())
-SPEC = BenchmarkSpec(Target("a.b"), "1", PLACEMENT, LIMITS, ())
+MODEL = CompiledModel(path=Path("/m"), sha256="digest", soc="cpu", batch=4, inputs=(TENSOR,), outputs=())
+SPEC = BenchmarkSpec(tool=Target("a.b"), tool_version="1", placement=PLACEMENT, limits=LIMITS, machine=())
 
 
 class Recorder:
@@ -24,7 +24,7 @@ class Recorder:
     def measure(self, model, placement, inputs, limits, work) -> Timing:
         self.given = (model, placement, inputs, limits)
         (work / "left").write_text("over")
-        return Timing(model.batch, (1.0,), limits.warmup, "recorder")
+        return Timing(batch=model.batch, latencies_ms=(1.0,), warmup=limits.warmup, source="recorder")
 
 
 @pytest.fixture
@@ -53,7 +53,14 @@ def test_real_inputs_are_the_first_batch_of_the_samples(recorder, tmp_path) -> N
     with array.path.open("r+b") as file:
         write_at(file.fileno(), values, array.offset)
     samples = finish(tmp_path, (TENSOR,), [str(index) for index in range(6)])
-    spec = BenchmarkSpec(Target("a.b"), "1", PLACEMENT, LIMITS, (), Normalisation(1.0, (0.0,), (2.0,)))
+    spec = BenchmarkSpec(
+        tool=Target("a.b"),
+        tool_version="1",
+        placement=PLACEMENT,
+        limits=LIMITS,
+        machine=(),
+        normalisation=Normalisation(1.0, (0.0,), (2.0,)),
+    )
     benchmark(spec, MODEL, samples, out=tmp_path)
     np.testing.assert_array_equal(recorder.given[2]["x"], values[:4] / 2)
 
@@ -68,9 +75,11 @@ def test_an_isolated_measurement_is_asked_of_another_process(monkeypatch, tmp_pa
 
     def measure(tool, model, placement, inputs, limits, work) -> Timing:
         asked.append((tool, model, placement, limits))
-        return Timing(4, (2.0,), 1, "elsewhere")
+        return Timing(batch=4, latencies_ms=(2.0,), warmup=1, source="elsewhere")
 
     monkeypatch.setattr("runner.stages.benchmark.isolated.measure", measure)
-    spec = BenchmarkSpec(Target("a.b"), "1", PLACEMENT, LIMITS, (), isolate=True)
+    spec = BenchmarkSpec(
+        tool=Target("a.b"), tool_version="1", placement=PLACEMENT, limits=LIMITS, machine=(), isolate=True
+    )
     assert benchmark(spec, MODEL, out=tmp_path).source == "elsewhere"
     assert asked == [(Target("a.b"), MODEL, PLACEMENT, LIMITS)]

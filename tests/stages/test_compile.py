@@ -2,20 +2,27 @@ from pathlib import Path
 
 import pytest
 
-from runner.artifacts import OnnxModel, TensorSpec
-from runner.errors import ExportError
+from runner.core.artifacts import OnnxModel, TensorSpec
+from runner.core.errors import ExportError
 from runner.stages.compile import CompileSpec, compile
-from runner.tools import Placement
+from runner.tools.tool import Placement
 
 INPUTS = (TensorSpec("x", "float32", (2,)),)
 OUTPUTS = (TensorSpec("y", "float32", (2,)),)
 
 
-DIRECT = CompileSpec(None, "", Placement("cpu", "cpu", (0,)), 4, {}, None)
+DIRECT = CompileSpec(
+    compiler=None,
+    compiler_version="",
+    placement=Placement(soc="cpu", kind="cpu", devices=(0,)),
+    batch=4,
+    flags={},
+    aipp=None,
+)
 
 
 def onnx(batch: int | None) -> OnnxModel:
-    return OnnxModel(Path("/m.onnx"), "digest", 11, batch, INPUTS, OUTPUTS)
+    return OnnxModel(path=Path("/m.onnx"), sha256="digest", opset=11, batch=batch, inputs=INPUTS, outputs=OUTPUTS)
 
 
 @pytest.mark.parametrize("batch", [None, 4])

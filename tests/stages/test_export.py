@@ -1,7 +1,7 @@
 """Small networks through torch's exporter; what comes out is run in ONNX Runtime."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from runner import targets
-from runner.artifacts import OnnxModel, TensorSpec, Weights
-from runner.errors import CheckpointError, ExportError
-from runner.networks import CheckpointLayout, NetworkSpec, build
+from runner.config import targets
+from runner.config.targets import Target
+from runner.core.artifacts import OnnxModel, TensorSpec, Weights
+from runner.core.errors import CheckpointError, ExportError
+from runner.networks.network import CheckpointLayout, NetworkSpec, build_network
 from runner.stages.export import ExportSpec, export
-from runner.targets import Target
 
 PLAIN = CheckpointLayout(unwrap=(), rename={}, drop_background=None, settings=None)
 INPUT = TensorSpec("image", "float32", (2, 4, 4))
@@ -68,12 +68,14 @@ class Newer(Network):
 
 
 @pytest.fixture(autouse=True)
-def networks(monkeypatch: pytest.MonkeyPatch) -> None:
+def networks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     module = ModuleType("networks_to_export")
     for network in (Network, Pair, Named, BatchWrittenIn, BatchLost, DataDependent, Newer):
         setattr(module, network.__name__, network)
     monkeypatch.setitem(sys.modules, "networks_to_export", module)
-    monkeypatch.setattr(targets, "_allowed", ["networks_to_export", __name__])
+    targets.allow(["networks_to_export", __name__])
+    yield
+    targets.allow([])
 
 
 Exporter = Callable[..., OnnxModel]
@@ -111,7 +113,7 @@ def run_onnx(model: OnnxModel, count: int) -> list[np.ndarray]:
 
 def test_values_are_those_of_torch(exported: Exporter, tmp_path: Path) -> None:
     model = exported()
-    network = build(NetworkSpec(Target("networks_to_export.Network"), PLAIN, (INPUT,)), weights(tmp_path))
+    network = build_network(NetworkSpec(Target("networks_to_export.Network"), PLAIN, (INPUT,)), weights(tmp_path))
     with torch.no_grad():
         expected = network(torch.from_numpy(images(3))).numpy()
     np.testing.assert_allclose(run_onnx(model, 3)[0], expected, rtol=1e-5, atol=1e-5)

@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -14,9 +14,9 @@ import onnxsim
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from runner import targets
-from runner.artifacts import OnnxModel, TensorSpec
-from runner.errors import ConfigError, ExportError
+from runner.config import targets
+from runner.core.artifacts import OnnxModel, TensorSpec
+from runner.core.errors import ConfigError, ExportError
 from runner.stages.simplify import SimplifySpec, simplify
 
 Surgery = Callable[[onnx.ModelProto], object]
@@ -50,7 +50,9 @@ def written(folder: Path, batch: int | None = None) -> OnnxModel:
     )
     path = folder / "exported.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=7), path)
-    return OnnxModel(path, "", 11, batch, (TensorSpec("x", "float32", (2, 3)),), OUTPUTS)
+    return OnnxModel(
+        path=path, sha256="", opset=11, batch=batch, inputs=(TensorSpec("x", "float32", (2, 3)),), outputs=OUTPUTS
+    )
 
 
 def run(path: Path, count: int) -> np.ndarray:
@@ -140,12 +142,14 @@ def nothing(model: onnx.ModelProto) -> None:
 
 
 @pytest.fixture
-def surgeries(monkeypatch: pytest.MonkeyPatch) -> None:
+def surgeries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     module = ModuleType("surgeries")
     for surgery in (scaled, renamed, marked, nothing):
         setattr(module, surgery.__name__, surgery)
     monkeypatch.setitem(sys.modules, "surgeries", module)
-    monkeypatch.setattr(targets, "_allowed", ["surgeries", __name__])
+    targets.allow(["surgeries", __name__])
+    yield
+    targets.allow([])
 
 
 def test_surgeries_are_applied_in_order(tmp_path: Path, surgeries: None) -> None:

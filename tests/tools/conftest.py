@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,21 +11,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from runner import process
-from runner.artifacts import CompiledModel, TensorSpec
-from runner.batches import Batch
+from runner.core import CompiledModel, TensorSpec, process
+from runner.data.batches import Batch
 
 STANDINS = Path(__file__).resolve().parents[1] / "standins"
 
 
 @pytest.fixture
-def card(tmp_path: Path, logs: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set up CANN, ais_bench and a 310P3."""
-    monkeypatch.setenv("PYTHONPATH", str(STANDINS))
-    monkeypatch.setenv("ASCEND_HOME_PATH", str(tmp_path))
-    # for the scripts whose first line says python3
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("STANDIN_CHIP", "310P3")
+def card(card: None, logs: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-ins of CANN, ais_bench and a 310P3, none of them told to fail; programs log."""
     for name in ("STANDIN_FAULT", "STANDIN_DEVICES", "STANDIN_AIS_INFER"):
         monkeypatch.delenv(name, raising=False)
 
@@ -75,7 +68,7 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., C
         om_file.pack(path, header, onnx.ModelProto.SerializeToString(model))
         specs = tuple(TensorSpec(name, "float32", shape) for name in names)
         outputs = tuple(TensorSpec(name, "float32", shape) for name in ("y", "z"))
-        return CompiledModel(path, "digest", "310P3", batch, specs, outputs)
+        return CompiledModel(path=path, sha256="digest", soc="310P3", batch=batch, inputs=specs, outputs=outputs)
 
     return build
 
@@ -95,7 +88,9 @@ def doubling(tmp_path: Path) -> CompiledModel:
     def tensors(*names: str) -> tuple[TensorSpec, ...]:
         return tuple(TensorSpec(name, "float32", (2,)) for name in names)
 
-    return CompiledModel(tmp_path / "m.onnx", "digest", "cpu", 2, tensors("x"), tensors("y", "z"))
+    return CompiledModel(
+        path=tmp_path / "m.onnx", sha256="digest", soc="cpu", batch=2, inputs=tensors("x"), outputs=tensors("y", "z")
+    )
 
 
 @pytest.fixture

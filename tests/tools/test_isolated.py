@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner import process, targets
-from runner.errors import ToolError
-from runner.targets import Target
-from runner.tools import MeasuringLimits, Placement, isolated
+from runner.config import targets
+from runner.config.targets import Target
+from runner.core import Placement, ToolError, process
+from runner.measure import MeasuringLimits
+from runner.tools import isolated
 
 ONNXRUNTIME = Target("runner.tools.onnxruntime.OnnxRuntime", {"threads": 1})
-CPU = Placement("cpu", "cpu", (0,))
+CPU = Placement(soc="cpu", kind="cpu", devices=(0,))
 LIMITS = MeasuringLimits(1, 3, 0.0, 10.0)
 INPUTS = {"x": np.ones((2, 2), np.float32)}
 
@@ -25,10 +26,12 @@ def own_tool(tmp_path, monkeypatch):
         source = f"import os, signal, time\nclass Own:\n    def measure(self, *given):\n        {body}\n"
         (tmp_path / "own_tool.py").write_text(source)
         monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.setattr(targets, "_allowed", ["own_tool"])
+        targets.allow(["own_tool"])
         return Target("own_tool.Own")
 
-    return write
+    before = targets.allowed()
+    yield write
+    targets.allow(before)
 
 
 def test_the_timing_comes_back_from_another_process(logs, doubling, work) -> None:
@@ -83,6 +86,7 @@ def test_the_process_imports_no_other_heavy_package() -> None:
         check=True,
         capture_output=True,
         text=True,
+        timeout=120,
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
     )

@@ -5,13 +5,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from runner.artifacts import CompiledModel, TensorSpec
-from runner.batches import Batch
-from runner.errors import ToolError
-from runner.tools import MeasuringLimits, Placement
+from runner.core import CompiledModel, Placement, TensorSpec, ToolError
+from runner.data.batches import Batch
+from runner.measure import MeasuringLimits
 from runner.tools.onnxruntime import OnnxRuntime
 
-CPU = Placement("cpu", "cpu", (0,))
+CPU = Placement(soc="cpu", kind="cpu", devices=(0,))
 NOWHERE = Path("/nonexistent")
 LIMITS = MeasuringLimits(2, 7, 0.0, 10.0)
 
@@ -55,7 +54,14 @@ def test_load_time_first_call_and_memory_are_told(doubling) -> None:
 
 def test_a_file_that_is_no_model_is_named(tmp_path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"no model")
-    broken = CompiledModel(tmp_path / "m.onnx", "digest", "cpu", 1, (), (TensorSpec("y", "float32", (2,)),))
+    broken = CompiledModel(
+        path=tmp_path / "m.onnx",
+        sha256="digest",
+        soc="cpu",
+        batch=1,
+        inputs=(),
+        outputs=(TensorSpec("y", "float32", (2,)),),
+    )
     with pytest.raises(ToolError, match=r"cannot load .*m\.onnx"):
         next(OnnxRuntime().infer(broken, CPU, [batch(1.0)], NOWHERE))
 
@@ -79,24 +85,31 @@ def test_zeros_in_front_of_a_pooling_stay_zeros(tmp_path) -> None:
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 2, 2])
     graph = helper.make_graph(nodes, "pooling", [x], [y], constants)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "m.onnx")
-    model = CompiledModel(tmp_path / "m.onnx", "digest", "cpu", 1, (), (TensorSpec("y", "float32", (1, 2, 2)),))
+    model = CompiledModel(
+        path=tmp_path / "m.onnx",
+        sha256="digest",
+        soc="cpu",
+        batch=1,
+        inputs=(),
+        outputs=(TensorSpec("y", "float32", (1, 2, 2)),),
+    )
     (found,) = OnnxRuntime().infer(model, CPU, [Batch(("a",), {"x": -np.ones((1, 1, 4, 4), np.float32)})], NOWHERE)
     assert found["y"].tolist() == [[[[0.0, 0.0], [0.0, -1.0]]]]
 
 
-def test_a_device_that_the_cpu_has_not_is_a_fault() -> None:
-    (fault,) = OnnxRuntime().faults(Placement("cpu", "cpu", (1,)))
-    assert "device is [1]" in fault.message
+def test_a_device_that_the_cpu_has_not_is_a_problem() -> None:
+    (problem,) = OnnxRuntime().validate(Placement(soc="cpu", kind="cpu", devices=(1,)))
+    assert "device is [1]" in problem.message
 
 
-def test_a_negative_number_of_threads_is_a_fault() -> None:
-    (fault,) = OnnxRuntime(threads=-1).faults(CPU)
-    assert "threads is -1" in fault.message
+def test_a_negative_number_of_threads_is_a_problem() -> None:
+    (problem,) = OnnxRuntime(threads=-1).validate(CPU)
+    assert "threads is -1" in problem.message
 
 
-def test_several_devices_are_a_fault() -> None:
-    (fault,) = OnnxRuntime().faults(Placement("cuda", "cpu", (0, 1)))
-    assert "device is [0, 1]" in fault.message
+def test_several_devices_are_a_problem() -> None:
+    (problem,) = OnnxRuntime().validate(Placement(soc="cuda", kind="cpu", devices=(0, 1)))
+    assert "device is [0, 1]" in problem.message
 
 
 def test_cuda_without_its_provider_is_a_fault_and_no_silent_fall_back() -> None:
@@ -104,6 +117,6 @@ def test_cuda_without_its_provider_is_a_fault_and_no_silent_fall_back() -> None:
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
-    (fault,) = OnnxRuntime().faults(Placement("cuda", "cuda", (0,)))
-    assert "no CUDAExecutionProvider; it has" in fault.message
-    assert "onnxruntime-gpu" in fault.fix
+    (problem,) = OnnxRuntime().validate(Placement(soc="cuda", kind="cuda", devices=(0,)))
+    assert "no CUDAExecutionProvider; it has" in problem.message
+    assert "onnxruntime-gpu" in problem.fix

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from runner.errors import CheckpointError
+from runner.core.errors import CheckpointError
 from zoo.dcgan import Generator, checkpoint_settings
 
 

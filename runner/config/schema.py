@@ -1,0 +1,364 @@
+"""The typed schema of every config file.
+
+Registered in Hydra's ConfigStore as `schema`, the first entry of `conf/config.yaml`, so that YAML files and overrides
+are checked against it while the configuration is composed. Bounds of values are declared in the fields
+(runner.core.bounds) and checked before the first stage runs (runner.pipeline.preflight).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import msgspec
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner.config import libraries, targets
+from runner.core import DTYPES, ConfigError, bounded, cause_of, did_you_mean, is_unicode, one_of
+
+# OmegaConf evaluates these annotations and supports Optional[X] on all its Python versions, but not X | None.
+# ruff: noqa: UP045
+
+
+CHECKPOINTS = Path("checkpoints")
+"""Where `weights=auto` looks for files."""
+
+
+@dataclass
+class TensorConfig:
+    """A named input; `shape` without the batch axis."""
+
+    name: str = MISSING
+    shape: list[int] = MISSING
+    dtype: str = one_of(*DTYPES)
+
+
+@dataclass
+class CheckpointConfig:
+    """The published checkpoint: its location, and how its layout maps to the network's own state dict."""
+
+    file: str = MISSING
+    """File name in checkpoints/."""
+    url: Optional[str] = None
+    sha256: Optional[str] = None
+    """All 64 digits, or the leading ones, as in file names of torch.hub."""
+    size_bytes: Optional[int] = None
+    where: Optional[str] = None
+    """Where to download the file by hand if there is no direct URL."""
+    unwrap: list[str] = field(default_factory=list)
+    """Entries that may contain the state dict; a file without them is the state dict itself."""
+    rename: dict[str, str] = field(default_factory=dict)
+    """Old prefix -> new prefix of parameter names."""
+    drop_background: Optional[str] = None
+    """Classifier layer whose row 0 (a background class) is dropped if it has one row more than the network's."""
+    settings: Optional[dict[str, Any]] = None
+    """A callable (`_target_`): state dict -> network arguments determined by the checkpoint."""
+    adapt: Optional[dict[str, Any]] = None
+    """A callable (`_target_`): state dict, network -> state dict in the network's own names and shapes."""
+
+
+@dataclass
+class PreprocessConfig:
+    """The preprocessing that the weights require: value = (stored * scale - mean) / std, per channel."""
+
+    resize: Optional[int] = bounded(None, least=1)
+    """Length of the shorter side in pixels; the longer one keeps the ratio, truncated."""
+    keep_ratio: bool = True
+    """If false, both sides become `resize`."""
+    interpolation: str = one_of("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming", default="bilinear")
+    crop: Optional[int] = bounded(None, least=1)
+    """Side of the centre crop in pixels."""
+    channels: str = one_of("rgb", "bgr")
+    scale: float = 1.0
+    mean: list[float] = field(default_factory=lambda: [0.0])
+    std: list[float] = field(default_factory=lambda: [1.0])
+
+
+@dataclass
+class ExportConfig:
+    opset: int = 11
+    fixed_batch: bool = False
+    """Export separately for every batch size instead of once with a dynamic batch axis."""
+
+
+@dataclass
+class SimplifyConfig:
+    enabled: bool = True
+    fixed_batch: bool = False
+    """Fix the batch size in the simplified model; otherwise the batch axis stays dynamic."""
+
+
+@dataclass
+class PublishedConfig:
+    """One row of a guide's table. Accuracies in percent, throughput in samples/s."""
+
+    soc: str = MISSING
+    batch: int = MISSING
+    accuracy: dict[str, float] = field(default_factory=dict)
+    samples_per_second: Optional[float] = None
+    source: str = MISSING
+
+
+@dataclass
+class FidelityConfig:
+    """Required similarity of the compiled model's outputs to PyTorch's in float32."""
+
+    cosine: float = 0.999
+    top1_agreement: Optional[float] = None
+    """Percent."""
+
+
+@dataclass
+class GuideConfig:
+    """The guide of the public model zoo that is the source of the published figures."""
+
+    url: Optional[str] = None
+    """URL of its page at a commit."""
+    tool: Optional[str] = None
+    """The tool it ran the model with: an option of `tool`."""
+
+
+@dataclass
+class ModelConfig:
+    name: str = MISSING
+    arch: Optional[str] = None
+    """The network's name in its library, for options that stand for any of its networks."""
+    task: str = MISSING
+    reference: str = MISSING
+    """URL and commit of the training code of the checkpoint."""
+    guide: GuideConfig = field(default_factory=GuideConfig)
+    network: dict[str, Any] = field(default_factory=dict)
+    """`_target_` and its arguments."""
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    inputs: list[TensorConfig] = MISSING
+    outputs: list[str] = MISSING
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    decode: dict[str, Any] = field(default_factory=dict)
+    """A callable (`_target_`): outputs of some rows, their metadata -> one result per row; {}: the first output."""
+    export: ExportConfig = field(default_factory=ExportConfig)
+    simplify: SimplifyConfig = field(default_factory=SimplifyConfig)
+    surgery: list[str] = field(default_factory=list)
+    """Callables ModelProto -> ModelProto, applied to the simplified model in order."""
+    atc: dict[str, Any] = field(default_factory=dict)
+    """Further documented flags of atc by name, such as `precision_mode: force_fp16`."""
+    aipp: bool = False
+    """Normalise on the card: the compiled model takes uint8 images [N, H, W, C]."""
+    deviations: list[str] = field(default_factory=list)
+    """Intended differences from the guide's commands, with reasons."""
+    fidelity: FidelityConfig = field(default_factory=FidelityConfig)
+    published: list[PublishedConfig] = field(default_factory=list)
+
+
+@dataclass
+class DatasetConfig:
+    name: str = MISSING
+    root: Optional[str] = None
+    labels: Optional[str] = None
+    reader: dict[str, Any] = field(default_factory=dict)
+    """`_target_` and its arguments: a runner.data.Reader."""
+    scored_against: str = one_of("labels", "reference")
+    """`labels`, or `reference`: PyTorch's outputs on the same samples."""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """Name -> `_target_` and its arguments: a function of results and truths, or a runner.tasks.Metric."""
+    preview: Optional[dict[str, Any]] = None
+    """A callable that writes a preview of the outputs into the run folder."""
+
+
+@dataclass
+class SocConfig:
+    name: str = MISSING
+    kind: str = MISSING
+    """Kind of hardware that a tool must support: cpu, ascend, nvidia."""
+    soc_version: Optional[str] = None
+    """Its name for atc."""
+    chips: int = 1
+    """Chips per card; a device is one chip, and published throughputs are per card."""
+    aipp: bool = False
+    """Whether it can normalise images itself (AIPP); models refer to it by `aipp: ${soc.aipp}`."""
+    source: Optional[str] = None
+    """Source of these facts."""
+
+
+@dataclass
+class BatchConfig:
+    size: int = bounded(MISSING, least=1, shown_as="batch")
+
+
+@dataclass
+class ToolConfig:
+    name: str = MISSING
+    serves: list[str] = MISSING
+    """The kinds of SoC that it supports."""
+    adapter: dict[str, Any] = field(default_factory=dict)
+    """`_target_` and its arguments: a runner.tools.Tool."""
+    python: Optional[str] = None
+    """The Python interpreter that has the tool installed."""
+    script: Optional[str] = None
+    program: Optional[str] = None
+    mode: Optional[str] = None
+    environment_script: Optional[str] = None
+    """Script that sets the environment of tool and compiler, sourced if they are not on the PATH."""
+    compiler: Optional[dict[str, Any]] = None
+    """`_target_` and its arguments: a runner.tools.Compiler; null if the tool loads ONNX itself."""
+
+
+@dataclass
+class AccuracyGateConfig:
+    enabled: bool = True
+    tolerance: float = bounded(1.0, least=0)
+    """Allowed percentage points below the published figure, or two standard errors if that is more."""
+
+
+@dataclass
+class FidelityGateConfig:
+    enabled: bool = True
+    samples: int = bounded(256, least=1)
+    """Number of evenly spaced samples that PyTorch computes too; all samples if the metrics need them."""
+
+
+@dataclass
+class BatchInvarianceGateConfig:
+    enabled: bool = True
+    cosine: float = 0.9999
+    """Least cosine between the outputs of the same samples at two batch sizes, with the same SoC and tool."""
+
+
+@dataclass
+class ThroughputGateConfig:
+    enabled: bool = False
+    """Whether a slower run fails; otherwise the figure is only reported."""
+    tolerance: float = 10.0
+    """Allowed percent below the published figure."""
+
+
+@dataclass
+class GatesConfig:
+    accuracy: AccuracyGateConfig = field(default_factory=AccuracyGateConfig)
+    fidelity: FidelityGateConfig = field(default_factory=FidelityGateConfig)
+    batch_invariance: BatchInvarianceGateConfig = field(default_factory=BatchInvarianceGateConfig)
+    throughput: ThroughputGateConfig = field(default_factory=ThroughputGateConfig)
+
+
+@dataclass
+class BenchmarkConfig:
+    warmup: int = bounded(3, least=0)
+    min_iterations: int = bounded(10, least=1)
+    min_seconds: float = bounded(1.0, least=0)
+    max_seconds: float = bounded(180.0, least=0)
+    """Limit of the measurement unless three consecutive windows (a third of the minima each) agree before."""
+    input: str = one_of("random", "real")
+    """`random`, or `real`: the first batch of the prepared samples."""
+    isolate: bool = False
+    """Measure in a separate process."""
+
+
+@dataclass
+class RunConfig:
+    model: ModelConfig = MISSING
+    dataset: DatasetConfig = MISSING
+    soc: SocConfig = MISSING
+    batch: BatchConfig = MISSING
+    tool: ToolConfig = MISSING
+    weights: str = "auto"
+    limit: Optional[int] = bounded(None, least=1)
+    stages: Optional[list[str]] = None
+    dry_run: bool = False
+    force: Any = False
+    """true, false, or a list of stage names."""
+    device: Any = 0
+    """A device index or a list of them."""
+    seed: int = bounded(0, least=0)
+    cache_dir: str = "outputs/cache"
+    allow: list[str] = field(default_factory=list)
+    """Packages of the user that `_target_` may name too (runner.config.targets)."""
+    gates: GatesConfig = field(default_factory=GatesConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+
+
+def register() -> None:
+    """Register the schema with Hydra, and the resolver for metadata of libraries."""
+    libraries.register()
+    ConfigStore.instance().store(name="schema", node=RunConfig, provider="runner")
+
+
+def load(config: DictConfig) -> RunConfig:
+    """Convert the composed configuration to typed objects, resolve interpolations, and set the allowed packages.
+
+    Raises:
+        ConfigError: a key is not in the schema (Hydra's `+key=value` adds any), or a value is missing or cannot be
+            resolved.
+    """
+    libraries.register()  # a launcher may call this in a new process
+    unknown = list(_unknown_keys(config, ""))
+    if unknown:
+        raise ConfigError("; ".join(unknown), "correct the name, or leave it out: see --cfg job for the keys")
+    try:
+        loaded = OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        known = cause_of(error)
+        if known is not None:
+            raise known from error
+        first, *rest = str(error).splitlines()
+        context = "; ".join(line.strip() for line in rest)
+        raise ConfigError(f"{first} ({context})", "see --cfg job for the value") from error
+    if not isinstance(loaded, RunConfig):
+        raise ConfigError("the configuration lacks the runner's schema", "keep `- schema` first in the defaults")
+    _check(loaded)
+    if loaded.model.arch is not None and "${model.arch}" not in OmegaConf.to_yaml(config.model):
+        raise ConfigError(
+            f"model.arch is {loaded.model.arch!r}, and model={loaded.model.name} is one network and takes none",
+            f"leave it out, or choose model={' or model='.join(libraries.LISTED_BY)}",
+        )
+    targets.allow(loaded.allow)
+    return loaded
+
+
+def _check(loaded: RunConfig) -> None:
+    """Check types, which OmegaConf does not do for interpolated values and for items of lists.
+
+    Raises:
+        ConfigError: a value has another type, or is text with a NUL or invalid Unicode.
+    """
+    try:
+        builtins = msgspec.to_builtins(loaded, enc_hook=str)
+        msgspec.convert(builtins, RunConfig)
+    except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as error:
+        reason = str(error).replace("$.", "").replace("`", "")
+        raise ConfigError(f"the configuration has a value of another type: {reason}", "see --cfg job for it") from error
+    for path, text in _texts(builtins, ""):
+        if "\0" in text or not is_unicode(text):
+            raise ConfigError(
+                f"{path} is {text[:80]!a}, which holds a NUL or is not UTF-8", "write it anew, or rename the file"
+            )
+
+
+def _texts(node: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield the path and text of every string in a tree, including keys of mappings."""
+    if isinstance(node, str):
+        yield path, node
+    elif isinstance(node, (list, tuple)):
+        for index, item in enumerate(node):
+            yield from _texts(item, f"{path}[{index}]")
+    elif isinstance(node, dict):
+        for key, item in node.items():
+            yield from _texts(key, path)
+            yield from _texts(item, f"{path}.{key}" if path else str(key))
+
+
+def _unknown_keys(node: Any, path: str) -> Iterator[str]:
+    if not isinstance(node, (DictConfig, ListConfig)) or node._is_none() or node._is_missing():
+        return
+    kind = OmegaConf.get_type(node)
+    known = {field.name for field in fields(kind)} if is_dataclass(kind) else None
+    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
+    for key in keys:
+        name = f"{path}.{key}" if path else str(key)
+        if known is not None and key not in known:
+            hint = did_you_mean(str(key), known, 1)
+            yield f"there is no key {name}" + (f"; {hint}" if hint else "")
+        elif not OmegaConf.is_interpolation(node, key) and not OmegaConf.is_missing(node, key):
+            yield from _unknown_keys(node._get_node(key), name)

@@ -1,0 +1,345 @@
+"""Callables named in YAML: `_target_` is the dotted name, the other keys are the keyword arguments.
+
+YAML may come from an untrusted folder, so only what is listed here is imported or called: the runner's own hooks, each
+in its place; networks in zoo/, timm, torchvision and torch.nn; and packages that the user allows on the command
+line.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from runner.config import moved
+from runner.core import ConfigError
+from runner.core.lazy import timm, torch, torchvision
+from runner.core.modules import LIBRARIES, is_in
+
+NETWORKS = ("timm", "torchvision", "torch.nn")
+"""Libraries whose networks may be named."""
+OWN_HOOKS = {
+    "dataset.metrics": ("runner.tasks",),
+    "dataset.preview": ("runner.tasks",),
+    "dataset.reader": ("runner.tasks", "runner.data"),
+    "model.checkpoint.adapt": ("runner.networks.libraries.adapt_timm_checkpoint",),
+    "model.decode": ("runner.tasks",),
+    "model.network": ("runner.networks.libraries.build_torchvision",),
+    "model.surgery": ("runner.graph.surgery",),
+    "tool.adapter": ("runner.tools",),
+    "tool.compiler": ("runner.tools",),
+}
+"""Place in the configuration -> the runner's own packages for it; zoo/ and allowed packages may be used in any place.
+
+Other functions of these packages may be harmful, such as runner.tools.command_line.run: see `_check_purpose`.
+"""
+METHODS = {
+    "dataset.reader": ("validate", "content", "stored_bytes", "write"),
+    "tool.adapter": ("version", "excluded_from_key", "validate", "measuring", "commands", "infer", "measure"),
+    "tool.compiler": ("version", "excluded_from_key", "validate", "commands", "compile"),
+}
+"""Place in the configuration -> the methods that the class named there must have."""
+_OWN = tuple(dict.fromkeys(package for packages in OWN_HOOKS.values() for package in packages))
+_CLASSES = ("runner.data", "runner.tools")
+"""Packages in which hooks are classes; their functions may not be named."""
+_DEFINING = (*_OWN, "runner.networks.libraries")
+"""Packages that define the runner's own callables."""
+_FETCHING_ARGUMENTS = frozenset({"checkpoint_path", "pretrained", "pretrained_backbone", "weights", "weights_backbone"})
+"""Arguments of the libraries' models that load a file, which may contain code, or download one."""
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""A model in timm itself; `hf-hub:` and `local-dir:` load a model and its weights from elsewhere."""
+
+_allowed: list[str] = []
+
+
+def allow(packages: Sequence[str]) -> None:
+    """Allow `_target_` to name these packages too, replacing those of an earlier call.
+
+    Raises:
+        ConfigError: one is not a package name.
+    """
+    for package in packages:
+        if not _is_dotted(package):
+            raise ConfigError(f"allow names {package!r}, which is no package", "give names, as in allow=[my_package]")
+    _allowed[:] = packages
+
+
+def allowed() -> tuple[str, ...]:
+    """Return the packages that the user additionally allows."""
+    return tuple(_allowed)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A callable by name, its keyword arguments, and its place in the configuration, such as `dataset.reader`."""
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    place: str = field(default="", compare=False)
+
+
+def parse(node: Mapping[str, Any], where: str) -> Target:
+    """Split a YAML node into the callable's name and its arguments.
+
+    Raises:
+        ConfigError: `_target_` is missing, not a dotted name, or not allowed at `where`.
+    """
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{where} is {node!r}, not a callable and its arguments", f"give {where}._target_=NAME")
+    return named(node.get("_target_"), where, {key: value for key, value in node.items() if key != "_target_"})
+
+
+def named(name: object, where: str, arguments: Mapping[str, Any] | None = None) -> Target:
+    """Return a target from a name and arguments, checked as far as possible without importing it.
+
+    Raises:
+        ConfigError: the name is not dotted, or not allowed at `where`.
+    """
+    if not isinstance(name, str) or not _is_dotted(name) or "." not in name:
+        raise ConfigError(
+            f"{where}._target_ is {name!r}, not the dotted name of a callable",
+            f"write {where}._target_ as package.module.name, as in zoo.dqn.NatureDQN",
+        )
+    place = "dataset.metrics" if where.startswith("dataset.metrics.") else where
+    target = Target(name, dict(arguments or {}), place)
+    libraries = NETWORKS if place == "model.network" else ()
+    _check_name(target, f"{where} names", (*OWN_HOOKS.get(place, ()), *libraries))
+    return target
+
+
+def locate(target: Target) -> Callable[..., Any]:
+    """Import and return the callable.
+
+    Raises:
+        ConfigError: it is not allowed, its module or name does not exist, or it is not callable.
+    """
+    _check_name(target, "the configuration names", (*_OWN, *NETWORKS))
+    module_name, _, attribute = target.name.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        new = moved.new_module(error.name or "")
+        raise ConfigError(
+            f"{target.name}: there is no module {error.name!r}",
+            f"it moved: import from {new}"
+            if new
+            else f"correct the name, or install the package that holds {module_name}",
+        ) from error
+    except Exception as error:  # a user's module may raise anything
+        raise ConfigError(
+            f"{target.name} cannot be imported: {type(error).__name__}: {error}",
+            f"correct {module_name}; CHANGELOG.md lists which names of the runner moved",
+        ) from error
+    resolved = getattr(module, attribute, None)
+    if not callable(resolved) or attribute.startswith("_"):
+        choices = sorted(name for name, value in vars(module).items() if callable(value) and not name.startswith("_"))
+        raise ConfigError(
+            f"{target.name}: {module_name} has no callable {attribute!r}",
+            f"it has: {', '.join(choices[:40])}",
+        )
+    _check_origin(target, resolved)
+    _check_purpose(target, resolved)
+    _check_methods(target, resolved)
+    return resolved  # type: ignore[no-any-return]
+
+
+def _is_dotted(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
+
+
+def _check_name(target: Target, subject: str, packages: tuple[str, ...]) -> None:
+    """Check the name and the arguments before importing, since importing a module runs its code."""
+    choices = ("zoo", *packages, *_allowed)
+    if target.name in moved.CALLABLES:
+        new = moved.CALLABLES[target.name]
+        raise ConfigError(f"{subject} {target.name}, which is now {new}", f"write _target_: {new}")
+    if not is_in(target.name, choices):
+        top = target.name.split(".")[0]
+        hint = "" if top in ("zoo", "runner", *LIBRARIES) else f", or allow a package of yours: allow=[{top}]"
+        raise ConfigError(
+            f"{subject} {target.name}, which may not be called there", f"name something in {', '.join(choices)}{hint}"
+        )
+    if is_in(target.name, (*NETWORKS, "runner.networks.libraries")) and not is_in(target.name, tuple(_allowed)):
+        _check_library_arguments(target)
+
+
+def _check_library_arguments(target: Target) -> None:
+    for argument, value in target.arguments.items():
+        if argument in _FETCHING_ARGUMENTS and value:
+            raise ConfigError(
+                f"{target.name} is given {argument}={value!r}, by which the library itself would load weights",
+                "leave it out: weights come through model.checkpoint, or weights=PATH",
+            )
+    model = target.arguments.get("model_name", "resnet50")
+    if not isinstance(model, str) or not _MODEL_NAME.fullmatch(model):
+        raise ConfigError(
+            f"{target.name} is given model_name={model!r}, which is no plain name of a model that timm holds itself",
+            "name one of timm.list_models(): others are fetched from elsewhere, with their weights",
+        )
+
+
+def _check_origin(target: Target, resolved: Any) -> None:
+    """Reject what a module only imports from elsewhere, such as torchvision.io.os.system."""
+    origin = getattr(resolved, "__module__", None)
+    of_code = inspect.isclass(resolved) or inspect.isroutine(resolved)
+    if of_code and isinstance(origin, str) and is_in(origin, ("zoo", *_DEFINING, *NETWORKS, *_allowed)):
+        return
+    raise ConfigError(
+        f"{target.name} is defined in {origin!r} and not in a package that may be called from a configuration",
+        "name a class or a function where it is defined",
+    )
+
+
+def _check_purpose(target: Target, resolved: Any) -> None:
+    """Allow the runner's hooks only in their places, and from libraries only what builds networks."""
+    if is_in(target.name, tuple(_allowed)):
+        return
+    if is_in(target.name, _CLASSES) and not inspect.isclass(resolved):
+        raise ConfigError(f"{target.name} is a function, and what is called there is a class", "name the class")
+    if is_in(target.name, ("runner.tasks",)) and not _serves(target.place, resolved):
+        raise ConfigError(
+            f"{target.name} is not made to be called as {target.place or 'a hook'}",
+            "name a reader's class, a metric, a decoder or a preview, each in its place",
+        )
+    if not is_in(target.name, NETWORKS):
+        return
+    if not _makes_a_network(resolved):
+        raise ConfigError(
+            f"{target.name} is neither a torch.nn.Module nor a function that makes one of the library's models",
+            "name the network's class, torchvision.models.NAME, or timm.create_model",
+        )
+    for parameter in _parameters(_builder(target, resolved)) or ():
+        fetched = parameter.name in _FETCHING_ARGUMENTS and parameter.name not in target.arguments
+        if fetched and parameter.default is not parameter.empty and parameter.default:
+            raise ConfigError(
+                f"{target.name} fetches weights from the network unless {parameter.name} is null",
+                f"write {parameter.name}: null beside _target_; weights come through model.checkpoint",
+            )
+
+
+def _serves(place: str, resolved: Any) -> bool:
+    """Return whether a task's hook has the kind that its place in the configuration requires."""
+    module = str(resolved.__module__).rpartition(".")[2]
+    if place == "dataset.preview":
+        return module == "preview"
+    if place == "model.decode":
+        return inspect.isclass(resolved) or module == "decode"
+    if place == "dataset.reader":
+        return inspect.isclass(resolved)
+    return inspect.isclass(resolved) or hasattr(resolved, "figure")
+
+
+def _check_methods(target: Target, resolved: Any) -> None:
+    """Reject a class that lacks required methods; the error names methods that were renamed."""
+    lacking = [name for name in METHODS.get(target.place, ()) if not hasattr(resolved, name)]
+    if not lacking or not inspect.isclass(resolved):
+        return
+    renamed = [f"{old} is now {new}" for old, new in moved.METHODS.items() if new in lacking and hasattr(resolved, old)]
+    raise ConfigError(
+        f"{target.place} names {target.name}, which lacks {', '.join(lacking)}",
+        f"rename its methods: {', '.join(renamed)}" if renamed else f"name a class that has {', '.join(lacking)}",
+    )
+
+
+def _makes_a_network(resolved: Any) -> bool:
+    """Return whether it is a network class, or a function that its library lists as a model builder."""
+    if inspect.isclass(resolved):
+        return issubclass(resolved, torch.nn.Module)
+    if is_in(resolved.__module__, ("torchvision.models",)):
+        models = torchvision.models
+        return resolved is models.get_model or resolved.__name__ in models.list_models()
+    if is_in(resolved.__module__, ("timm.models",)):
+        return resolved is timm.create_model or timm.is_model(resolved.__name__)
+    return False
+
+
+def _builder(target: Target, resolved: Any) -> Callable[..., Any]:
+    """Return the function that builds the model; torchvision.models.get_model is resolved to the named builder."""
+    models = torchvision.models
+    name = target.arguments.get("name")
+    known = resolved is models.get_model and isinstance(name, str) and name in models.list_models()
+    return models.get_model_builder(name) if known else resolved  # type: ignore[no-any-return]
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except ValueError:  # a builtin without a signature
+        return None
+
+
+def call(target: Target, *positional: Any, **extra: Any) -> Any:
+    """Import the callable, check its signature, and call it with the target's arguments and `extra`.
+
+    Raises:
+        ConfigError: the arguments do not fit the signature; the error names all that do not.
+    """
+    function = locate(target)
+    check_arguments(target, function, len(positional), extra)
+    return function(*positional, **target.arguments, **extra)
+
+
+def bind(target: Target, positional: int) -> Callable[..., Any]:
+    """Bind the target's arguments: return an instance of a class, or a partial function.
+
+    Raises:
+        ConfigError: the arguments do not fit the signature; the error names all that do not.
+    """
+    function = locate(target)
+    if inspect.isclass(function):
+        return call(target)  # type: ignore[no-any-return]
+    check_arguments(target, function, positional, {})
+    return functools.partial(function, **target.arguments)
+
+
+def check_arguments(target: Target, function: Callable[..., Any], positional: int, extra: Mapping[str, Any]) -> None:
+    """Check the arguments that `call` would pass, without calling: `positional` ones first, then keyword ones.
+
+    Raises:
+        ConfigError: names all unknown and missing arguments.
+    """
+    parameters = _parameters(function)
+    if parameters is None:
+        return
+    named = parameters[positional:]
+    given = {*target.arguments, *extra}
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    unknown = [] if takes_any else sorted(given - {parameter.name for parameter in named})
+    missing = [
+        parameter.name
+        for parameter in named
+        if parameter.default is parameter.empty and parameter.kind not in variadic and parameter.name not in given
+    ]
+    if unknown or missing:
+        wrong = [f"has no argument {name!r}" for name in unknown]
+        wrong += [f"lacks its argument {name!r}" for name in missing]
+        accepted = ", ".join(str(parameter) for parameter in named)
+        raise ConfigError(f"{target.name} {' and '.join(wrong)}", f"it takes ({accepted})")
+    if is_in(target.name, _OWN):
+        _check_types(target, function)
+
+
+def _check_types(target: Target, function: Callable[..., Any]) -> None:
+    """Check the arguments of one of the runner's own hooks against its type annotations."""
+    holder = function.__init__ if inspect.isclass(function) else function
+    try:
+        hints = typing.get_type_hints(holder)
+    except NameError:  # names that are imported for type checking only
+        return
+    for name, value in target.arguments.items():
+        try:
+            msgspec.convert(value, hints.get(name, Any))
+        except (msgspec.ValidationError, OverflowError) as error:
+            reason = str(error).replace("`", "")
+            raise ConfigError(f"{target.name} cannot take {name}={value!r}: {reason}", f"correct {name}") from error
+        except TypeError:  # annotations such as arrays, which YAML cannot hold
+            continue

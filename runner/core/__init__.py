@@ -1,0 +1,50 @@
+"""Shared foundations that import no other subpackage: types, errors, files, processes, progress."""
+
+from runner.core.artifacts import (
+    DTYPES,
+    Artifact,
+    BatchComparison,
+    Command,
+    CompiledModel,
+    Fidelity,
+    Figure,
+    OnnxModel,
+    Origin,
+    Placement,
+    Predictions,
+    Samples,
+    Scores,
+    TensorSpec,
+    Timing,
+    Weights,
+)
+from runner.core.bounds import bounded, one_of
+from runner.core.errors import (
+    CheckpointError,
+    ComparisonError,
+    ConfigError,
+    DataError,
+    DownloadError,
+    ExportError,
+    OutOfMemoryError,
+    PreflightError,
+    Problem,
+    RunnerError,
+    StoreError,
+    ToolError,
+    cause_of,
+)
+from runner.core.files import (
+    NOTE_SUFFIX,
+    PARTIAL_SUFFIX,
+    entries_of,
+    path_decoder,
+    path_encoder,
+    remove_broken_write,
+    write_atomically,
+)
+from runner.core.hashing import FileHashes, Stat, core_count, sha256_of, stat_of
+from runner.core.os_errors import as_store_errors
+from runner.core.process import Finished
+from runner.core.progress import Advance, shown_by, track
+from runner.core.text import did_you_mean, either, first_few, is_unicode, likeness, nearest

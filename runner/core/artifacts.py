@@ -1,0 +1,217 @@
+"""The frozen types that flow between stages.
+
+Each has an `identity`, from which the cache keys of later stages are computed. It excludes paths, so the same bytes in
+another place are the same artifact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Origin = Literal["file", "url", "random"]
+DTYPES = ("float32", "float16", "float64", "int64", "int32", "uint8", "bool")
+"""Supported input types."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """An external program's command line, and the stage that runs it."""
+
+    stage: str
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """The hardware a tool runs on. `devices` are chip indices; a card has `chips` chips; throughput is per card."""
+
+    soc: str
+    kind: str
+    devices: tuple[int, ...]
+    soc_version: str | None = None
+    chips: int = 1
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A checkpoint file."""
+
+    path: Path
+    sha256: str
+    origin: Origin
+
+    @property
+    def identity(self) -> str:
+        return self.sha256
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A named tensor; `shape` without the batch axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def is_floating(self) -> bool:
+        return self.dtype.startswith("float")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxModel:
+    """An ONNX file. `batch` is the fixed batch size of its inputs, or None if the batch axis is dynamic."""
+
+    path: Path
+    sha256: str
+    opset: int
+    batch: int | None
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def identity(self) -> str:
+        return self.sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompiledModel:
+    """The file a tool loads: .om, engine, or the ONNX itself. `argv` is the compiler's command line, if one ran."""
+
+    path: Path
+    sha256: str
+    soc: str
+    batch: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    argv: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        return f"{self.sha256} {self.soc} {self.batch}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Prepared samples, shared by all batch sizes, SoCs and tools.
+
+    For each input `<path>/<name>.npy` holds one array [count, *shape]: images and frames as uint8 before normalisation,
+    anything else as the network takes it (see `spec`). `<path>/rows.jsonl` holds the metadata of each row
+    (runner.data.rows); `has_truth` is whether every row has a ground truth. `substitute` says why this is not the data
+    set of the published figures, None if it is. `note` is a remark to show beside an accuracy.
+    """
+
+    path: Path
+    sha256: str
+    count: int
+    spec: tuple[TensorSpec, ...]
+    has_truth: bool = False
+    substitute: str | None = None
+    note: str | None = None
+
+    @property
+    def identity(self) -> str:
+        return self.sha256
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """`path` is an .npz: one array per output name in sample order, without tail padding, and `ids`."""
+
+    path: Path
+    sha256: str
+    outputs: tuple[str, ...]
+    count: int
+
+    @property
+    def identity(self) -> str:
+        return self.sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """How close an output is to PyTorch's in float32, over `samples` samples.
+
+    `cosine` is the mean of the samples' cosines, `mean_abs` the mean and `max_abs` the largest absolute difference;
+    `top1_agreement` is in percent, None if the output is not [N, classes].
+    """
+
+    samples: int
+    top1_agreement: float | None
+    cosine: float
+    max_abs: float
+    mean_abs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """The meaning of a metric's value: its unit ("percent", "dB", or "" for a plain number) and its direction.
+
+    `better` is None if the metric does not specify it. `is_share` is whether the value is a percentage of samples
+    (right or wrong), so that its standard error is binomial. `tolerance` is how far a value that is not a percentage
+    may fall short of the published one: guides publish four decimals.
+    """
+
+    unit: str = ""
+    better: Literal["higher", "lower"] | None = None
+    is_share: bool = False
+    tolerance: float = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Accuracy by metric name over `samples` samples, the meaning of each value, and the fidelity of each output."""
+
+    accuracy: dict[str, float]
+    figures: dict[str, Figure]
+    samples: int
+    fidelity: dict[str, Fidelity]
+
+    @property
+    def identity(self) -> str:
+        return repr(self)
+
+
+@dataclass(frozen=True)
+class BatchComparison:
+    """How close each output is to that of the same samples at batch size `other_batch`."""
+
+    other_batch: int
+    outputs: dict[str, Fidelity]
+
+    @property
+    def identity(self) -> str:
+        return repr(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """A measurement of calls on `batch` samples each, on one chip of a card that has `chips`.
+
+    `latencies_ms` are the raw latencies per call if the tool reports them; otherwise it reports only `mean_ms`.
+    Percentiles and samples/s are derived (runner.measure.summary). `reasons` say why the measurement is invalid.
+    Latencies before index `settled_after` were not yet stable: kept, but excluded from statistics. `load_ms` and
+    `first_call_ms` are measured separately; `peak_rss_bytes` is that of the measured process; None if unknown.
+    """
+
+    batch: int
+    latencies_ms: tuple[float, ...]
+    warmup: int
+    source: str
+    reasons: tuple[str, ...] = ()
+    mean_ms: float | None = None
+    iterations: int | None = None
+    chips: int = 1
+    settled_after: int = 0
+    load_ms: float | None = None
+    first_call_ms: float | None = None
+    peak_rss_bytes: int | None = None
+
+    @property
+    def identity(self) -> str:
+        return repr(self)
+
+
+Artifact = Weights | OnnxModel | CompiledModel | Samples | Predictions | Scores | BatchComparison | Timing

@@ -1,0 +1,105 @@
+"""OSErrors of the environment (full disk, missing permission) as StoreErrors that name the path and the fix."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.core.errors import StoreError, causes
+
+CACHE_DIR = "cache_dir=DIR"
+RUN_DIR = "hydra.run.dir=DIR or hydra.sweep.dir=DIR"
+
+_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+_NO_FOLDER = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR})
+_DEVICE = frozenset({errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT, errno.EHOSTDOWN})
+_MACHINE = _ROOM | _PERMISSION | _FILES | _DEVICE | {errno.EFBIG, errno.ENOLCK}
+"""Errors caused by the environment, not by a bug."""
+_RUST = re.compile(r"\(os error (\d+)\)")
+
+
+def as_store_error(error: OSError, path: Path, option: str = CACHE_DIR, needed_bytes: int | None = None) -> StoreError:
+    """Return a StoreError about the OSError's file, or `path`; `option` is the option that chooses another folder."""
+    place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes, os.PathLike)) else path
+    reason = error.strerror or str(error) or type(error).__name__
+    return StoreError(f"{place}: {reason}{_need(error, place, needed_bytes)}", _fix(error, option))
+
+
+@contextmanager
+def as_store_errors(path: Path, option: str = CACHE_DIR, needed_bytes: int | None = None) -> Iterator[None]:
+    """Convert an OSError in the block to a StoreError about the OSError's file, or `path` if it names none."""
+    try:
+        yield
+    except OSError as error:
+        raise as_store_error(error, path, option, needed_bytes) from error
+
+
+def of_the_machine(error: BaseException) -> OSError | None:
+    """Return the environment's OSError: the exception itself, or one named in a Rust library's message; else None."""
+    if isinstance(error, OSError):
+        return error if error.errno in _MACHINE else None
+    number = _RUST.search(str(error))
+    if number and int(number[1]) in _MACHINE:
+        return OSError(int(number[1]), os.strerror(int(number[1])))
+    return None
+
+
+def of_a_path(error: BaseException) -> OSError | None:
+    """Return the first OSError in the causes that is the environment's or means that a path is no folder."""
+    numbers = _MACHINE | _NO_FOLDER
+    return next((cause for cause in causes(error) if isinstance(cause, OSError) and cause.errno in numbers), None)
+
+
+def _need(error: OSError, place: Path, needed_bytes: int | None) -> str:
+    if error.errno in _ROOM:
+        needed = "" if needed_bytes is None else f"about {_size(needed_bytes)} needed, "
+        return f" ({needed}{_free(place)} free)"
+    if error.errno in _FILES:
+        return f" (this process may have {resource.getrlimit(resource.RLIMIT_NOFILE)[0]})"
+    if error.errno == errno.EFBIG:
+        needed = "" if needed_bytes is None else f"about {_size(needed_bytes)} needed, "
+        return f" ({needed}{_size(resource.getrlimit(resource.RLIMIT_FSIZE)[0])} allowed)"
+    return ""
+
+
+def _size(size_bytes: int) -> str:
+    from rich.filesize import decimal  # imported late: a tool measured in its own process imports this module
+
+    return decimal(size_bytes)
+
+
+def _free(place: Path) -> str:
+    for folder in (place, *place.parents):
+        try:
+            return _size(shutil.disk_usage(folder).free)
+        except OSError:
+            continue
+    return "an unknown number of bytes"
+
+
+def _fix(error: OSError, option: str) -> str:
+    alternative = f"choose another folder with {option}"
+    if error.errno in _ROOM:
+        quota = "get a larger quota, " if error.errno == errno.EDQUOT else ""
+        return f"make room there (python -m runner.cache prune --to SIZE), {quota}or {alternative}"
+    if error.errno == errno.EROFS:
+        return f"mount it for writing, or {alternative}"
+    if error.errno in _PERMISSION:
+        return f"give this user permission to write there, or {alternative}"
+    if error.errno in _FILES:
+        return "allow more open files, as in `ulimit -n 4096`, and run again"
+    if error.errno == errno.EFBIG:
+        return "allow larger files, as in `ulimit -f unlimited`, and run again"
+    if error.errno == errno.ENOLCK:
+        return f"mount it with locks, or {alternative}"
+    if error.errno in _NO_FOLDER:
+        return f"{alternative}, one that is a folder or can be made"
+    return f"check the disk or the server that holds it, or {alternative}"

@@ -1,0 +1,424 @@
+"""Execution of external programs: an argv list, a log file, and a timeout that kills the whole process tree.
+
+No command goes through a shell, except in `sourced`: environment scripts are written for bash.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from runner.core.artifacts import Command
+from runner.core.errors import ToolError
+
+LOG_HEAD_BYTES = 56 << 20
+LOG_TAIL_BYTES = 8 << 20
+"""How much of the beginning and of the end of a long output a log keeps."""
+TAIL_LINES = 40
+TAIL_BYTES = 16 << 10
+"""Limits of `Finished.tail`: the number of last lines and of bytes."""
+GRACE_SECONDS = 5.0
+"""Time between SIGTERM and SIGKILL."""
+SOURCE_TIMEOUT_SECONDS = 60.0
+
+FAMILY = "RUNNER_FAMILY"
+"""Environment variable that marks all descendants of a program: the ids of the programs above it."""
+
+_POLL_SECONDS = 0.05
+_DRAIN_SECONDS = 1.0
+_BLOCK_BYTES = 1 << 18
+_HUNTS = 20
+"""Maximum rounds of killing known descendants and looking for new ones."""
+
+_GUARD = """
+while read -r word; do
+    [ "$word" = done ] && exit
+    group=$word
+done
+[ -z "$group" ] || kill -s KILL -- "-$group"
+for place in $(grep -lsF -- "$1" /proc/[0-9]*/environ); do
+    pid=${place#/proc/}
+    kill -s KILL "${pid%/environ}"
+done
+"""
+
+_log_folder: ContextVar[Path | None] = ContextVar("log_folder", default=None)
+_record: ContextVar[list[Command] | None] = ContextVar("record", default=None)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished program. `tail` is the last lines of stdout and stderr combined, `log` the file with all of them."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    seconds: float
+    log: Path
+    tail: str
+
+
+@contextmanager
+def logging_to(folder: Path) -> Iterator[None]:
+    """Write the logs of programs started in the block to `folder`, created when the first one starts."""
+    token = _log_folder.set(folder)
+    try:
+        yield
+    finally:
+        _log_folder.reset(token)
+
+
+@contextmanager
+def recording() -> Iterator[list[Command]]:
+    """Yield a list that collects the stage and command line of every program that `run` starts in the block."""
+    record: list[Command] = []
+    token = _record.set(record)
+    try:
+        yield record
+    finally:
+        _record.reset(token)
+
+
+def found(program: str, environment: Mapping[str, str] | None = None) -> Path | None:
+    """Return the path of `program` on the PATH of `environment` (default: this process's), or None."""
+    path = None if environment is None else environment.get("PATH", os.defpath)
+    place = shutil.which(program, path=path)
+    return None if place is None else Path(place)
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stage: str,
+    name: str,
+    timeout_seconds: float,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Finished:
+    """Run a program to completion, with empty stdin and its output in `<log folder>/<name>.log`.
+
+    Afterwards all processes that it left running are killed: its process group, and on Linux also those that left the
+    group. A nonzero exit status is returned, for the adapter to interpret. `environment` replaces this process's,
+    including PATH.
+
+    Raises:
+        ToolError: it cannot be started, it ran longer than `timeout_seconds`, or a signal killed it.
+    """
+    command = tuple(argv)
+    _check(command, cwd)
+    record = _record.get()
+    if record is not None:
+        record.append(Command(stage, command))
+    folder = _log_folder.get() or Path(_temporary_folder().name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _new_log(folder, name) as file:
+        return _supervise(command, timeout_seconds, environment, cwd, file)
+
+
+def sourced(script: Path) -> dict[str, str]:
+    """Return the environment after `source script` in bash, cached while the script is unchanged.
+
+    Raises:
+        ToolError: the script is missing, fails, or hangs.
+    """
+    try:
+        changed_ns = script.stat().st_mtime_ns
+    except OSError as error:
+        raise ToolError(
+            f"cannot read the environment script {script}: {error.strerror}",
+            "give the path of the toolkit's set_env.sh",
+        ) from error
+    return dict(_sourced(script.absolute(), changed_ns))
+
+
+@functools.lru_cache(maxsize=8)
+def _sourced(script: Path, changed_ns: int) -> dict[str, str]:
+    with tempfile.TemporaryDirectory(prefix="environment-") as folder:
+        # The variables go to a private file, not to a log: they may hold secrets.
+        variables = Path(folder) / "variables"
+        argv = ("bash", "-c", 'source "$1" && env -0 >"$2"', "bash", str(script), str(variables))
+        with _new_log(Path(folder), "source") as file:
+            finished = _supervise(argv, SOURCE_TIMEOUT_SECONDS, None, None, file)
+        if finished.returncode != 0 or not variables.exists():
+            raise ToolError(
+                f"`source {shlex.quote(str(script))}` failed with exit status {finished.returncode}: "
+                f"{finished.tail or 'it says nothing'}",
+                "run it by hand in bash, and mend what it complains about",
+            )
+        entries = os.fsdecode(variables.read_bytes()).split("\0")
+    read = dict(entry.split("=", 1) for entry in entries if "=" in entry)
+    read.pop(FAMILY, None)
+    return read
+
+
+def _check(argv: tuple[str, ...], cwd: Path | None) -> None:
+    if not argv or not argv[0]:
+        raise ToolError("there is no program to start: the command line is empty", "give the program's name or path")
+    for item in argv:
+        if "\0" in item:
+            raise ToolError(
+                f"{argv[0]} cannot be given {item!r}: a NUL byte ends an argument", "take the NUL out of the value"
+            )
+    if cwd is not None and not cwd.is_dir():
+        raise ToolError(f"{argv[0]} cannot start in {cwd}: no such folder", "make the folder first")
+
+
+@functools.cache
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for logs of programs started outside a run; it is removed when this process ends."""
+    return tempfile.TemporaryDirectory(prefix="runner-logs-")
+
+
+def _new_log(folder: Path, name: str) -> IO[bytes]:
+    number = 1
+    while True:
+        try:
+            return (folder / (f"{name}.log" if number == 1 else f"{name}-{number}.log")).open("xb")
+        except FileExistsError:
+            number += 1
+
+
+class _BoundedLog:
+    """A log of limited size: the first LOG_HEAD_BYTES are written at once, the last LOG_TAIL_BYTES at the end."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._head_bytes = 0
+        self._tail: deque[bytes] = deque()
+        self._tail_bytes = 0
+        self._cut_bytes = 0
+        self._last = b""
+
+    def write(self, block: bytes) -> None:
+        self._last = (self._last + block[-TAIL_BYTES:])[-TAIL_BYTES:]
+        room = LOG_HEAD_BYTES - self._head_bytes
+        head, rest = block[:room], block[room:]
+        if head:
+            self._file.write(head)
+            self._file.flush()
+            self._head_bytes += len(head)
+        if rest:
+            self._tail.append(rest)
+            self._tail_bytes += len(rest)
+        while self._tail_bytes > LOG_TAIL_BYTES:
+            dropped = len(self._tail.popleft())
+            self._tail_bytes -= dropped
+            self._cut_bytes += dropped
+
+    def finish(self) -> str:
+        """Write the tail and return the last lines as text."""
+        if self._cut_bytes:
+            self._file.write(f"\n[... {self._cut_bytes} bytes cut here by the runner ...]\n".encode())
+        self._file.writelines(self._tail)
+        self._file.flush()
+        return "\n".join(self._last.decode(errors="replace").splitlines()[-TAIL_LINES:])
+
+
+def _supervise(
+    argv: tuple[str, ...],
+    timeout_seconds: float,
+    environment: Mapping[str, str] | None,
+    cwd: Path | None,
+    file: IO[bytes],
+) -> Finished:
+    started = time.monotonic()
+    family = f"<{uuid.uuid4().hex}>"
+    inherited = os.environ if environment is None else environment
+    log = _BoundedLog(file)
+    timed_out = False
+    with _guarded(family) as tell_guard:
+        process = _start(argv, {**inherited, FAMILY: os.environ.get(FAMILY, "") + family}, cwd)
+        assert process.stdout is not None
+        with process.stdout as pipe:
+            try:
+                tell_guard(process.pid)
+                timed_out = not _read_until(pipe, log, lambda: _has_exited(process), started + timeout_seconds)
+            finally:
+                # Also on KeyboardInterrupt: the program has its own session and receives no Ctrl-C.
+                _end_all(process, family, pipe, log)
+                tail = log.finish()
+    seconds = time.monotonic() - started
+    place = Path(file.name)
+    if timed_out:
+        raise ToolError(
+            f"{argv[0]} was still running after {timeout_seconds:g} seconds; it and its children were killed. "
+            f"Log: {place}{_quoted(tail)}",
+            "look into the log for where it hangs, or raise the tool's timeout_seconds",
+        )
+    if process.returncode < 0:
+        raise ToolError(
+            f"{argv[0]} was killed by {_signal_name(-process.returncode)} after {seconds:.1f} seconds. "
+            f"Log: {place}{_quoted(tail)}",
+            _signal_fix(-process.returncode),
+        )
+    return Finished(argv, process.returncode, seconds, place, tail)
+
+
+def _start(argv: tuple[str, ...], environment: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            env=environment,
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        message = f"cannot start {argv[0]}: {error.strerror or error}"
+        raise ToolError(message, _starting_fix(argv[0], environment, error)) from error
+
+
+@contextmanager
+def _guarded(family: str) -> Iterator[Callable[[int], None]]:
+    """Start a guard shell that kills the program if this process is killed by SIGKILL and cannot do so itself.
+
+    The shell reads a pipe, which the kernel closes with this process. Yield a function that sends it the process group.
+    """
+    try:
+        guard = subprocess.Popen(
+            ("sh", "-c", _GUARD, "sh", family),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolError(f"cannot start sh: {error.strerror or error}", _starting_fix("sh", None, error)) from error
+    assert guard.stdin is not None
+    words = guard.stdin
+
+    def tell(word: object) -> None:
+        with suppress(BrokenPipeError):  # someone killed the guard
+            words.write(f"{word}\n".encode())
+
+    try:
+        yield tell
+    finally:
+        tell("done")
+        words.close()
+        guard.wait()
+
+
+def _starting_fix(program: str, environment: Mapping[str, str] | None, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        place = found(program, environment)
+        if place is not None:
+            return f"the first line of {place} names an interpreter that is not there; install that"
+        return f"install {program}, put it on the PATH, or give its full path"
+    if isinstance(error, PermissionError):
+        return f"chmod +x {shlex.quote(program)}"
+    return f"check that {program} is a program for this machine"
+
+
+def _read_until(pipe: IO[bytes], log: _BoundedLog, done: Callable[[], bool], deadline: float) -> bool:
+    """Copy output to the log until `done()` (return True) or the deadline on the monotonic clock (False)."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        open_for_writing = True
+        while not done():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return False
+            wait = min(remaining, _POLL_SECONDS)
+            if not open_for_writing:
+                time.sleep(min(wait, 0.005))
+            elif selector.select(wait):
+                block = os.read(pipe.fileno(), _BLOCK_BYTES)
+                log.write(block)
+                open_for_writing = bool(block)
+    return True
+
+
+def _has_exited(process: subprocess.Popen[bytes]) -> bool:
+    """Return whether the program has ended, without reaping it, so that its process id is not reused."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _end_all(process: subprocess.Popen[bytes], family: str, pipe: IO[bytes], log: _BoundedLog) -> None:
+    """Kill the program and its descendants, and read their remaining output."""
+    strays = _strays(process.pid, family, {})  # before its children lose their parent
+    if not _has_exited(process):
+        _signal_group(process.pid, signal.SIGTERM)
+        _read_until(pipe, log, lambda: _has_exited(process), time.monotonic() + GRACE_SECONDS)
+    _signal_group(process.pid, signal.SIGKILL)
+    for _ in range(_HUNTS):
+        strays = _strays(process.pid, family, strays)
+        if not strays:
+            break
+        for pid in strays:
+            _kill(pid)
+    process.wait()
+    # A process that cannot be killed may keep the pipe open forever: read what is there and do not wait for EOF.
+    os.set_blocking(pipe.fileno(), False)
+    deadline = time.monotonic() + _DRAIN_SECONDS
+    with suppress(BlockingIOError):
+        while (block := os.read(pipe.fileno(), _BLOCK_BYTES)) and time.monotonic() < deadline:
+            log.write(block)
+
+
+def _strays(leader: int, family: str, known: Mapping[int, bytes]) -> dict[int, bytes]:
+    """Return the running descendants of a program in any group or session, with their start times.
+
+    They are identified by the inherited variable or, if they cleared it, by their parents, or by being `known` from
+    an earlier call. Empty if there is no /proc.
+    """
+    parents: dict[int, int] = {}
+    began: dict[int, bytes] = {}
+    members = {leader}
+    for folder in Path("/proc").glob("[0-9]*"):
+        pid = int(folder.name)
+        with suppress(OSError):  # it ended meanwhile, or is another user's
+            fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()  # state, parent, ...; man 5 proc
+            if fields[0] in b"ZX":
+                continue
+            parents[pid], began[pid] = int(fields[1]), fields[19]
+            if known.get(pid) == began[pid] or family.encode() in (folder / "environ").read_bytes():
+                members.add(pid)
+    while more := {pid for pid, parent in parents.items() if parent in members} - members:
+        members |= more
+    return {pid: began[pid] for pid in members - {leader, os.getpid()}}
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _signal_fix(number: int) -> str:
+    if number == signal.SIGKILL:
+        return "the kernel may have run out of memory (see dmesg): free some, or take a smaller batch"
+    return "look into the log; a crash inside the tool is its vendor's to mend, another version may do"
+
+
+def _quoted(tail: str) -> str:
+    return "".join(f"\n    | {line}" for line in tail.splitlines()[-10:])

@@ -1,0 +1,98 @@
+"""Iteration over prepared samples in batches of network inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from io import FileIO
+from itertools import islice
+from typing import Any
+
+from runner.core import DataError, Samples, TensorSpec
+from runner.core.lazy import NDArray, np
+from runner.data import rows
+from runner.data.preprocess import Normalisation, normalise
+from runner.data.storage import StoredArray, open_array
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`ids` of the real samples in order; `inputs` [batch, *shape] by name, padded at the end."""
+
+    ids: tuple[str, ...]
+    inputs: dict[str, NDArray[Any]]
+
+
+def iterate(
+    samples: Samples, normalisation: Normalisation | None, batch: int, indices: Sequence[int] | None = None
+) -> Iterator[Batch]:
+    """Yield all samples, or those at `indices`, in batches of `batch`.
+
+    The last batch is padded with its first sample, as in ais_bench. Floating point inputs that are stored as uint8
+    (images) are normalised; all others are stored in the network's type. Without a normalisation all inputs must be
+    images, which are returned unchanged with channels last: [batch, H, W, C], as for AIPP. Memory holds one batch:
+    files are read at offsets, since memory-mapped pages would count as the process's own memory.
+
+    Raises:
+        DataError: the samples on disk are damaged, or do not fit the normalisation.
+    """
+    chosen = range(samples.count) if indices is None else indices
+    names = (row.id for row in rows.read(samples.path, chosen))
+    arrays = [(tensor, open_array(samples.path, tensor.name)) for tensor in samples.spec]
+    with ExitStack() as stack:
+        files = [(tensor, array, stack.enter_context(array.path.open("rb", buffering=0))) for tensor, array in arrays]
+        for start in range(0, len(chosen), batch):
+            batch_indices = chosen[start : start + batch]
+            inputs = {
+                tensor.name: _as_taken(_read(file, array, batch_indices, batch), tensor, normalisation)
+                for tensor, array, file in files
+            }
+            yield Batch(tuple(islice(names, len(batch_indices))), inputs)
+
+
+def one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the same batches, preparing the next one in a thread. Memory holds two."""
+    with ThreadPoolExecutor(1, "batches") as thread:
+        pending = thread.submit(next, batches, None)
+        while (batch := pending.result()) is not None:
+            pending = thread.submit(next, batches, None)
+            yield batch
+
+
+def _as_taken(stored: NDArray[Any], tensor: TensorSpec, normalisation: Normalisation | None) -> NDArray[Any]:
+    if normalisation is None:
+        return np.ascontiguousarray(np.moveaxis(_picture(stored, tensor), 1, -1))
+    if str(stored.dtype) == tensor.dtype:
+        return stored
+    channels = tensor.shape[0] if tensor.shape else 1
+    if {len(normalisation.mean), len(normalisation.std)} - {1, channels}:
+        raise DataError(
+            f"input {tensor.name!r} is stored as bytes to be normalised and has {channels} channels, model.preprocess "
+            f"has {len(normalisation.mean)} means and {len(normalisation.std)} standard deviations",
+            f"let the reader store it as {tensor.dtype}, which is taken as it is, or correct model.preprocess",
+        )
+    return normalise(stored, normalisation).astype(tensor.dtype, copy=False)
+
+
+def _picture(stored: NDArray[Any], tensor: TensorSpec) -> NDArray[Any]:
+    if stored.dtype != np.uint8:
+        raise DataError(
+            f"model.aipp=true lets the card normalise pictures in bytes, and the data set gives {tensor.name!r} as "
+            f"{stored.dtype}",
+            "set model.aipp=false, or choose a dataset= of pictures",
+        )
+    return stored
+
+
+def _read(file: FileIO, array: StoredArray, indices: Sequence[int], batch: int) -> NDArray[Any]:
+    """Read the samples at `indices` [batch, *shape]; the rest of the batch is copies of the first."""
+    values = np.empty((batch, *array.shape), array.dtype)
+    for row, index in enumerate(indices):
+        file.seek(array.position(index))
+        # a view of shape [1, ...]: a lone scalar would have no buffer to read into
+        if file.readinto(values[row : row + 1].data.cast("B")) != array.sample_bytes:
+            raise DataError(f"the prepared samples {array.path} end early", "run again with force=[prepare]")
+    values[len(indices) :] = values[0]
+    return values

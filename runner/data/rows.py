@@ -1,0 +1,70 @@
+"""Metadata of each row of the prepared samples: `<folder>/rows.jsonl`, one JSON object per line, read in order.
+
+Memory holds one row at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runner.core import DataError
+
+FILE = "rows.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Metadata of one row of the arrays.
+
+    `truth` is its ground truth in JSON types, such as a class index; None if it is unknown.
+    """
+
+    id: str
+    truth: Any = None
+
+
+def write(folder: Path, rows: Iterable[Row]) -> Path:
+    """Write the metadata of the rows, in the order of the arrays; return the file."""
+    path = folder / FILE
+    encoder = msgspec.json.Encoder()
+    with path.open("wb") as file:
+        for row in rows:
+            file.write(encoder.encode(row) + b"\n")
+    return path
+
+
+def read(folder: Path, indices: Sequence[int] | None = None) -> Iterator[Row]:
+    """Yield the metadata of all rows, or of those at `indices` in that order; ascending ones are read in one pass.
+
+    Raises:
+        DataError: the file is missing, or is not what `write` wrote.
+    """
+    path = folder / FILE
+    decoder = msgspec.json.Decoder(Row)
+    try:
+        with path.open("rb") as file:
+            if indices is None:
+                yield from map(decoder.decode, file)
+                return
+            done = 0
+            for index in indices:
+                if index < done:
+                    done = file.seek(0)
+                line = next(islice(file, index - done, None))
+                done = index + 1
+                yield decoder.decode(line)
+    except (OSError, StopIteration, msgspec.MsgspecError) as error:
+        raise DataError(
+            f"the prepared samples {path} cannot be read: {error}", "run again with force=[prepare]"
+        ) from error
+
+
+def ids(folder: Path) -> list[str]:
+    """Return the ids of all rows, in order."""
+    return [row.id for row in read(folder)]

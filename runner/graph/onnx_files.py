@@ -1,0 +1,183 @@
+"""Reading, checking and running ONNX files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.core import ExportError, TensorSpec
+from runner.core.lazy import np, onnx, onnxruntime
+
+MISTAKEN_OPTIMIZERS = ["Pad_Fusion"]
+"""Disabled ONNX Runtime optimizers. Pad_Fusion merges a Pad into the following MaxPool whatever the padding value, but
+MaxPool pads with minus infinity (seen in 1.31; github.com/onnx/optimizer/pull/318 is about the same bug elsewhere).
+Pads before convolutions are merged by onnxsim."""
+
+Dimension = int | str
+"""A number, or the name of a dynamic axis."""
+
+
+def load(path: Path) -> onnx.ModelProto:
+    """Read a model, including weights in external files beside it.
+
+    Raises:
+        ExportError: it cannot be read, or refers to weights outside its own folder.
+    """
+    model = load_without_data(path)
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except Exception as error:  # missing, truncated, or of another shape: a different exception class each
+        raise ExportError(f"the weights of {path} cannot be read: {error}", "export it again") from error
+    return model
+
+
+def load_without_data(path: Path) -> onnx.ModelProto:
+    """Read a model without its external weights.
+
+    Raises:
+        ExportError: it cannot be read, or refers to weights outside its own folder.
+    """
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # exceptions of protobuf and onnx have no common base class
+        raise ExportError(f"{path} is no ONNX model: {error}", "export it again") from error
+    check_weights_beside(model, path)
+    return model
+
+
+def check_weights_beside(model: onnx.ModelProto, path: Path) -> None:
+    """Check that a model read from `path` has its weights in itself or in files below its own folder.
+
+    Raises:
+        ExportError: it refers to weights elsewhere.
+    """
+    folder = path.parent.resolve()
+    for tensor in _tensors(model):
+        for location in (entry.value for entry in tensor.external_data if entry.key == "location"):
+            if not _is_inside(folder, location):
+                raise ExportError(
+                    f"{path} wants the weights of {tensor.name!r} from {location!r}, which is not in its own folder",
+                    "put the file beside the model: onnx.save(model, path, save_as_external_data=True)",
+                )
+
+
+def _is_inside(folder: Path, location: str | bytes) -> bool:
+    """Return whether a relative path resolves to below `folder`; protobuf returns bytes for invalid UTF-8."""
+    if isinstance(location, bytes):
+        return False
+    try:
+        place = folder / location
+        return not Path(location).is_absolute() and place.resolve().is_relative_to(folder) and place.resolve() != folder
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, a symlink loop, a NUL
+        return False
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """Yield every tensor in a model: weights and constants, including those of subgraphs and functions."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for submessage in (value,) if hasattr(value, "ListFields") else value:
+                yield from _tensors(submessage)
+
+
+def opset_of(model: onnx.ModelProto) -> int | None:
+    """Return the opset version of a model for the default ONNX domain."""
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
+
+
+def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """Return the graph inputs that are not weights."""
+    weights = {tensor.name for tensor in graph.initializer} | {each.values.name for each in graph.sparse_initializer}
+    return [value for value in graph.input if value.name not in weights]
+
+
+def check(
+    model: onnx.ModelProto, inputs: Sequence[TensorSpec], outputs: Sequence[str], opset: int, batch: int | None
+) -> None:
+    """Check a model against its declaration; `batch` is None for a dynamic batch axis.
+
+    Raises:
+        ExportError: the model is invalid, or its opset, names, shapes or types differ.
+    """
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ExportError(f"the ONNX model is invalid: {error}", "try another model.export.opset") from error
+    if opset_of(model) != opset:
+        raise ExportError(f"the ONNX model has opset {opset_of(model)}, not {opset}", "try another model.export.opset")
+    _check_inputs(model, inputs, batch)
+    _check_outputs(model, outputs, batch)
+
+
+def _check_inputs(model: onnx.ModelProto, inputs: Sequence[TensorSpec], batch: int | None) -> None:
+    actual = inputs_of(model.graph)
+    names, declared = [value.name for value in actual], [tensor.name for tensor in inputs]
+    if names != declared:
+        raise ExportError(
+            f"the ONNX model has the inputs {names}, not {declared}",
+            "declare in model.inputs what the network uses, in the order of its forward()",
+        )
+    for value, tensor in zip(actual, inputs, strict=True):
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
+        axes = _axes(value)
+        if dtype != tensor.dtype or axes[1:] != tensor.shape or not _is_batch(axes, batch):
+            raise ExportError(
+                f"the input {tensor.name} of the ONNX model is {dtype} {list(axes)}, "
+                f"not {tensor.dtype} {[_shown(batch), *tensor.shape]}",
+                "correct model.inputs",
+            )
+
+
+def _check_outputs(model: onnx.ModelProto, outputs: Sequence[str], batch: int | None) -> None:
+    names = [value.name for value in model.graph.output]
+    if names != list(outputs):
+        raise ExportError(f"the ONNX model has the outputs {names}, not {list(outputs)}", "correct model.outputs")
+    for value in model.graph.output:
+        axes = _axes(value)
+        if not _is_batch(axes, batch):
+            raise ExportError(
+                f"the output {value.name} of the ONNX model is {list(axes)}; its first axis is not {_shown(batch)}",
+                "set model.export.fixed_batch=true, or make the network keep its first axis for the batch",
+            )
+
+
+def _axes(value: onnx.ValueInfoProto) -> tuple[Dimension, ...]:
+    return tuple(
+        axis.dim_value if axis.HasField("dim_value") else axis.dim_param or "?"
+        for axis in value.type.tensor_type.shape.dim
+    )
+
+
+def _is_batch(axes: tuple[Dimension, ...], batch: int | None) -> bool:
+    return bool(axes) and (isinstance(axes[0], str) if batch is None else axes[0] == batch)
+
+
+def _shown(batch: int | None) -> Dimension:
+    return "batch" if batch is None else batch
+
+
+def run(model: onnx.ModelProto | Path, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Run a model in ONNX Runtime on the CPU without optimisations; return the outputs in order.
+
+    Raises:
+        ExportError: ONNX Runtime rejects the model or the inputs.
+    """
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    if isinstance(model, Path):
+        load_without_data(model)  # checks the weights' location; ONNX Runtime would read any file
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    try:
+        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return list(session.run(None, dict(feeds)))
+    except Exception as error:  # the binding has an exception class for each status, without a common base
+        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in feeds.items())
+        raise ExportError(
+            f"ONNX Runtime cannot run the ONNX model on {shapes}: {error}",
+            "set model.export.fixed_batch=true if it runs with another batch size, or try another model.export.opset",
+        ) from error

@@ -1,0 +1,89 @@
+"""Building PyTorch networks from a specification and a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.config.targets import Target, call
+from runner.core import ConfigError, ExportError, TensorSpec, Weights
+from runner.core.lazy import torch
+from runner.networks import checkpoints
+from runner.networks.checkpoints import CheckpointLayout
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network's callable, the layout of its published checkpoint, and its inputs."""
+
+    target: Target
+    layout: CheckpointLayout
+    inputs: tuple[TensorSpec, ...]
+
+
+_OWN_NAMES = CheckpointLayout(unwrap=(), rename={}, drop_background=None, settings=None)
+"""The layout of random weights, which already have the network's names."""
+
+
+def build_network(spec: NetworkSpec, weights: Weights) -> torch.nn.Module:
+    """Return the network with its weights: float32, in evaluation mode, on the CPU.
+
+    Raises:
+        ConfigError: the network cannot be made from its target and arguments.
+        CheckpointError: the checkpoint cannot be read, or belongs to another network.
+    """
+    layout = _OWN_NAMES if weights.origin == "random" else spec.layout
+    state_dict = checkpoints.state_dict_for(checkpoints.read_state_dict(weights.path), layout)
+    settings = {} if layout.settings is None else call(layout.settings, state_dict)
+    network = construct(Target(spec.target.name, {**spec.target.arguments, **settings}))
+    if layout.adapt is not None:
+        state_dict = call(layout.adapt, state_dict, network)
+    checkpoints.load(network, state_dict, layout, weights.path)
+    return network
+
+
+def named_outputs(result: Any, names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Map a network's result (a tensor, several in order, or a dict that contains the names) to output names.
+
+    Raises:
+        ExportError: the number of tensors differs, a name is missing, or a value is not a tensor.
+    """
+    if isinstance(result, Mapping):
+        missing = [name for name in names if name not in result]
+        if missing:
+            raise ExportError(
+                f"the network's outputs have no {', '.join(missing)}", f"choose model.outputs from {list(result)}"
+            )
+        values = [result[name] for name in names]
+    else:
+        values = list(result) if isinstance(result, (tuple, list)) else [result]
+    if len(values) != len(names) or not all(isinstance(value, torch.Tensor) for value in values):
+        kinds = ", ".join(
+            str(list(value.shape)) if isinstance(value, torch.Tensor) else type(value).__name__ for value in values
+        )
+        raise ExportError(
+            f"the network returns {len(values)} values ({kinds}), model.outputs names {len(names)}: {list(names)}",
+            "give each tensor that the network returns one name in model.outputs",
+        )
+    return dict(zip(names, values, strict=True))
+
+
+def construct(target: Target) -> torch.nn.Module:
+    """Return the network of a target, without its weights: float32, in evaluation mode.
+
+    Raises:
+        ConfigError: the target rejects its arguments, or does not return a network.
+    """
+    try:
+        network = call(target)
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{target.name} refuses {target.arguments}: {error}", "correct the arguments in model.network"
+        ) from error
+    if not isinstance(network, torch.nn.Module):
+        raise ConfigError(
+            f"{target.name} made a {type(network).__name__}, not a torch.nn.Module",
+            "name the network's class, or a function that returns one, in model.network._target_",
+        )
+    return network.float().eval()

@@ -1,0 +1,49 @@
+"""The external commands of a run as shell lines, before any of them has run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from runner.core import Artifact, Command, OnnxModel
+from runner.pipeline.setup import Setup
+from runner.tools import DryRunPaths
+
+
+def shell_lines(setup: Setup, stages: Collection[str], known: Mapping[str, Artifact]) -> list[str]:
+    """Return shell lines, ready to paste in order, for the external programs of some stages.
+
+    The ONNX model is named by its path in the store if it is `known`, else as `<model>.onnx` in this folder; a comment
+    says what makes it.
+    """
+    commands = [command for command in _commands(setup, known) if command.stage in stages]
+    if not commands:
+        return []
+    script = setup.config.tool.environment_script
+    sourced = [shlex.join(["source", script])] if script else []
+    made = (
+        f"# {setup.config.model.name}.onnx is what the stages up to simplify make, samples/ what prepare makes,"
+        " one_batch/ a batch of random inputs or of samples"
+    )
+    return [made, *sourced, *(shlex.join(command.argv) for command in commands)]
+
+
+def _commands(setup: Setup, known: Mapping[str, Artifact]) -> list[Command]:
+    name, batch = setup.config.model.name, setup.config.batch.size
+    compiled = Path(f"{name}_bs{batch}")
+    onnx = known.get("simplify")
+    commands = []
+    if setup.compiler is not None:
+        request = setup.compile_request(onnx.path if isinstance(onnx, OnnxModel) else Path(f"{name}.onnx"))
+        commands += [Command("compile", argv) for argv in setup.compiler.commands(request, compiled)]
+    suffix = ".om" if setup.placement.kind == "ascend" else ".engine"
+    paths = DryRunPaths(
+        model=compiled.with_name(compiled.name + suffix),
+        batch=batch,
+        inputs=setup.inputs,
+        samples=Path("samples"),
+        one_batch=Path("one_batch"),
+        results=Path("result"),
+    )
+    return commands + setup.tool.commands(paths, setup.placement, setup.limits)

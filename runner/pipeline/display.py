@@ -1,0 +1,163 @@
+"""Terminal output during a run (stderr) and at its end (stdout)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from runner import results
+from runner.core import Advance, shown_by
+from runner.results import Gate, Result, published, values
+
+log = logging.getLogger(__name__)
+LIVE_WIDTH_LEAST = 60
+"""Narrower terminals show no progress bar."""
+
+
+@cache
+def _stderr() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def stage_done(name: str, status: str, seconds: float) -> None:
+    """Print a line for a finished stage."""
+    log.info("%s: %s in %.1f s", name, status, seconds)
+    _stderr().print(f"{name:<10} {status:<8} {seconds:7.1f} s")
+
+
+def news(text: str) -> None:
+    """Print an informational line."""
+    log.info(text)
+    _stderr().print(text, markup=False)
+
+
+def notice(text: str) -> None:
+    """Print a warning."""
+    log.warning(text)
+    _stderr().print(text, style="yellow", markup=False)
+
+
+def failure(text: str) -> None:
+    """Print the error that ends a run."""
+    log.error(text)
+    _stderr().print(f"error: {text}", style="red", markup=False)
+
+
+class Done(ProgressColumn):
+    """A column with completed work, total and rate, in the unit of the work."""
+
+    def render(self, task: Task) -> Text:
+        unit = task.fields["unit"]
+        total = "" if task.total is None else f"/{_amount(task.total, unit)}"
+        rate = "" if task.speed is None else f" {_amount(task.speed, unit)}/s"
+        return Text(f"{_amount(task.completed, unit)}{total} {unit if unit != 'B' else ''}{rate}")
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "B":
+        return decimal(int(value))
+    return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+
+
+@contextmanager
+def live() -> Iterator[None]:
+    """Show tracked work as a live line with rate and time left; show nothing if stderr is not a terminal."""
+    console = _stderr()
+    if not console.is_terminal:
+        yield
+        return
+    bar: Sequence[ProgressColumn] = [BarColumn(bar_width=24)] if console.width >= LIVE_WIDTH_LEAST else []
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), *bar, Done(), TimeRemainingColumn()]
+    with Progress(*columns, console=console, transient=True) as progress:
+
+        def start(description: str, total: float | None, unit: str) -> tuple[Advance, Callable[[], None]]:
+            task = progress.add_task(description, total=total, unit=unit)
+            return lambda done: progress.advance(task, done), lambda: progress.remove_task(task)
+
+        with shown_by(start):
+            yield
+
+
+def summary(result: Result) -> None:
+    """Print the table and the gates of a finished run."""
+    console = Console(highlight=False, soft_wrap=True)
+    title = f"{result.model} on {result.soc} with {result.tool}, batch {result.batch}"
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, value in _figures(result):
+        table.add_row(name, value)
+    console.print(table)
+    for gate in result.gates:
+        console.print(_gate_line(gate), markup=False)
+
+
+def _figures(result: Result) -> Iterator[tuple[str, str]]:
+    weights, fidelity, performance = result.weights, result.fidelity, result.performance
+    if weights:
+        yield "weights", "random" if weights.origin == "random" else Path(weights.path).name
+    yield "data set", result.dataset
+    for name, value in result.figures.items():
+        yield name, values.with_unit(value, result.meaning(name))
+    if result.accuracy:
+        yield "samples", f"{result.accuracy['samples']}"
+    if fidelity:
+        if fidelity.top1_agreement is not None:
+            yield "agreement with PyTorch", f"{fidelity.top1_agreement:.2f} %"
+        yield "cosine to PyTorch", f"{fidelity.cosine:.8f}"
+        yield "largest difference", f"{fidelity.max_abs:.2e}"
+    if performance:
+        latency_ms = {name: getattr(performance.latency_ms, name) for name in ("mean", "p50", "p99")}
+        known = {name: value for name, value in latency_ms.items() if value is not None}
+        yield "throughput", f"{performance.samples_per_second:.1f} samples/s"
+        yield f"latency {' / '.join(known)}", " / ".join(f"{value:.3f}" for value in known.values()) + " ms"
+        if not performance.valid:
+            yield "not a valid measurement", "; ".join(performance.reasons)
+
+
+def _gate_line(gate: Gate) -> str:
+    numbers = ""
+    if gate.measured is not None and gate.expected is not None:
+        numbers = f" {gate.measured:.6g}, expected {gate.expected:.6g}"
+    reason = f" ({gate.reason})" if gate.reason else ""
+    return f"{gate.verdict:<4} {gate.name}{numbers}{reason}"
+
+
+def plan_table(rows: Sequence[tuple[str, str, str]], commands: Sequence[str], problems: Sequence[str]) -> None:
+    """Print a dry run: each stage and what would be done, the commands, and the problems that would stop it."""
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table("stage", "would be", "key", title="plan", title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print("commands:" if commands else "commands: none, every stage runs in this process")
+    for command in commands:
+        console.print(command, markup=False)
+    for problem in problems:
+        console.print(f"would stop: {problem}", markup=False)
+
+
+def sweep(paths: Sequence[Path]) -> None:
+    """Print the table of a sweep's jobs, from their result.json files, and the failed jobs."""
+    from runner.report import terminal
+
+    jobs = results.find(paths).results
+    models = published.of_results(jobs)
+    Console(highlight=False, soft_wrap=True).print(terminal.render_sweep(jobs, models))

@@ -1,0 +1,118 @@
+"""Run one job: from a composed configuration to a result.json and an exit code, even on errors."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from contextlib import closing
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from runner.config import schema, targets
+from runner.core import (
+    Predictions,
+    RunnerError,
+    StoreError,
+    Timing,
+    os_errors,
+    out_of_memory,
+    process,
+    signals,
+    write_atomically,
+)
+from runner.pipeline import display, dry_run, outcome, preflight, run_folder
+from runner.pipeline.execute import Run
+from runner.pipeline.setup import Setup, open_store
+from runner.results import Failure, result
+
+log = logging.getLogger(__name__)
+
+
+def run_job(composed: DictConfig, folder: Path) -> int:
+    """Run one composed configuration; print the outcome or error and write it to `folder`/result.json.
+
+    Returns 0 all done and no gate failed; 1 an error; 2 a gate failed.
+    """
+    logging.captureWarnings(True)
+    logging.raiseExceptions = False  # no tracebacks if the log cannot be written, as on a full disk
+    try:
+        with os_errors.as_store_errors(folder, os_errors.RUN_DIR):
+            return _run_job(composed, folder)
+    except StoreError as error:  # result.json cannot be written
+        display.failure(str(error))
+        return 1
+
+
+def _run_job(composed: DictConfig, folder: Path) -> int:
+    try:
+        config = schema.load(composed)
+    except RunnerError as error:
+        display.failure(str(error))
+        with run_folder.held(folder):
+            result.write(folder, outcome.refused(Failure("config", error.message, error.fix)))
+        return 1
+    setup, store = Setup(config), open_store(config)
+    if config.dry_run:
+        return dry_run.show(setup, store)
+    with run_folder.held(folder), closing(store):
+        write_atomically(folder / "config.yaml", OmegaConf.to_yaml(composed, resolve=True).encode())
+        return _carry_out(Run(setup, store, folder))
+
+
+def _carry_out(run: Run) -> int:
+    interruption: KeyboardInterrupt | None = None
+    try:
+        failure = _attempt(run)
+    except KeyboardInterrupt as error:
+        interruption = error
+        fix = "run the same command again to go on from the last finished stage"
+        failure = Failure(run.stage, signals.description(error), fix)
+    made = outcome.build(run.setup, run.records, run.artifacts, run.commands, failure)
+    result.write(run.folder, made)
+    timing = run.artifacts.get("benchmark")
+    if isinstance(timing, Timing):
+        result.write_latencies(run.folder, timing)
+    if failure is None:
+        _preview(run)
+        display.summary(made)
+    display.news(f"result: {run.folder / result.NAME}")
+    if interruption is not None:
+        raise interruption  # also ends a sweep
+    return made.exit_code
+
+
+def _attempt(run: Run) -> Failure | None:
+    try:
+        with process.logging_to(run.folder):
+            plan = preflight.checked_plan(run.setup, run.store)
+        run.go(plan)
+        run.compare_batches()
+    except Exception as error:
+        known = _known(run, error)
+        if known is None:
+            log.error(traceback.format_exc())  # recorded, and without a traceback on the terminal
+            fix = "this is a fault of the runner: report it with run.log"
+            known = RunnerError(f"{type(error).__name__}: {error}", fix)
+        display.failure(f"{run.stage}: {known}")
+        return Failure(run.stage, known.message, known.fix)
+    return None
+
+
+def _known(run: Run, error: Exception) -> RunnerError | None:
+    """Return an error that a user can act on; None for a bug of the runner."""
+    shortage = out_of_memory.explained(error, run.stage, run.setup.config.batch.size)
+    if shortage is not None or isinstance(error, RunnerError):
+        return shortage or error  # type: ignore[return-value]
+    refused = os_errors.of_the_machine(error)
+    return None if refused is None else os_errors.as_store_error(refused, run.store.root)
+
+
+def _preview(run: Run) -> None:
+    predictions = run.artifacts.get("infer")
+    config = run.setup.config
+    if config.dataset.preview and isinstance(predictions, Predictions):
+        target = targets.parse(config.dataset.preview, "dataset.preview")
+        written = targets.call(target, predictions.path, config.model.outputs[0], run.folder / "grid.png")
+        if written:
+            display.news(f"pictures: {written}")

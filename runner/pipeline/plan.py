@@ -1,0 +1,223 @@
+"""Build the plan of a setup: the stages, their inputs and their cache keys' ingredients. Only hashes files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runner.config.targets import Target
+from runner.core import CompiledModel, OnnxModel, Predictions, Samples, Scores, Timing, Weights, environment, modules
+from runner.data import HashFiles
+from runner.networks import NetworkSpec
+from runner.pipeline.keys import COUNTED, Stage
+from runner.pipeline.setup import Setup
+from runner.stages import order
+from runner.stages.benchmark import BenchmarkSpec
+from runner.stages.compile import CompileSpec
+from runner.stages.export import ExportSpec
+from runner.stages.infer import InferSpec
+from runner.stages.play import PlaySpec
+from runner.stages.prepare import PrepareSpec
+from runner.stages.random_weights import RandomWeightsSpec
+from runner.stages.reference import ReferenceSpec
+from runner.stages.score import ScoreSpec
+from runner.stages.simplify import SimplifySpec
+from runner.stages.weights import FileSpec, UrlSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The stages in execution order, and what each needs."""
+
+    stages: tuple[Stage, ...]
+
+    def wanted(self, names: Sequence[str] | None) -> set[str]:
+        """Return the stages to run: those named, and all that they need."""
+        return order.wanted(names, {**order.NEEDS, **{stage.name: stage.needs for stage in self.stages}})
+
+
+def plan(setup: Setup, hash_files: HashFiles) -> Plan:
+    """Plan a run, with the stages in execution order.
+
+    Raises:
+        ConfigError: a value from which no stage can be built.
+    """
+    return Plan(
+        (
+            _weights(setup, hash_files),
+            _export(setup),
+            _simplify(setup),
+            _compile(setup),
+            prepare(setup, hash_files),
+            _infer(setup),
+            _reference(setup),
+            _score(setup),
+            _benchmark(setup),
+        )
+    )
+
+
+def _weights(setup: Setup, hash_files: HashFiles) -> Stage:
+    origin, path = setup.weights
+    checkpoint = setup.config.model.checkpoint
+    if origin == "random":
+        return Stage(
+            name="weights",
+            needs=setup.needs["weights"],
+            function="random_weights",
+            kind=Weights,
+            spec=RandomWeightsSpec(setup.network, setup.config.seed),
+            hooks=_network_hooks(setup.network),
+            packages=("torch",),
+        )
+    spec: FileSpec | UrlSpec
+    if path is not None:
+        digest = hash_files(path.parent, [Path(path.name)])[0] if path.is_file() else None
+        spec = FileSpec(path, digest)
+    else:
+        spec = UrlSpec(checkpoint.url or "", checkpoint.file, checkpoint.sha256, checkpoint.size_bytes)
+    return Stage(name="weights", needs=setup.needs["weights"], kind=Weights, spec=spec, resumes=True)
+
+
+def _export(setup: Setup) -> Stage:
+    export = setup.config.model.export
+    batch = setup.config.batch.size if export.fixed_batch else None
+    return Stage(
+        name="export",
+        needs=setup.needs["export"],
+        kind=OnnxModel,
+        spec=ExportSpec(setup.network, setup.outputs, export.opset, batch),
+        hooks=_network_hooks(setup.network),
+        packages=("torch", "onnx"),
+    )
+
+
+def _simplify(setup: Setup) -> Stage:
+    model = setup.config.model
+    return Stage(
+        name="simplify",
+        needs=setup.needs["simplify"],
+        kind=OnnxModel,
+        spec=SimplifySpec(model.simplify.enabled, setup.onnx_batch, tuple(model.surgery)),
+        stored=model.simplify.enabled or bool(model.surgery),
+        hooks=tuple(model.surgery),
+        packages=("onnx", "onnxsim"),
+    )
+
+
+def _compile(setup: Setup) -> Stage:
+    compiler, target = setup.compiler, setup.compiler_target
+    spec = CompileSpec(
+        compiler=target,
+        compiler_version=compiler.version() if compiler else "",
+        # The result of a compiler does not depend on which of the host's cards is used.
+        placement=replace(setup.placement, devices=()),
+        batch=setup.config.batch.size,
+        flags=setup.compiler_flags if compiler else {},
+        aipp=setup.aipp if compiler else None,
+    )
+    if compiler is None or target is None:
+        return Stage(name="compile", needs=setup.needs["compile"], kind=CompiledModel, spec=spec, stored=False)
+    return Stage(
+        name="compile",
+        needs=setup.needs["compile"],
+        kind=CompiledModel,
+        spec=spec,
+        hooks=(target.name,),
+        excluded_from_key=compiler.excluded_from_key(),
+    )
+
+
+def prepare(setup: Setup, hash_files: HashFiles) -> Stage:
+    """Return the stage that prepares the samples."""
+    reader, target, request = setup.reader, setup.reader_target, setup.request
+    if reader.needs_policy:
+        return Stage(
+            name="prepare",
+            needs=setup.needs["prepare"],
+            function="play",
+            kind=Samples,
+            spec=PlaySpec(target, request, setup.network, setup.normalisation),
+            hooks=(target.name, *_network_hooks(setup.network)),
+            packages=("numpy", "torch", "gymnasium", "ale-py", "opencv-python-headless"),
+        )
+    content = None if reader.validate(request) else reader.content(request, hash_files)
+    return Stage(
+        name="prepare",
+        needs=setup.needs["prepare"],
+        kind=Samples,
+        spec=PrepareSpec(target, request, content),
+        hooks=(target.name,),
+        packages=("numpy", "pillow"),
+        resumes=True,
+    )
+
+
+def _infer(setup: Setup) -> Stage:
+    return Stage(
+        name="infer",
+        needs=setup.needs["infer"],
+        kind=Predictions,
+        spec=InferSpec(
+            tool=setup.tool_target,
+            tool_version=setup.tool.version(),
+            placement=setup.placement,
+            batch=setup.config.batch.size,
+            normalisation=setup.host_normalisation,
+        ),
+        hooks=(setup.tool_target.name,),
+        packages=("numpy",),
+        excluded_from_key=setup.tool.excluded_from_key("infer"),
+    )
+
+
+def _reference(setup: Setup) -> Stage:
+    return Stage(
+        name="reference",
+        needs=setup.needs["reference"],
+        kind=Predictions,
+        spec=ReferenceSpec(setup.network, setup.outputs, setup.normalisation, setup.reference_samples),
+        hooks=_network_hooks(setup.network),
+        packages=("torch", "numpy"),
+    )
+
+
+def _score(setup: Setup) -> Stage:
+    called: list[Target] = [*setup.metrics.values(), *([setup.decode] if setup.decode else [])]
+    return Stage(
+        name="score",
+        needs=setup.needs["score"],
+        kind=Scores,
+        spec=ScoreSpec(setup.decode, setup.config.dataset.scored_against, setup.metrics),
+        hooks=tuple(target.name for target in called),
+        packages=("numpy",),
+    )
+
+
+def _benchmark(setup: Setup) -> Stage:
+    options = setup.config.benchmark
+    return Stage(
+        name="benchmark",
+        needs=setup.needs["benchmark"],
+        kind=Timing,
+        spec=BenchmarkSpec(
+            tool=setup.tool_target,
+            tool_version=setup.tool.version(),
+            placement=setup.placement,
+            limits=setup.limits,
+            machine=environment.machine(),
+            normalisation=setup.host_normalisation if options.input == "real" else None,
+            isolate=options.isolate,
+        ),
+        hooks=(setup.tool_target.name,),
+        packages=("numpy",),
+        excluded_from_key=setup.tool.excluded_from_key("benchmark"),
+    )
+
+
+def _network_hooks(network: NetworkSpec) -> tuple[str, ...]:
+    called = [target.name for target in (network.target, network.layout.settings, network.layout.adapt) if target]
+    # A builder of the runner may call a library, whose version is then part of the key.
+    libraries = [library for name in called for library in modules.libraries_of(name, COUNTED)]
+    return tuple(dict.fromkeys([*called, *libraries]))

@@ -1,0 +1,228 @@
+"""Find all problems that can be known before the first expensive stage."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.config import targets
+from runner.config.schema import CHECKPOINTS
+from runner.config.targets import Target
+from runner.core import PreflightError, Problem, RunnerError, bounds
+from runner.core.modules import LIBRARIES, module_path
+from runner.data import geometry_problems
+from runner.pipeline import keys, plan
+from runner.pipeline.plan import Plan
+from runner.pipeline.setup import Setup
+from runner.stages import order
+from runner.store import Store
+from runner.tasks import metric_of
+
+LONGEST_NAME = 200
+"""Bytes of a checkpoint's file name; with what the store appends it must fit into the file system's limit of 255."""
+DISK_RESERVE_BYTES = 256 << 20
+"""Disk space for models, logs and results in addition to the samples."""
+
+
+def checked_plan(setup: Setup, store: Store) -> Plan:
+    """Return the plan of a run after checking it for problems.
+
+    Raises:
+        PreflightError: lists all problems.
+    """
+    problems = find_problems(setup, store)
+    if problems:
+        raise PreflightError(problems)
+    return plan.plan(setup, store.hash_files)
+
+
+def find_problems(setup: Setup, store: Store) -> list[Problem]:
+    """Return all problems of the configuration and the machine, in the order of the configuration.
+
+    Only what the wanted stages need is checked.
+    """
+    checks: list[tuple[str, Callable[[Setup], Iterable[Problem]]]] = [
+        ("", _options),
+        ("", _hooks),
+        ("", _model),
+        ("weights", _weights),
+        ("prepare", lambda setup: geometry_problems(setup.geometry, setup.normalisation, setup.inputs)),
+        ("score", _metrics),
+        ("compile", _soc_and_tool),
+        ("benchmark", _measuring),
+        ("prepare", lambda setup: setup.reader.validate(setup.request)),
+        ("prepare", lambda setup: _disk(setup, store)),
+    ]
+    wanted = _wanted(setup)
+    problems: list[Problem] = []
+    for stage, check in checks:
+        try:
+            if stage in wanted or not stage:
+                problems += check(setup)
+        except RunnerError as error:
+            problems.append(error.problem)
+    return list(dict.fromkeys(problems))
+
+
+def _wanted(setup: Setup) -> set[str]:
+    try:
+        needs = setup.needs
+    except RunnerError:  # reported by the check of the data set
+        needs = order.needs(plays=False, real_inputs=setup.config.benchmark.input == "real")
+    return order.wanted(setup.config.stages, needs)
+
+
+def _options(setup: Setup) -> Iterator[Problem]:
+    config = setup.config
+    yield from bounds.problems(config)
+    yield from _stage_names("stages", config.stages or [], order.STAGES)
+    if not isinstance(config.force, (bool, list)):
+        yield Problem(f"force is {config.force!r}", "give force=true, or a list of stages, as in force=[benchmark]")
+    yield from _stage_names("force", config.force if isinstance(config.force, list) else [], order.STORED)
+    benchmark = config.benchmark
+    if benchmark.max_seconds < benchmark.min_seconds:
+        yield Problem(
+            f"benchmark.max_seconds is {benchmark.max_seconds:g}, less than benchmark.min_seconds",
+            f"give a number of at least {benchmark.min_seconds:g}",
+        )
+
+
+def _stage_names(option: str, names: Sequence[str], choices: Sequence[str]) -> Iterator[Problem]:
+    for name in names:
+        if name not in choices:
+            yield Problem(f"{option} names {name!r}, which is no stage", f"choose from {', '.join(choices)}")
+
+
+def _hooks(setup: Setup) -> Iterator[Problem]:
+    """Check that configured callables are allowed and that their modules exist."""
+    model = setup.config.model
+    named: list[tuple[str, Any]] = [
+        ("model.network", model.network),
+        ("model.checkpoint.settings", model.checkpoint.settings),
+        ("model.checkpoint.adapt", model.checkpoint.adapt),
+        ("model.decode", model.decode),
+        *(("model.surgery", {"_target_": name}) for name in model.surgery),
+        ("dataset.preview", setup.config.dataset.preview),
+    ]
+    for where, node in named:
+        if node or where == "model.network":
+            try:
+                yield from _existing(targets.parse(node, where), where)
+            except RunnerError as error:
+                yield error.problem
+
+
+def _model(setup: Setup) -> Iterator[Problem]:
+    for tensor in setup.inputs:
+        if any(size < 1 for size in tensor.shape):
+            yield Problem(
+                f"input {tensor.name}: shape is {list(tensor.shape)}", "give sizes of at least 1, without the batch"
+            )
+    for kind, names in (("inputs", [tensor.name for tensor in setup.inputs]), ("outputs", list(setup.outputs))):
+        if not names or len(set(names)) != len(names) or "" in names:
+            yield Problem(f"model.{kind} are named {names}", "give each a name of its own, and at least one")
+
+
+def _existing(target: Target, where: str) -> Iterator[Problem]:
+    module = target.name.rpartition(".")[0]
+    if module.split(".")[0] not in LIBRARIES and module_path(module) is None:
+        yield Problem(
+            f"{where} names {target.name}: there is no module {module}", "correct the name or install its package"
+        )
+
+
+def _weights(setup: Setup) -> Iterator[Problem]:
+    checkpoint = setup.config.model.checkpoint
+    origin, path = setup.weights
+    if not _is_plain(checkpoint.file):
+        yield Problem(
+            f"model.checkpoint.file is {checkpoint.file!r}, which is no plain file name",
+            "name the file alone: it lies in checkpoints/, and a download gets that name",
+        )
+        return
+    own = CHECKPOINTS / checkpoint.file
+    if path is not None and not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        yield Problem(f"weights: {path} {what}", "give weights=PATH of a checkpoint, weights=auto or weights=random")
+    if origin == "url" and checkpoint.url is None:
+        source = checkpoint.where or "the model's YAML names no source"
+        yield Problem(
+            f"weights=auto: {own} is missing, and there is no direct URL to fetch it from",
+            f"get it there: {source}; put it at {own.absolute()}, or give weights=PATH or weights=random",
+        )
+
+
+def _is_plain(name: str) -> bool:
+    return name not in ("", ".", "..") and not set("/\0") & set(name) and len(os.fsencode(name)) <= LONGEST_NAME
+
+
+def _metrics(setup: Setup) -> Iterator[Problem]:
+    if not setup.metrics:
+        yield Problem("dataset.metrics is empty", "name at least one metric")
+    published = {name for row in setup.config.model.published for name in row.accuracy}
+    for name, target in setup.metrics.items():
+        for metric, figure in metric_of(name, target).figures.items():
+            if figure.better is None and metric in published:
+                yield Problem(
+                    f"dataset.metrics.{name} names {target.name}, which does not say whether {metric} is better higher "
+                    "or lower, and model.published has a figure for it",
+                    'decorate it, as in @runner.tasks.measured_in("percent", better="higher")',
+                )
+
+
+def _soc_and_tool(setup: Setup) -> Iterator[Problem]:
+    soc, tool = setup.config.soc, setup.config.tool
+    if soc.kind not in tool.serves:
+        yield Problem(
+            f"soc={soc.name} ({soc.kind}) cannot be served by tool={tool.name}, which serves {', '.join(tool.serves)}",
+            f"choose a tool that serves {soc.kind}, or a soc of the kind {' or '.join(tool.serves)}",
+        )
+        return
+    yield from setup.tool.validate(setup.placement)
+    if setup.compiler is not None:
+        opset = setup.config.model.export.opset
+        yield from setup.compiler.validate(setup.placement, setup.compiler_flags, opset)
+    if setup.config.model.aipp and setup.placement.kind != "ascend":
+        yield Problem(
+            f"model.aipp is true, and soc={soc.name} is no Ascend card to normalise on", "leave model.aipp out"
+        )
+
+
+def _measuring(setup: Setup) -> Iterator[Problem]:
+    """Check the benchmark options that the tool does not support."""
+    name, options = setup.config.tool.name, setup.config.benchmark
+    measuring = setup.tool.measuring()
+    if options.input == "real" and not measuring.takes_inputs:
+        yield Problem(f"benchmark.input is 'real', and {name} measures on data of its own", "leave benchmark.input out")
+    if options.isolate and not measuring.in_process:
+        yield Problem(
+            f"benchmark.isolate is true, and {name} is a process of its own already", "leave benchmark.isolate out"
+        )
+
+
+def _disk(setup: Setup, store: Store) -> Iterator[Problem]:
+    if any(_model(setup)) or any(bounds.problems(setup.config)) or setup.reader.validate(setup.request):
+        return  # the size of the samples is not known
+    needed_bytes = DISK_RESERVE_BYTES + setup.reader.stored_bytes(setup.request)
+    folder = existing_parent(store.root.absolute())
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes and not _is_prepared(setup, store):
+        yield Problem(
+            f"{folder} has {free_bytes / 2**30:.1f} GiB free, the run needs about {needed_bytes / 2**30:.1f} GiB",
+            "make room, choose another folder with cache_dir=DIR, or fewer samples with limit=N",
+        )
+
+
+def _is_prepared(setup: Setup, store: Store) -> bool:
+    prepare = plan.prepare(setup, store.hash_files)
+    return not prepare.needs and store.find("prepare", keys.key(prepare, {}), prepare.kind) is not None
+
+
+def existing_parent(path: Path) -> Path:
+    """Return the path itself or its nearest existing parent."""
+    while not path.exists():
+        path = path.parent
+    return path

@@ -1,0 +1,206 @@
+"""A configuration resolved into objects: the network, the data, the tool, the device and the options.
+
+Each value is resolved on first access, so that an error in one does not hide errors in others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from runner.config import targets
+from runner.config.schema import CHECKPOINTS, RunConfig
+from runner.config.targets import Target
+from runner.core import ConfigError, Origin, Placement, TensorSpec
+from runner.data import Geometry, Normalisation, Reader, Request
+from runner.measure import MeasuringLimits
+from runner.networks import CheckpointLayout, NetworkSpec
+from runner.stages import order
+from runner.store import Store
+from runner.tools import Compiler, CompileRequest, Tool
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The objects that a configuration describes, resolved on first access.
+
+    Raises, on access of any property:
+        ConfigError: its values in the configuration are invalid.
+    """
+
+    config: RunConfig
+
+    @cached_property
+    def network(self) -> NetworkSpec:
+        """The network and the layout of its published checkpoint."""
+        checkpoint = self.config.model.checkpoint
+        settings = checkpoint.settings
+        layout = CheckpointLayout(
+            unwrap=tuple(checkpoint.unwrap),
+            rename=dict(checkpoint.rename),
+            drop_background=checkpoint.drop_background,
+            settings=targets.parse(settings, "model.checkpoint.settings") if settings else None,
+            adapt=targets.parse(checkpoint.adapt, "model.checkpoint.adapt") if checkpoint.adapt else None,
+        )
+        return NetworkSpec(targets.parse(self.config.model.network, "model.network"), layout, self.inputs)
+
+    @cached_property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The model's declared inputs."""
+        return tuple(TensorSpec(each.name, each.dtype, tuple(each.shape)) for each in self.config.model.inputs)
+
+    @cached_property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the model's outputs, in order."""
+        return tuple(self.config.model.outputs)
+
+    @property
+    def onnx_batch(self) -> int | None:
+        """The fixed batch size of the ONNX model; None if its batch axis is dynamic."""
+        model = self.config.model
+        fixed = model.export.fixed_batch or (model.simplify.enabled and model.simplify.fixed_batch)
+        return self.config.batch.size if fixed else None
+
+    @cached_property
+    def weights(self) -> tuple[Origin, Path | None]:
+        """The origin of the weights, and their file if the origin is a file."""
+        chosen = self.config.weights
+        if chosen == "random":
+            return "random", None
+        path = CHECKPOINTS / self.config.model.checkpoint.file if chosen == "auto" else Path(chosen).expanduser()
+        if chosen == "auto" and not path.exists():
+            return "url", None
+        return "file", path.absolute()
+
+    @cached_property
+    def reader_target(self) -> Target:
+        """The target of the data set's reader."""
+        return targets.parse(self.config.dataset.reader, "dataset.reader")
+
+    @cached_property
+    def reader(self) -> Reader:
+        """The data set's reader; it lists its files once, so it is kept for the run."""
+        reader: Reader = targets.call(self.reader_target)
+        return reader
+
+    @cached_property
+    def request(self) -> Request:
+        """The model's requirements on its samples."""
+        seed = self.config.seed if self.reader.seeded else 0
+        return Request(self.inputs, self.geometry, self.config.limit, seed)
+
+    @cached_property
+    def geometry(self) -> Geometry:
+        """The geometric preprocessing, which is done before samples are stored."""
+        preprocess = self.config.model.preprocess
+        return Geometry(
+            resize=preprocess.resize,
+            interpolation=preprocess.interpolation,
+            crop=preprocess.crop,
+            channels=preprocess.channels,
+            keep_ratio=preprocess.keep_ratio,
+        )
+
+    @cached_property
+    def normalisation(self) -> Normalisation:
+        """The normalisation, which is applied as batches are read."""
+        preprocess = self.config.model.preprocess
+        return Normalisation(preprocess.scale, tuple(preprocess.mean), tuple(preprocess.std))
+
+    @property
+    def aipp(self) -> Normalisation | None:
+        """The normalisation done on the card, if any."""
+        return self.normalisation if self.config.model.aipp else None
+
+    @property
+    def host_normalisation(self) -> Normalisation | None:
+        """The normalisation done on the host; None if the card does it."""
+        return None if self.config.model.aipp else self.normalisation
+
+    @property
+    def reference_samples(self) -> int | None:
+        """How many samples PyTorch computes: None (all) if metrics compare with it, else as the fidelity gate says."""
+        return None if self.config.dataset.scored_against == "reference" else self.config.gates.fidelity.samples
+
+    @cached_property
+    def decode(self) -> Target | None:
+        """The callable that turns outputs into results; None uses the first output unchanged."""
+        node = self.config.model.decode
+        return targets.parse(node, "model.decode") if node else None
+
+    @cached_property
+    def metrics(self) -> dict[str, Target]:
+        """The data set's metrics by name."""
+        named = self.config.dataset.metrics.items()
+        return {name: targets.parse(node, f"dataset.metrics.{name}") for name, node in named}
+
+    @cached_property
+    def tool_target(self) -> Target:
+        """The target of the tool's adapter."""
+        return targets.parse(self.config.tool.adapter, "tool.adapter")
+
+    @cached_property
+    def tool(self) -> Tool:
+        """The tool's adapter."""
+        tool: Tool = targets.call(self.tool_target)
+        return tool
+
+    @cached_property
+    def compiler_target(self) -> Target | None:
+        """The target of the tool's compiler; None for a tool that loads ONNX itself."""
+        node = self.config.tool.compiler
+        return None if node is None else targets.parse(node, "tool.compiler")
+
+    @cached_property
+    def compiler(self) -> Compiler | None:
+        """The tool's compiler; None for a tool that loads ONNX itself."""
+        compiler: Compiler | None = None if self.compiler_target is None else targets.call(self.compiler_target)
+        return compiler
+
+    @property
+    def compiler_flags(self) -> dict[str, Any]:
+        """The model's own compiler flags: those of atc, on Ascend."""
+        return dict(self.config.model.atc) if self.config.soc.kind == "ascend" else {}
+
+    def compile_request(self, onnx: Path) -> CompileRequest:
+        """Return the request to compile an ONNX file."""
+        return CompileRequest(
+            model=onnx,
+            inputs=self.inputs,
+            batch=self.config.batch.size,
+            fixed_batch=self.onnx_batch is not None,
+            placement=self.placement,
+            flags=self.compiler_flags,
+            aipp=self.aipp,
+        )
+
+    @cached_property
+    def placement(self) -> Placement:
+        """The SoC and the devices."""
+        device, soc = self.config.device, self.config.soc
+        devices = device if isinstance(device, list) else [device]
+        if not devices or not all(isinstance(each, int) and each >= 0 for each in devices):
+            raise ConfigError(
+                f"device is {device!r}", "give a device index, as in device=0, or a list, as in device=[0,1]"
+            )
+        return Placement(
+            soc=soc.name, kind=soc.kind, devices=tuple(devices), soc_version=soc.soc_version, chips=soc.chips
+        )
+
+    @cached_property
+    def limits(self) -> MeasuringLimits:
+        """The limits of a measurement: warm-up, iterations and seconds."""
+        options = self.config.benchmark
+        return MeasuringLimits(options.warmup, options.min_iterations, options.min_seconds, options.max_seconds)
+
+    @property
+    def needs(self) -> order.Needs:
+        """The stages that each stage needs."""
+        return order.needs(plays=self.reader.needs_policy, real_inputs=self.config.benchmark.input == "real")
+
+
+def open_store(config: RunConfig) -> Store:
+    """Open the store of a run, which records the model's name with its artifacts."""
+    return Store(Path(config.cache_dir).expanduser().absolute(), config.model.name)

@@ -1,0 +1,17 @@
+"""Results: the schema of result.json, the gates that judge a run, and published figures."""
+
+from runner.results.collection import Found, Skipped, failed, find, newest
+from runner.results.gates import Gate
+from runner.results.result import (
+    NAME,
+    Environment,
+    Failure,
+    Latency,
+    Meaning,
+    Performance,
+    Result,
+    StageRecord,
+    UsedArtifacts,
+    UsedWeights,
+    WorstFidelity,
+)

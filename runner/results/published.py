@@ -1,0 +1,56 @@
+"""Published figures of models: from the zoo, from a user's folder, or from the saved configuration of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from runner.config import groups, options
+from runner.config.options import YamlLoader
+from runner.config.schema import PublishedConfig
+from runner.core import ConfigError
+from runner.results.result import Result
+
+Published = Mapping[str, Sequence[PublishedConfig]]
+"""The rows of each model's published tables, by the model's name."""
+RUN_CONFIG = "config.yaml"
+"""The file of the resolved configuration, beside a run's result."""
+
+
+def of_results(results: Iterable[Result], config_dir: Path | None = None) -> dict[str, tuple[PublishedConfig, ...]]:
+    """Return the published rows of the models that ran.
+
+    They are read from the model's file, in the user's folder or the zoo; for a model without a file, from the saved
+    configuration of its latest run.
+
+    Raises:
+        ConfigError: a model's file is not YAML, or its rows do not match the schema.
+    """
+    ordered = sorted(results, key=lambda result: result.written_at)
+    latest = {result.model: result for result in ordered if result.status == "ok"}
+    files = groups.files("model", config_dir)
+    rows = {}
+    for name in sorted({result.model for result in ordered if result.model}):
+        if name in files:
+            rows[name] = _rows(options.read(files[name]), files[name])
+        elif name in latest:
+            rows[name] = _rows_of_run(Path(latest[name].path).parent / RUN_CONFIG)
+    return rows
+
+
+def _rows_of_run(path: Path) -> tuple[PublishedConfig, ...]:
+    """Return no rows if the run saved no configuration, or one of another version."""
+    try:
+        return _rows(yaml.load(path.read_text(), YamlLoader)["model"], path)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, ConfigError):
+        return ()
+
+
+def _rows(model: Mapping[str, Any], path: Path) -> tuple[PublishedConfig, ...]:
+    try:
+        return tuple(PublishedConfig(**row) for row in model.get("published") or [])
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: its published figures cannot be read ({error})", "correct the file") from error

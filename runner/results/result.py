@@ -1,0 +1,289 @@
+"""The schema of result.json, for writing and reading."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from runner.core import Command, Fidelity, Timing, write_atomically
+from runner.results.gates import Gate
+
+SCHEMA = 1
+NAME = "result.json"
+LATENCIES = "latencies_ms.json"
+Status = Literal["ran", "reused", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """The outcome of a stage; `seconds` is its duration in this run."""
+
+    name: str
+    status: Status
+    seconds: float
+    key: str | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The error that ended a run."""
+
+    stage: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class UsedWeights:
+    """The checkpoint of a run."""
+
+    origin: str
+    path: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """The unit of a metric and whether higher or lower is better; None if the metric does not say."""
+
+    unit: str = ""
+    better: Literal["higher", "lower"] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFidelity:
+    """How close an output is to PyTorch's (see Fidelity)."""
+
+    samples: int | None = None
+    top1_agreement: float | None = None
+    cosine: float | None = None
+    max_abs: float | None = None
+    mean_abs: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorstFidelity(OutputFidelity):
+    """The worst fidelity of all outputs, and each of them."""
+
+    per_output: dict[str, OutputFidelity] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Milliseconds per call; None if the tool does not report it."""
+
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    min: float | None = None
+    max: float | None = None
+    std: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Performance:
+    """A measurement; `reasons` say why it is not `valid`. None is what the tool does not report.
+
+    `load_ms` is the time to load the model, `first_call_ms` that of the first call, `peak_rss_mib` the memory of the
+    measured process.
+    """
+
+    batch: int | None = None
+    samples_per_second: float | None = None
+    latency_ms: Latency = field(default_factory=Latency)
+    iterations: int | None = None
+    warmup: int | None = None
+    load_ms: float | None = None
+    first_call_ms: float | None = None
+    peak_rss_mib: float | None = None
+    valid: bool = True
+    reasons: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsedArtifacts:
+    """Paths of a run's artifacts; None for those that it did not reach."""
+
+    weights: str | None = None
+    onnx: str | None = None
+    compiled: str | None = None
+    samples: str | None = None
+    predictions: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The hardware and software of a run."""
+
+    python: str = ""
+    packages: dict[str, str] = field(default_factory=dict)
+    os: str = ""
+    cpu: str = ""
+    memory: str = ""
+    tools: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The content of a result.json. What a run did not reach is None.
+
+    `created` is when the run ended (ISO 8601), missing in early versions. `limit` is the number of samples that the run
+    was limited to, `stand_in` what it used instead of the data set of the published figures. `accuracy` holds the
+    metrics by name, and `samples`, the number of scored samples; `metrics` holds the meaning of each metric. A run
+    whose configuration was rejected has no model. `path` is the file that it was read from, `written_at` the file's
+    modification time in seconds since the epoch; neither is in the file.
+    """
+
+    schema: int = SCHEMA
+    created: str | None = None
+    status: Literal["ok", "failed"]
+    model: str = ""
+    soc: str = ""
+    tool: str = ""
+    batch: int = 0
+    dataset: str = ""
+    limit: int | None = None
+    stand_in: str | None = None
+    weights: UsedWeights | None = None
+    accuracy: dict[str, float | None] | None = None
+    metrics: dict[str, Meaning] = field(default_factory=dict)
+    fidelity: WorstFidelity | None = None
+    performance: Performance | None = None
+    gates: tuple[Gate, ...] = ()
+    artifacts: UsedArtifacts | None = None
+    stages: tuple[StageRecord, ...] = ()
+    commands: tuple[Command, ...] = ()
+    environment: Environment = field(default_factory=Environment)
+    error: Failure | None = None
+    path: str = ""
+    written_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.status == "ok" and not (self.model and self.soc and self.tool and self.batch > 0):
+            raise ValueError("it does not say which model ran on which soc, with which tool and batch size")
+        if self.created is not None:
+            datetime.fromisoformat(self.created)
+
+    @property
+    def ended_at(self) -> float:
+        """When the run ended, or else when its file was written, in seconds since the epoch."""
+        return self.written_at if self.created is None else datetime.fromisoformat(self.created).timestamp()
+
+    @property
+    def weights_origin(self) -> str:
+        """file, url or random; empty for a run that did not reach its weights."""
+        return self.weights.origin if self.weights else ""
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """The throughput; None if it was not measured."""
+        return self.performance.samples_per_second if self.performance else None
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """The accuracy by metric name, without the number of samples."""
+        return {name: value for name, value in (self.accuracy or {}).items() if name != "samples"}
+
+    @property
+    def failed_gates(self) -> tuple[Gate, ...]:
+        """The gates that the run did not pass."""
+        return tuple(gate for gate in self.gates if gate.verdict == "fail")
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done and no gate failed; 1 an error; 2 a gate failed."""
+        if self.status != "ok":
+            return 1
+        return 2 if self.failed_gates else 0
+
+    def meaning(self, metric: str) -> Meaning:
+        """Return the meaning of a metric; results of versions before 0.2 have none."""
+        return self.metrics.get(metric, Meaning())
+
+
+def now() -> str:
+    """Return the current time in the format of `created`."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def worst(fidelity: Mapping[str, Fidelity]) -> WorstFidelity:
+    """Return the worst fidelity of all outputs, and each of them."""
+    outputs = fidelity.values()
+    agreements = [each.top1_agreement for each in outputs if each.top1_agreement is not None]
+    return WorstFidelity(
+        samples=min(each.samples for each in outputs),
+        top1_agreement=min(agreements, default=None),
+        cosine=min(each.cosine for each in outputs),
+        max_abs=max(each.max_abs for each in outputs),
+        mean_abs=max(each.mean_abs for each in outputs),
+        per_output={name: OutputFidelity(**asdict(each)) for name, each in fidelity.items()},
+    )
+
+
+def write(folder: Path, result: Result) -> None:
+    """Write result.json into the run folder atomically; NaN and infinity become null."""
+    fields = msgspec.to_builtins(result)
+    del fields["path"], fields["written_at"]
+    if not result.model:  # the configuration was rejected
+        fields = {name: fields[name] for name in ("schema", "created", "status", "gates", "stages", "error")}
+    write_atomically(folder / NAME, msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n")
+
+
+def write_latencies(folder: Path, timing: Timing) -> None:
+    """Write the raw latencies into latencies_ms.json in the run folder."""
+    content = {name: getattr(timing, name) for name in ("batch", "source", "settled_after", "latencies_ms")}
+    write_atomically(folder / LATENCIES, msgspec.json.encode(content) + b"\n")
+
+
+def decode(content: bytes) -> Result:
+    """Parse a result.json.
+
+    Raises:
+        msgspec.ValidationError: it is not a result of this runner and schema. ValueError: it is not JSON.
+    """
+    try:
+        header = msgspec.json.decode(content, type=_Header | list[Any] | str | float | bool | None)
+        problem = _foreign(getattr(header, "schema", None))
+        if not problem:
+            return _DECODER.decode(content)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:  # versions before 0.2 wrote NaN and Infinity, which are not JSON
+        value = json.loads(content)
+        problem = _foreign(value.get("schema") if isinstance(value, dict) else None)
+        if not problem:
+            return msgspec.convert(value, Result)
+    raise msgspec.ValidationError(problem)
+
+
+class _Header(msgspec.Struct):
+    schema: Any = None
+
+
+_DECODER = msgspec.json.Decoder(Result)
+
+
+def _foreign(schema: Any) -> str:
+    """Return why a file with this schema cannot be read by this runner; empty if it can."""
+    if schema is None:
+        return "foreign: it has no schema, so it is no result of this runner"
+    if isinstance(schema, bool) or not isinstance(schema, int):
+        return f"foreign: its schema is {schema!r}, not a number"
+    if schema != SCHEMA:
+        age = "older" if schema < SCHEMA else "newer"
+        return f"{age} schema: {schema}, and this runner reads {SCHEMA}"
+    return ""
+
+
+def located(result: Result, path: str, written_at: float) -> Result:
+    """Return the result with the path and the time of the file that it was read from."""
+    return replace(result, path=path, written_at=written_at)

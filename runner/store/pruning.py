@@ -1,0 +1,101 @@
+"""Removal from a store: only what can be locked exclusively, so nothing that a run is using."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from runner.core import PARTIAL_SUFFIX, as_store_errors, entries_of, locks, remove_broken_write
+from runner.store import inventory
+from runner.store.inventory import Listed
+from runner.store.store import Slot, remove
+
+
+def remove_artifacts(root: Path, artifacts: Iterable[Listed]) -> tuple[list[Listed], list[Listed]]:
+    """Remove artifacts; return those removed, and those kept because a run has pinned them since.
+
+    A run locks an artifact's mark before it looks the artifact up, so no run can use the artifact while the mark is
+    locked exclusively here.
+
+    Raises:
+        StoreError: the store cannot be written, or is on a file system without locks.
+    """
+    removed: list[Listed] = []
+    kept: list[Listed] = []
+    for artifact in artifacts:
+        slot = Slot(root, artifact.stage, artifact.key)
+        with as_store_errors(slot.folder):
+            (removed if _remove_artifact(slot) else kept).append(artifact)
+    return removed, kept
+
+
+def remove_leftovers(root: Path, hashes_unused_since: float | None = None) -> list[Path]:
+    """Remove leftovers of dead processes and return those worth reporting: folders of unfinished artifacts.
+
+    Silently removes locks and marks of missing artifacts, partial files, notes of batches whose outputs are gone, and
+    digests of input files last written before `hashes_unused_since`.
+
+    Raises:
+        StoreError: the store cannot be written, or is on a file system without locks.
+    """
+    with as_store_errors(root):
+        unfinished = [path for path in entries_of(root / "partial") if _remove_unfinished(root, path)]
+        for path in (*root.glob(f"hashes/.*{PARTIAL_SUFFIX}"), *root.glob(f"batches/*/.*{PARTIAL_SUFFIX}")):
+            remove_broken_write(path)
+        for path in (*entries_of(root / "locks"), *entries_of(root / "in_use")):
+            _remove_if_orphaned(root, path)
+        _remove_notes_of_batches(root)
+        for path in entries_of(root / "hashes"):
+            if hashes_unused_since is not None and path.stat().st_mtime < hashes_unused_since:
+                path.unlink(missing_ok=True)
+    return unfinished
+
+
+def _remove_artifact(slot: Slot) -> bool:
+    slot.mark.parent.mkdir(parents=True, exist_ok=True)
+    slot.mark.touch()
+    with ExitStack() as held:
+        if not _hold(held, slot.mark):
+            return False
+        remove(slot.old)
+        slot.old.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            slot.folder.rename(slot.old)
+        remove(slot.old)
+        slot.mark.unlink(missing_ok=True)
+    return True
+
+
+def _remove_unfinished(root: Path, path: Path) -> bool:
+    slot = inventory.slot_of(root, path)
+    with ExitStack() as held:
+        for lock in (slot.mark, slot.lock):
+            if lock.exists() and not _hold(held, lock):
+                return False
+        remove(path)
+    return True
+
+
+def _remove_if_orphaned(root: Path, path: Path) -> None:
+    """Remove a lock without an artifact. A process waiting for it notices the removal and creates a new one."""
+    slot = inventory.slot_of(root, path)
+    with ExitStack() as held:
+        if not slot.folder.exists() and not slot.partials() and _hold(held, path):
+            path.unlink(missing_ok=True)
+
+
+def _hold(held: ExitStack, path: Path) -> bool:
+    file = locks.try_alone(path)
+    if file is not None:
+        held.enter_context(file)
+    return file is not None
+
+
+def _remove_notes_of_batches(root: Path) -> None:
+    for run in entries_of(root / "batches"):
+        for note in entries_of(run):
+            if not Slot(root, "infer", note.read_text(errors="replace")).folder.exists():
+                note.unlink(missing_ok=True)
+        with suppress(OSError):
+            run.rmdir()  # succeeds only if it is empty

@@ -1,0 +1,316 @@
+"""Artifacts by key: made once under a lock in a partial folder, fsynced, renamed, verified before use.
+
+<root>/<stage>/<key>/                a finished artifact: its files and artifact.json, touched on every use
+<root>/partial/<stage>-<key>.<id>/   an artifact being made; each attempt has its own folder, since a tool may
+                                     outlive its run
+<root>/partial/<stage>-<key>/        the same, for a stage that resumes an interrupted attempt
+<root>/partial/<stage>-<key>.old/    an artifact that is being replaced or pruned
+<root>/locks/<stage>-<key>.lock      held by the process that makes the artifact
+<root>/in_use/<stage>-<key>          share-locked by every run that has pinned the artifact, until the run ends
+<root>/hashes/                       digests of input files (runner.core.hashing)
+<root>/libraries/                    cached metadata of networks in timm and torchvision (runner.config.libraries)
+<root>/batches/                      batch sizes inferred so far by each run (runner.pipeline.invariance)
+
+The kernel releases both locks when a process dies. `python -m runner.cache` removes only what it can lock
+exclusively.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Generic, TypeVar
+
+from filelock import FileLock
+
+from runner.core import Artifact, Command, FileHashes, StoreError, as_store_errors, entries_of, locks
+from runner.store import manifests
+from runner.store.manifests import MANIFEST, Damaged, Manifest
+
+OWN_FOLDERS = ("partial", "locks", "in_use", "hashes", "batches", "libraries")
+"""Folders of the root that contain no artifacts."""
+T = TypeVar("T", bound=Artifact)
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """A finished artifact. `seconds` is how long making it took, `commands` the external programs that made it."""
+
+    artifact: T
+    seconds: float
+    commands: tuple[Command, ...]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The paths of an artifact: its folder, lock, mark and unfinished folders."""
+
+    root: Path
+    stage: str
+    key: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.stage}-{self.key}"
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.stage / self.key
+
+    @property
+    def resumed(self) -> Path:
+        return self.root / "partial" / self.name
+
+    @property
+    def old(self) -> Path:
+        return self.root / "partial" / f"{self.name}.old"
+
+    def partials(self) -> list[Path]:
+        """Return all its unfinished folders, including the replaced one."""
+        return [path for path in entries_of(self.resumed.parent) if path.name.partition(".")[0] == self.name]
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "locks" / f"{self.name}.lock"
+
+    @property
+    def mark(self) -> Path:
+        return self.root / "in_use" / self.name
+
+
+class Store:
+    """Artifacts below `root`, by stage and key. `model` is recorded in new artifacts."""
+
+    def __init__(self, root: Path, model: str = "") -> None:
+        self.root = root
+        self.model = model
+        self.hash_files = FileHashes(root / "hashes")
+        self._marks: dict[str, IO[bytes]] = {}
+        self._staging: dict[str, Path] = {}
+
+    def get_or_make(
+        self,
+        stage: str,
+        key: str,
+        kind: type[T],
+        make: Callable[[Path], tuple[T, Sequence[Command]]],
+        *,
+        force: bool = False,
+        resumes: bool = False,
+        notify: Callable[[str], None] = lambda message: None,
+    ) -> tuple[Entry[T], bool]:
+        """Return the pinned artifact and whether it was made now: `make(folder)` is called if no intact one is stored.
+
+        `force` always makes it. With `resumes`, `make` gets the folder left by an interrupted attempt, otherwise an
+        empty one. `notify` is called when another process is making the artifact, and when a stored one is damaged.
+
+        Raises:
+            StoreError: the store cannot be read or written. Errors of `make` are passed on.
+        """
+        entry = self.pin(stage, key, kind)
+        if entry is not None and not force:
+            return entry, False
+        with self.locked(stage, key, lambda: notify(f"{stage}: another run makes it; waiting")):
+            if not force:
+                entry = self.pin(stage, key, kind) or self.recover(stage, key, kind)
+                if entry is not None:
+                    return entry, False
+                damage = self.damage(stage, key, kind)
+                if damage:
+                    notify(f"{stage}: what was stored under {key} is damaged, {damage}; it is made again")
+            folder = self.staging_folder(stage, key, resumes)
+            start = time.perf_counter()
+            try:
+                artifact, commands = make(folder)
+                return self.publish(stage, key, artifact, time.perf_counter() - start, commands), True
+            except StoreError:
+                if not resumes:
+                    self.discard(stage, key)  # a partial artifact takes disk space that may be needed
+                raise
+
+    def find(self, stage: str, key: str, kind: type[T]) -> Entry[T] | None:
+        """Return the finished artifact, or None if there is no intact one.
+
+        It may be pruned at any time; see `pin`.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        try:
+            return self._read(self._slot(stage, key), kind)
+        except Damaged:
+            return None
+
+    def pin(self, stage: str, key: str, kind: type[T]) -> Entry[T] | None:
+        """Pin the key and return find(): `runner.cache prune` skips it until close(), even if it does not exist yet."""
+        slot = self._slot(stage, key)
+        self._mark(slot)
+        entry = self.find(stage, key, kind)
+        if entry is not None:
+            with suppress(OSError):  # a read-only store records no use
+                os.utime(slot.folder / MANIFEST)
+            if slot.partials():
+                _remove_leftovers(slot)
+        return entry
+
+    def close(self) -> None:
+        """Unpin everything."""
+        for file in self._marks.values():
+            file.close()
+        self._marks.clear()
+
+    def damage(self, stage: str, key: str, kind: type[T]) -> str | None:
+        """Return how a stored artifact is damaged; None if it is intact or not stored."""
+        slot = self._slot(stage, key)
+        try:
+            self._read(slot, kind)
+        except Damaged as damaged:
+            return str(damaged) if os.path.lexists(slot.folder) else None
+        return None
+
+    @contextmanager
+    def locked(self, stage: str, key: str, waiting: Callable[[], None]) -> Iterator[None]:
+        """Hold the lock for making this artifact; call `waiting` once if another process holds it."""
+        path = self._slot(stage, key).lock
+        with as_store_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path, mode=0o666)
+            try:
+                lock.acquire(timeout=0)
+            except TimeoutError:
+                waiting()
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def recover(self, stage: str, key: str, kind: type[T]) -> Entry[T] | None:
+        """Publish an artifact that was complete when its process died before the rename; None if there is none."""
+        slot = self._slot(stage, key)
+        with as_store_errors(slot.folder):
+            for partial in slot.partials():
+                try:
+                    manifest = manifests.read(partial)
+                    manifest.artifact_in(partial, kind)
+                    manifest.check(partial)
+                except Damaged:
+                    continue
+                if partial != slot.old:
+                    _put_in_place(slot, partial, manifest)
+                    return self.find(stage, key, kind)
+        return None
+
+    def staging_folder(self, stage: str, key: str, resumes: bool) -> Path:
+        """Return the folder to make the artifact in; empty, unless `resumes` continues an interrupted attempt."""
+        slot = self._slot(stage, key)
+        path = slot.resumed if resumes else slot.resumed.with_name(f"{slot.name}.{uuid.uuid4().hex[:8]}")
+        for left in slot.partials():
+            if left != path:
+                _remove_as_far_as_possible(left)
+        with as_store_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        self._staging[slot.name] = path
+        return path
+
+    def discard(self, stage: str, key: str) -> None:
+        """Remove the staging folder."""
+        _remove_as_far_as_possible(self._staging[self._slot(stage, key).name])
+
+    def publish(self, stage: str, key: str, artifact: T, seconds: float, commands: Sequence[Command] = ()) -> Entry[T]:
+        """Turn the staging folder into the finished artifact, by a single rename."""
+        slot = self._slot(stage, key)
+        partial = self._staging[slot.name]
+        with as_store_errors(partial):
+            described = manifests.describe(partial, artifact, self.model, time.time(), seconds)
+            manifest = replace(described, commands=tuple(commands))
+            manifests.write(partial, manifest)
+            _put_in_place(slot, partial, manifest)
+        entry = self.find(stage, key, type(artifact))
+        if entry is None:
+            raise StoreError(f"{slot.folder} cannot be read back", "check the disk that holds cache_dir")
+        return entry
+
+    def _slot(self, stage: str, key: str) -> Slot:
+        return Slot(self.root, stage, key)
+
+    def _read(self, slot: Slot, kind: type[T]) -> Entry[T]:
+        with as_store_errors(slot.folder):
+            manifest = manifests.read(slot.folder)
+            artifact = manifest.artifact_in(slot.folder, kind)
+            manifest.check(slot.folder)
+        return Entry(artifact, manifest.seconds, manifest.commands)
+
+    def _mark(self, slot: Slot) -> None:
+        if slot.name in self._marks:
+            return
+        # A store that is not writable cannot be pruned by this user either; making an artifact in it raises.
+        with suppress(OSError):
+            slot.mark.parent.mkdir(parents=True, exist_ok=True)
+            self._marks[slot.name] = locks.hold_shared(slot.mark)
+
+
+def _put_in_place(slot: Slot, partial: Path, manifest: Manifest) -> None:
+    """Move the finished partial folder to the artifact's place.
+
+    If the same files are there already, only the manifest is replaced, so that readers are not disturbed.
+    """
+    for note in manifests.notes_of(partial):
+        note.unlink(missing_ok=True)
+    if _has_same_files(slot.folder, manifest):
+        current = manifests.read(slot.folder)
+        manifests.write(partial, replace(manifest, files=current.files))
+        (partial / MANIFEST).replace(slot.folder / MANIFEST)
+        remove(partial)
+        return
+    slot.folder.parent.mkdir(parents=True, exist_ok=True)
+    remove(slot.old)
+    if os.path.lexists(slot.folder):
+        slot.folder.rename(slot.old)
+    partial.rename(slot.folder)
+    _sync_folder(slot.folder.parent)
+    remove(slot.old)
+
+
+def _has_same_files(folder: Path, manifest: Manifest) -> bool:
+    try:
+        current = manifests.read(folder)
+        current.check(folder, thoroughly=True)  # it may be redone because of unnoticed corruption
+    except Damaged:
+        return False
+    return current.same_files(manifest)
+
+
+def _remove_leftovers(slot: Slot) -> None:
+    """Remove partial folders left by a process killed before its cleanup, unless another process holds the lock."""
+    with suppress(OSError), suppress(TimeoutError), FileLock(slot.lock, timeout=0, mode=0o666):
+        for left in slot.partials():
+            remove(left)
+
+
+def _remove_as_far_as_possible(path: Path) -> None:
+    """Remove a path if possible; a folder that a tool is still writing to is left, and never read again."""
+    with suppress(OSError):
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it exists."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,125 @@
+"""Protocols of scoring: outputs are decoded to results, and metrics score results against ground truth.
+
+    outputs of some rows, their facts --decode--> a result a row --metric.add(results, truths)--> metric.compute()
+
+The task defines results and truths. `Mean` makes a metric of a function of both that returns one number per sample.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+
+from runner.config import targets
+from runner.config.targets import Target
+from runner.core import ConfigError, Figure
+from runner.core.lazy import NDArray, np
+from runner.data import Row
+
+F = TypeVar("F", bound=Callable[..., Any])
+Results: TypeAlias = "Sequence[Any] | NDArray[Any]"
+"""One result per row."""
+
+
+class Decode(Protocol):
+    """Converts outputs to results: a function, or a frozen dataclass with the arguments beside `_target_` as fields."""
+
+    def __call__(self, outputs: Mapping[str, NDArray[Any]], rows: Sequence[Row]) -> Results:
+        """Return one result per row; `outputs` are [N, ...] by name, in the model's declared order."""
+
+
+class Metric(Protocol):
+    """Scores results; a class whose arguments are given beside `_target_`."""
+
+    @property
+    def figures(self) -> Mapping[str, Figure]:
+        """The meaning of each value of `compute`, by name."""
+
+    def add(self, results: Results, truths: Results) -> None:
+        """Add the results of some rows and their truths."""
+
+    def merge(self, other: Any) -> None:
+        """Add everything that another metric of the same kind has accumulated."""
+
+    def compute(self) -> dict[str, float]:
+        """Return the values over everything added, by name."""
+
+
+class Mean:
+    """The mean of a function of a result and its truth over all samples.
+
+    `function` takes arrays of results [N, ...] and truths [N, ...] and returns one number per sample, [N].
+    """
+
+    def __init__(self, function: Callable[..., NDArray[Any]], name: str = "mean") -> None:
+        self.figures = {name: getattr(function, "figure", Figure())}
+        self._function = function
+        self._total = 0.0
+        self._count = 0
+
+    def add(self, results: Results, truths: Results) -> None:
+        """Add the function's values to the sum."""
+        self._total += float(self._function(np.asarray(results), np.asarray(truths)).sum())
+        self._count += len(results)
+
+    def merge(self, other: Mean) -> None:
+        """Add the other's sum and count."""
+        self._total += other._total
+        self._count += other._count
+
+    def compute(self) -> dict[str, float]:
+        """Return the mean, by the metric's name."""
+        return {name: self._total / self._count for name in self.figures}
+
+
+def measured_in(
+    unit: str, better: Literal["higher", "lower"], *, is_share: bool = False, tolerance: float = Figure.tolerance
+) -> Callable[[F], F]:
+    """Return a decorator that attaches a Figure, the meaning of the mean, to a function of results and truths."""
+
+    def mark(function: F) -> F:
+        function.figure = Figure(  # type: ignore[attr-defined]
+            unit=unit, better=better, is_share=is_share, tolerance=tolerance
+        )
+        return function
+
+    return mark
+
+
+def first_output(outputs: Mapping[str, NDArray[Any]], rows: Sequence[Row]) -> NDArray[Any]:
+    """Return the model's first output unchanged: class scores, images, action values."""
+    return next(iter(outputs.values()))
+
+
+def decode_of(target: Target | None) -> Decode:
+    """Return the decode function of a target; the first output unchanged for None.
+
+    Raises:
+        ConfigError: it cannot be found, or does not take its arguments.
+    """
+    if target is None:
+        return first_output
+    bound: Decode = targets.bind(target, positional=2)
+    return bound
+
+
+def metric_of(name: str, target: Target) -> Metric:
+    """Return a data set's metric: an instance of a class, or the mean of a function under its name in the YAML.
+
+    Raises:
+        ConfigError: it cannot be found, does not take its arguments, or is a class without a metric's methods.
+    """
+    if not inspect.isclass(targets.locate(target)):
+        function = targets.bind(target, positional=2)
+        mean = Mean(function, name)
+        mean.figures = {name: getattr(targets.locate(target), "figure", Figure())}
+        return mean
+    metric: Metric = targets.call(target)
+    lacking = [method for method in ("add", "merge", "compute", "figures") if not hasattr(metric, method)]
+    if lacking:
+        raise ConfigError(
+            f"dataset.metrics.{name} names {target.name}, which lacks {', '.join(lacking)}",
+            "name a function of results and truths, or a class with what runner.tasks.Metric asks for",
+        )
+    return metric

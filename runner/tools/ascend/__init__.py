@@ -1,0 +1,6 @@
+"""Ascend: CANN's atc as the compiler, ais_bench and its predecessors as inference tools."""
+
+from runner.tools.ascend.ais_bench import AisBench
+from runner.tools.ascend.ais_infer import AisInfer
+from runner.tools.ascend.atc import Atc
+from runner.tools.ascend.benchmark_tool import BenchmarkTool

@@ -1,0 +1,120 @@
+"""The summary file of ais_bench and ais_infer: output files of each input file, and the times of the calls.
+
+Keys as in ais_bench 0.0.2 (github.com/Ascend/tools at 9d6da90, ais_bench/infer/summary.py): `filesinfo {id: {infiles,
+outfiles}}`, `NPU_compute_time {min max mean median "percentile(99%)" count}`, `throughput`, `npu_compute_time_list`.
+The ais_infer of 2022 (at 256ed1f and 63a74de) writes neither the list nor the count.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.core import ToolError
+
+
+@dataclass(frozen=True)
+class SampleFiles:
+    """The files of one sample: one per model input, and one per model output, in order."""
+
+    inputs: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A device's summary. `latencies_ms` is empty and `count` is None if an older version does not report them."""
+
+    samples: tuple[SampleFiles, ...]
+    latencies_ms: tuple[float, ...]
+    mean_ms: float
+    count: int | None
+
+
+def read(path: Path) -> Summary:
+    """Read a summary file.
+
+    Raises:
+        ToolError: it is missing, truncated, or lacks required keys.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolError(f"the summary {path} cannot be read: {error}") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Summary:
+    """Parse a summary; `path` is only named in errors.
+
+    Raises:
+        ToolError: it is truncated, or lacks required keys.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:  # also thousands of digits, or deep nesting
+        raise ToolError(
+            f"the summary {path} is truncated or no JSON: {error}", "the tool did not get to its end; is the disk full?"
+        ) from error
+    try:
+        return _summary(content)
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        keys = ", ".join(content) if isinstance(content, dict) else f"a {type(content).__name__}"
+        raise ToolError(
+            f"the summary {path} is of a version that the runner does not know: {error!r}; it holds {keys}",
+            "install ais_bench 0.0.2 or later, or ais_infer as of 2022",
+        ) from error
+
+
+def _summary(content: Any) -> Summary:
+    compute = content["NPU_compute_time"]
+    latencies_ms = tuple(float(value) for value in content.get("npu_compute_time_list") or ())
+    mean_ms = math.fsum(latencies_ms) / len(latencies_ms) if latencies_ms else float(compute["mean"])
+    count = compute.get("count")
+    samples = tuple(_sample(entry) for entry in content["filesinfo"].values())
+    return Summary(samples, latencies_ms, mean_ms, None if count is None else int(count))
+
+
+def _sample(entry: Any) -> SampleFiles:
+    return SampleFiles(tuple(map(Path, entry["infiles"])), tuple(map(Path, entry["outfiles"])))
+
+
+def measured(path: Path) -> Summary:
+    """Read the summary of a measurement.
+
+    Raises:
+        ToolError: as in `read`, or the times are invalid.
+    """
+    summary = read(path)
+    times = (summary.mean_ms, *summary.latencies_ms)
+    if not all(math.isfinite(time) and time > 0 for time in (times[0], sum(times))) or min(times) < 0:
+        raise ToolError(f"the summary {path} tells a mean latency of {summary.mean_ms} ms", "look into the tool's log")
+    if summary.count is not None and summary.count < 1:
+        raise ToolError(f"the summary {path} tells of {summary.count} calls", "look into the tool's log")
+    return summary
+
+
+def outputs_by_input(summaries: Iterable[Summary]) -> dict[str, tuple[Path, ...]]:
+    """Return a sample's outputs in order, by the file name of its first input.
+
+    Raises:
+        ToolError: two samples have the same output file, since the tools truncate names at the first dot.
+    """
+    outputs: dict[str, tuple[Path, ...]] = {}
+    owners: dict[Path, str] = {}
+    for summary in summaries:
+        for sample in summary.samples:
+            name = sample.inputs[0].name if sample.inputs else "a sample without inputs"
+            for output in sample.outputs:
+                owner = owners.setdefault(output, name)
+                if owner != name or name in outputs:
+                    raise ToolError(
+                        f"the output {output} stands for two samples, {owner} and {name}: one overwrote the other",
+                        "the tool names outputs by what stands before an input's first dot: that must differ",
+                    )
+            outputs[name] = sample.outputs
+    return outputs

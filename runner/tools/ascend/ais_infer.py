@@ -1,0 +1,207 @@
+"""ais_infer.py, the predecessor of ais_bench (used in DQN's guide).
+
+Flags and files are those of github.com/Ascend/tools at 256ed1f, 63a74de and 4ce01e3 (June, September and November
+2022), folder ais-bench_workload/tool/ais_infer: `--batchsize` defaults to 1, the summary is `sumary.json` (sic) inside
+a folder named by the time (in the last one beside that folder, as in ais_bench), one device, a fixed number of warm-up
+calls.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from runner.core import (
+    Command,
+    CompiledModel,
+    Finished,
+    Placement,
+    Problem,
+    Timing,
+    ToolError,
+    bounded,
+    process,
+    sha256_of,
+)
+from runner.core.lazy import NDArray
+from runner.data import Batch
+from runner.measure import MeasuringLimits, in_windows, long_enough, loops
+from runner.tools import command_line
+from runner.tools.ascend import _sample_files as sample_files
+from runner.tools.ascend import _summary as summary
+from runner.tools.ascend import cann
+from runner.tools.ascend._command_line_tool import CommandLineTool
+from runner.tools.ascend._sample_files import Chunk
+from runner.tools.ascend._summary import Summary
+from runner.tools.command_line import attributed_to, chips_note, chips_reported
+from runner.tools.tool import DryRunPaths, Measuring
+
+WARMUP = 1
+"""Its fixed number of warm-up calls: five at 256ed1f, one since."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AisInfer(CommandLineTool):
+    """`python` runs `script`; `loop` calls are measured (20 in DQN's guide). Otherwise as AisBench."""
+
+    NAME: ClassVar[str] = "ais_infer"
+    DEVICES: ClassVar[range] = range(255)
+    """Its `choices=range(0, 255)`."""
+    PLACES: ClassVar[tuple[str, ...]] = ("python", "environment_script")
+
+    loop: int = bounded(20, least=1)
+    python: str = "python3"
+    script: str = "ais_infer.py"
+
+    def version(self) -> str:
+        """Return the script's digest, since it has no version."""
+        path = Path(self.script)
+        return f"ais_infer {sha256_of(path)[:12]}" if path.is_file() else "ais_infer (not found)"
+
+    def validate(self, placement: Placement) -> list[Problem]:
+        """Return problems: settings out of range, unsupported devices, and missing software on this host."""
+        problems = self.setting_problems(placement)
+        if not Path(self.script).is_file():
+            problems.append(
+                Problem(
+                    f"tool.script={self.script} is not there",
+                    "give the path of ais_infer.py (see docs/ascend.md), or tool=ais_bench, which replaced it",
+                )
+            )
+        if process.found(self.python) is None:
+            problems.append(
+                Problem(f"tool.python={self.python} is not there", "give the interpreter that has aclruntime")
+            )
+        return [*problems, *cann.problems(self.environment_script)]
+
+    def measuring(self) -> Measuring:
+        """Measures on the given inputs."""
+        return Measuring(takes_inputs=True, in_process=False)
+
+    def commands(self, paths: DryRunPaths, placement: Placement, limits: MeasuringLimits) -> list[Command]:
+        """Return the commands of inference and measurement."""
+
+        def argv(root: Path) -> tuple[str, ...]:
+            return infer_argv(
+                self.python,
+                self.script,
+                model=paths.model,
+                folders=sample_files.folders_of(root, paths.inputs),
+                output=paths.results,
+                batch=paths.batch,
+                device=placement.devices[0],
+            )
+
+        repeated = repeating(loops(limits, self.loop))
+        return [
+            Command("infer", argv(paths.samples)),
+            Command("benchmark", (*argv(paths.one_batch), repeated)),
+        ]
+
+    def infer(
+        self, model: CompiledModel, placement: Placement, batches: Iterable[Batch], work: Path
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield the outputs of each batch by name [batch, ...], including padding.
+
+        Raises:
+            ToolError: the tool fails, hangs, or leaves outputs out.
+        """
+
+        def run(chunk: Chunk, results: Path) -> Finished:
+            return self.run(self._argv(model, placement, chunk, results), "infer")
+
+        def files_of(chunk: Chunk, results: Path) -> dict[str, tuple[Path, ...]]:
+            return summary.outputs_by_input([summary.read(summary_in(results))])
+
+        return sample_files.infer(batches, model, work, run, files_of)
+
+    def measure(
+        self,
+        model: CompiledModel,
+        placement: Placement,
+        inputs: Mapping[str, NDArray[Any]],
+        limits: MeasuringLimits,
+        work: Path,
+    ) -> Timing:
+        """Measure calls on `inputs`; the number of warm-up calls is fixed.
+
+        Raises:
+            ToolError: the tool fails, hangs, or its summary lacks the times.
+        """
+        measured: list[tuple[Summary, int]] = []
+        attempts = itertools.count()
+        with sample_files.repeated(inputs, model.inputs, model.batch, work) as chunk:
+
+            def once(iterations: int) -> tuple[int, float]:
+                results = command_line.new_folder(work / f"measured{next(attempts)}")
+                argv = self._argv(model, placement, chunk, results)
+                finished = self.run((*argv, repeating(iterations)), "benchmark")
+                with attributed_to(finished, "benchmark"):
+                    measured.append((summary.measured(summary_in(results)), iterations))
+                shutil.rmtree(results)
+                return iterations, measured[-1][0].mean_ms
+
+            reasons = long_enough(once, limits, self.loop)
+        last, iterations = measured[-1]
+        latencies_ms = last.latencies_ms if len(last.latencies_ms) == iterations else ()  # the oldest writes their mean
+        timing = Timing(
+            batch=model.batch,
+            latencies_ms=latencies_ms,
+            warmup=WARMUP,
+            source=f"{self.version()} --loop, host clock around the device call{chips_note(placement)}",
+            reasons=reasons,
+            mean_ms=None if latencies_ms else last.mean_ms,
+            iterations=None if latencies_ms else iterations,
+            chips=chips_reported(placement),
+        )
+        return in_windows(timing, limits)
+
+    def _argv(self, model: CompiledModel, placement: Placement, chunk: Chunk, results: Path) -> tuple[str, ...]:
+        return infer_argv(
+            self.python,
+            str(Path(self.script).absolute()),
+            model=model.path.resolve(),
+            folders=chunk.folders,
+            output=results,
+            batch=model.batch,
+            device=placement.devices[0],
+        )
+
+
+def infer_argv(
+    python: str, script: str, *, model: Path, folders: Sequence[Path], output: Path, batch: int, device: int
+) -> tuple[str, ...]:
+    """Return the inference command; one folder per model input, `output` must exist."""
+    return (
+        *(python, script),
+        f"--model={model}",
+        *("--input", command_line.listed(folders)),
+        *("--output", str(output)),
+        *("--outfmt", "BIN"),
+        *("--batchsize", str(batch)),
+        *("--device", str(device)),
+    )
+
+
+def repeating(loop: int) -> str:
+    """Return the flag that turns an inference into a measurement."""
+    return f"--loop={loop}"
+
+
+def summary_in(output: Path) -> Path:
+    """Return the only summary below `output`: inside the folder named by the time, or beside it as in ais_bench.
+
+    Raises:
+        ToolError: there is none, or there are several.
+    """
+    paths = [*output.glob("*/sumary.json"), *output.glob("*_summary.json")]
+    if len(paths) != 1:
+        raise ToolError(
+            f"the tool wrote {len(paths)} summaries below {output}, one was due",
+            "it failed, perhaps without saying so: look into its log",
+        )
+    return paths[0]

@@ -1,0 +1,236 @@
+"""CANN's atc, a compiler from ONNX to .om.
+
+The commands follow the guides. Flags and formats are from Huawei's "ATC Tool User Guide" (hiascend.com,
+devaids/atctool) and atc's own list of them (gitcode.com/cann/ge, api/atc/atc_flags.cc).
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import re
+import shlex
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from runner.core import Finished, Placement, Problem, RunnerError, TensorSpec, ToolError, bounded, bounds, process
+from runner.core.lazy import onnx
+from runner.graph import onnx_files
+from runner.tools import command_line
+from runner.tools.ascend import _aipp as aipp
+from runner.tools.ascend import _atc_flags as atc_flags
+from runner.tools.ascend import cann
+from runner.tools.compiler import CompileRequest
+
+OLDEST_OPSET = 8
+_ERROR_CODE = re.compile(r"^\W*(?:\[\w+\])?\s*(E[0-9A-Z]\d{4})\b", re.MULTILINE)
+_VERSION = re.compile(r"^\s*\w*version\s*=\s*\[?([^\]\s]+)", re.MULTILINE | re.IGNORECASE)
+_FIXES = {
+    "E10001": "look at the value that atc names; for --soc_version: `npu-smi info` shows the chip, soc= chooses it",
+    "E19010": "set model.export.opset=11, or rewrite the operator that atc names with a model.surgery",
+    "EZ3003": "the card has no such operator: rewrite it with a model.surgery",
+}
+
+
+@dataclass(frozen=True)
+class Atc:
+    """`environment_script` is CANN's set_env.sh, sourced if atc is not on the PATH.
+
+    `newest_opset` is the newest ONNX opset that the installed atc reads: 13 for CANN 5 and 6.
+    """
+
+    environment_script: str = cann.ENVIRONMENT_SCRIPT
+    timeout_seconds: float = bounded(3600, above=0)
+    newest_opset: int = bounded(13, least=OLDEST_OPSET)
+
+    def version(self) -> str:
+        """Return text such as "atc of CANN 8.0.RC1", read from the toolkit's own files."""
+        program = process.found("atc")
+        origin = program or cann.environment_script(self.environment_script)
+        if origin is None:
+            return "atc (not found)"
+        # The parents of bin/atc, or set_env.sh's folder and its `latest`: the same toolkit before and after sourcing.
+        folders = list(origin.resolve().parents)[1:4] if program else [origin.parent / "latest", origin.parent]
+        release = next(filter(None, map(_release, folders)), None)
+        return f"atc of CANN {release}" if release else f"atc {_fingerprint(origin)}"
+
+    def excluded_from_key(self) -> tuple[str, ...]:
+        """Return the location of CANN, the timeout, and the limit that is only checked in validate()."""
+        return ("environment_script", "timeout_seconds", "newest_opset")
+
+    def validate(self, placement: Placement, flags: Mapping[str, Any], opset: int) -> list[Problem]:
+        """Return problems: CANN is missing, the soc has no name for atc or is not present, invalid opset or flags."""
+        return [
+            *bounds.problems(self, "tool.compiler"),
+            *self._machine_problems(placement),
+            *self._opset_problems(opset),
+            *atc_flags.problems(flags),
+        ]
+
+    def commands(self, request: CompileRequest, out: Path) -> list[tuple[str, ...]]:
+        """Return the only command line.
+
+        Raises:
+            ToolError: the card cannot do the normalisation.
+        """
+        flags = {"input_format": input_format(request.inputs), "log": "error"} | atc_flags.spelled(request.flags)
+        settings = {
+            "framework": "5",
+            "model": str(request.model),
+            "output": str(out),
+            "input_format": flags.pop("input_format"),
+            "input_shape": input_shape(request.inputs, request.batch),
+            "log": flags.pop("log"),
+            "soc_version": request.placement.soc_version or request.placement.soc,
+        }
+        if request.aipp is not None:
+            aipp.config(request.aipp, request.inputs)
+            _check_with_aipp(request.flags, settings["input_format"])
+            flags = {"insert_op_conf": str(_aipp_file(out))} | flags
+        return [("atc", *(f"--{name}={value}" for name, value in (settings | flags).items()))]
+
+    def compile(self, request: CompileRequest, out: Path) -> Path:
+        """Compile and return `<out>.om`. With `request.aipp`, write `<out>.aipp.cfg` beside it.
+
+        Raises:
+            ToolError: atc is missing, fails, or leaves no .om; or the normalisation is unsupported.
+        """
+        request = replace(request, model=request.model.absolute(), flags=atc_flags.absolute(request.flags))
+        out = out.absolute()
+        (argv,) = self.commands(request, out)
+        environment = self._environment()
+        if environment is None:
+            problem = cann.missing("atc", self.environment_script)
+            raise ToolError(problem.message, problem.fix)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if request.aipp is not None:
+            _aipp_file(out).write_text(aipp.config(request.aipp, request.inputs))
+        finished = self._run(argv, environment)
+        made = _made(out)
+        if finished.returncode != 0 or made is None:
+            raise _failure(finished, request)
+        return made
+
+    def _run(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> Finished:
+        # atc leaves reports and kernel caches in its working folder, which is therefore temporary.
+        with tempfile.TemporaryDirectory(prefix="atc-") as scratch:
+            try:
+                return process.run(
+                    argv,
+                    stage="compile",
+                    name="atc",
+                    timeout_seconds=self.timeout_seconds,
+                    environment=environment,
+                    cwd=Path(scratch),
+                )
+            except ToolError as error:
+                raise ToolError(
+                    f"compile: {error.message}\n    command: {shlex.join(argv)}", error.fix or "look into the log"
+                ) from error
+
+    def _environment(self) -> dict[str, str] | None:
+        """Return environment variables with atc on the PATH, or None."""
+        environment = cann.environment(self.environment_script, process.found("atc") is not None)
+        if environment is None or process.found("atc", environment) is None:
+            return None
+        return environment
+
+    def _opset_problems(self, opset: int) -> Iterator[Problem]:
+        if not OLDEST_OPSET <= opset <= self.newest_opset:
+            yield Problem(
+                f"model.export.opset is {opset}; atc reads {OLDEST_OPSET} to {self.newest_opset}",
+                "set model.export.opset=11; if your CANN reads newer ones, say so with tool.compiler.newest_opset=N",
+            )
+
+    def _machine_problems(self, placement: Placement) -> Iterator[Problem]:
+        if placement.soc_version is None:
+            yield Problem(
+                f"soc={placement.soc} has no soc_version, so atc cannot compile for it",
+                "set soc.soc_version to what atc calls the chip, as in soc.soc_version=Ascend310P3",
+            )
+        try:
+            environment = self._environment()
+        except RunnerError as error:
+            yield error.problem
+            return
+        if environment is None:
+            yield cann.missing("atc", self.environment_script)
+        if placement.soc_version is not None:
+            yield from cann.chip_problems(placement.soc_version, cann.detected_chips(environment))
+
+
+def input_shape(inputs: tuple[TensorSpec, ...], batch: int) -> str:
+    """Return text such as "image:8,3,224,224;mask:8,10"."""
+    return ";".join(f"{tensor.name}:{','.join(map(str, (batch, *tensor.shape)))}" for tensor in inputs)
+
+
+def input_format(inputs: tuple[TensorSpec, ...]) -> str:
+    """Return NCHW if all inputs are images [C, H, W], as in the guides, else ND."""
+    return "NCHW" if all(len(tensor.shape) == 3 for tensor in inputs) else "ND"
+
+
+def _check_with_aipp(flags: Mapping[str, Any], input_format: str) -> None:
+    if flags.get("insert_op_conf") is not None:
+        raise ToolError(
+            "model.aipp=true writes the AIPP file, and model.atc.insert_op_conf names another",
+            "leave one of the two out",
+        )
+    if input_format != "NCHW":
+        raise ToolError(
+            f"model.aipp=true with model.atc.input_format={input_format}: AIPP makes pictures NCHW",
+            "leave model.atc.input_format out",
+        )
+
+
+def _aipp_file(out: Path) -> Path:
+    return out.with_name(f"{out.name}.aipp.cfg")
+
+
+def _made(out: Path) -> Path | None:
+    """Return the compiled file `<out>.om`, or `<out>_<host>.om` with --host_env_os; None if missing or empty."""
+    whole = out.with_name(f"{out.name}.om")
+    candidates = [whole, *sorted(out.parent.glob(f"{glob.escape(out.name)}_*.om"))]
+    return next((path for path in candidates if path.is_file() and path.stat().st_size > 0), None)
+
+
+def _failure(finished: Finished, request: CompileRequest) -> ToolError:
+    code = next(iter(_ERROR_CODE.findall(finished.tail)), None)
+    if finished.returncode != 0:
+        what = f"atc failed with exit status {finished.returncode}"
+    else:
+        what = "atc ended with exit status 0 but left no .om"
+    what += f", error {code}" if code else ""
+    return command_line.failed(finished, "compile", what, _fix(code, finished.returncode, request))
+
+
+def _fix(code: str | None, returncode: int, request: CompileRequest) -> str:
+    if code == "E10016":
+        declared = ", ".join(tensor.name for tensor in request.inputs)
+        actual = ", ".join(_input_names(request.model))
+        return f"correct model.inputs: it declares {declared}, the ONNX model has {actual}"
+    if returncode in (128 + 9, 9):
+        return "atc was killed, perhaps for want of memory (see dmesg): free some, or take a smaller batch"
+    general = "the log tells more with model.atc.log=debug"
+    return f"{_FIXES[code]}; {general}" if code in _FIXES else general
+
+
+def _input_names(model: Path) -> list[str]:
+    return [value.name for value in onnx_files.inputs_of(onnx.load(model, load_external_data=False).graph)]
+
+
+def _release(folder: Path) -> str | None:
+    """Read the version from <arch>-linux/ascend_toolkit_install.info (see CANN's quick start) or version.cfg."""
+    for file in (*sorted(folder.glob("*-linux/ascend_toolkit_install.info")), folder / "version.cfg"):
+        if file.is_file():
+            match = _VERSION.search(file.read_text(errors="replace"))
+            if match is not None:
+                return match[1]
+    return None
+
+
+def _fingerprint(file: Path) -> str:
+    status = file.stat()
+    return hashlib.sha256(f"{file.resolve()} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]

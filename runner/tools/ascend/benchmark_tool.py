@@ -1,0 +1,316 @@
+"""benchmark.x86_64 and benchmark.aarch64, the closed-source tool of CANN 5.0.1 (used in MoCo's guide).
+
+Flags, files and figures follow the zoo's guides: a `.info` line is `index path width height`, outputs are
+`result/dumpOutput_device{N}/{stem}_{k}.bin` below the working folder, k from 1.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import platform
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from runner.core import (
+    Command,
+    CompiledModel,
+    Finished,
+    Placement,
+    Problem,
+    TensorSpec,
+    Timing,
+    ToolError,
+    one_of,
+    process,
+    sha256_of,
+)
+from runner.core.lazy import NDArray
+from runner.data import Batch
+from runner.measure import MeasuringLimits, long_enough, loops
+from runner.tools import command_line
+from runner.tools.ascend import _sample_files as sample_files
+from runner.tools.ascend import cann
+from runner.tools.ascend._command_line_tool import CommandLineTool
+from runner.tools.ascend._sample_files import Chunk
+from runner.tools.command_line import attributed_to, chips_note, chips_reported
+from runner.tools.tool import DryRunPaths, Measuring
+
+NUMBER = r"(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
+INTERFACE_RATE = re.compile(r"Interface throughputRate\s*[:=]\s*" + NUMBER)
+PURE_RATE = re.compile(r"ave_throughputRate\s*[:=]\s*" + NUMBER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkTool(CommandLineTool):
+    """`program` defaults to ./benchmark.x86_64 or ./benchmark.aarch64, according to this machine.
+
+    `measured` is the data of a measurement: "pure" (its -round, on generated data) or "files" (real files, as for the
+    guide's published figures).
+    """
+
+    NAME: ClassVar[str] = "benchmark"
+    MEASURING: ClassVar[tuple[str, ...]] = ("loop", "measured")
+
+    program: str | None = None
+    measured: str = one_of("pure", "files")
+
+    def version(self) -> str:
+        """Return the program's digest, since it has no version."""
+        place = process.found(self._program())
+        return f"benchmark {sha256_of(place)[:12]}" if place else "benchmark (not found)"
+
+    def validate(self, placement: Placement) -> list[Problem]:
+        """Return problems: settings out of range, invalid devices, and missing software on this host."""
+        problems = self.setting_problems(placement)
+        program = self._program()
+        if process.found(program) is None:
+            there = Path(program).is_file()
+            problems.append(
+                Problem(
+                    f"tool.program={program} {'cannot be executed' if there else 'is not there'}",
+                    f"chmod u+x {program}" if there else "give its path (see docs/ascend.md), or tool=ais_bench",
+                )
+            )
+        return [*problems, *cann.problems(self.environment_script)]
+
+    def measuring(self) -> Measuring:
+        """Measures on its own generated data, or on files of the given inputs."""
+        return Measuring(takes_inputs=self.measured == "files", in_process=False)
+
+    def commands(self, paths: DryRunPaths, placement: Placement, limits: MeasuringLimits) -> list[Command]:
+        """Return the commands of inference and measurement.
+
+        Raises:
+            ToolError: the model's input is not one image.
+        """
+        _, height, width = picture_shape(paths.inputs)
+        program, device = self._program(), placement.devices[0]
+        vision = vision_argv(
+            program,
+            model=paths.model,
+            info=paths.samples / "samples.info",
+            size=(height, width),
+            batch=paths.batch,
+            device=device,
+        )
+        rounds = loops(limits, self.loop)
+        pure = pure_argv(program, model=paths.model, batch=paths.batch, device=device, rounds=rounds)
+        return [Command("infer", vision), Command("benchmark", pure if self.measured == "pure" else vision)]
+
+    def infer(
+        self, model: CompiledModel, placement: Placement, batches: Iterable[Batch], work: Path
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield the outputs of each batch by name [batch, ...], including padding.
+
+        Raises:
+            ToolError: the model's input is not one image, or the tool fails, hangs, or leaves outputs out.
+        """
+        device = placement.devices[0]
+        picture_shape(model.inputs)
+
+        def run(chunk: Chunk, folder: Path) -> Finished:
+            argv = self._vision(model, device, [chunk.folders[0] / name for name in chunk.names], folder)
+            return self.run(argv, "infer", folder)
+
+        def files_of(chunk: Chunk, folder: Path) -> Mapping[str, Sequence[Path]]:
+            return dumped(folder / f"result/dumpOutput_device{device}", chunk.names)
+
+        return sample_files.infer(batches, model, work, run, files_of)
+
+    def measure(
+        self,
+        model: CompiledModel,
+        placement: Placement,
+        inputs: Mapping[str, NDArray[Any]],
+        limits: MeasuringLimits,
+        work: Path,
+    ) -> Timing:
+        """Measure the throughput of one chip as reported by the tool, on its own data or on files of `inputs`.
+
+        It reports samples/s instead of the latency of a call (its "latency" is per sample), so the mean is derived:
+        mean_ms = 1000 * batch / rate.
+
+        Raises:
+            ToolError: the tool fails, hangs, or does not report the rate.
+        """
+        measured: list[tuple[int, float]] = []
+        attempts = itertools.count()
+        device = placement.devices[0]
+
+        def once(iterations: int) -> tuple[int, float]:
+            folder = command_line.new_folder(work / f"measured{next(attempts)}")
+            if self.measured == "pure":
+                program, path = self._absolute(), model.path.resolve()
+                argv = pure_argv(program, model=path, batch=model.batch, device=device, rounds=iterations)
+                perf, parse = f"PureInfer_perf_of_*_in_device_{device}.txt", pure_rate
+            else:
+                argv = self._vision(model, device, _write_batch(inputs, model, folder) * iterations, folder)
+                perf, parse = f"perf_vision_batchsize_{model.batch}_device_{device}.txt", interface_rate
+            finished = self.run(argv, "benchmark", folder)
+            with attributed_to(finished, "benchmark"):
+                rate = parse(the_file(folder / "result", perf).read_text(errors="replace"))
+            measured.append((iterations, 1000.0 * model.batch / rate))
+            return measured[-1]
+
+        reasons = long_enough(once, limits, self.loop)
+        iterations, mean_ms = measured[-1]
+        what = "ave_throughputRate on made-up data" if self.measured == "pure" else "Interface throughputRate on files"
+        return Timing(
+            batch=model.batch,
+            latencies_ms=(),
+            warmup=0,
+            source=f"{self.version()} {what}, mean = 1000 * batch / rate{chips_note(placement)}",
+            reasons=reasons,
+            mean_ms=mean_ms,
+            iterations=iterations,
+            chips=chips_reported(placement),
+        )
+
+    def _vision(self, model: CompiledModel, device: int, files: Iterable[Path], folder: Path) -> tuple[str, ...]:
+        """Write the list of files into `folder`; return the inference command."""
+        _, height, width = picture_shape(model.inputs)
+        info = folder / "samples.info"
+        info.write_text(info_lines(files, height, width))
+        return vision_argv(
+            self._absolute(),
+            model=model.path.resolve(),
+            info=info,
+            size=(height, width),
+            batch=model.batch,
+            device=device,
+        )
+
+    def _program(self) -> str:
+        return self.program or f"./benchmark.{platform.machine()}"
+
+    def _absolute(self) -> str:
+        """Return the program's absolute path, since it runs in another folder."""
+        place = process.found(self._program())
+        return str(place.absolute()) if place else self._program()
+
+
+def _write_batch(inputs: Mapping[str, NDArray[Any]], model: CompiledModel, folder: Path) -> list[Path]:
+    """Write one batch below `folder`, one file per sample; return the files."""
+    samples = command_line.new_folder(folder / "samples")
+    paths = []
+    for row, values in enumerate(sample_files.stored(inputs, model.inputs[0], model.batch)):
+        paths.append(samples / f"{row:08d}.bin")
+        paths[-1].write_bytes(values.tobytes())
+    return paths
+
+
+def picture_shape(inputs: Sequence[TensorSpec]) -> tuple[int, int, int]:
+    """Return [C, H, W] of the only input.
+
+    Raises:
+        ToolError: there are several, or it is not an image.
+    """
+    shapes = [tensor.shape for tensor in inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 3:
+        taken = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in inputs)
+        raise ToolError(
+            f"benchmark takes one picture [C, H, W], the model takes {taken}", "take another tool: tool=ais_bench"
+        )
+    channels, height, width = shapes[0]
+    return channels, height, width
+
+
+def info_lines(paths: Iterable[Path], height: int, width: int) -> str:
+    """Return the text of the `.info` file.
+
+    Raises:
+        ToolError: a path contains white space, the separator of the fields.
+    """
+    lines = []
+    for index, path in enumerate(paths):
+        if re.search(r"\s", str(path)):
+            raise ToolError(
+                f"benchmark's .info file cannot name {path}: white space separates its fields",
+                "give a cache_dir without white space in its path",
+            )
+        lines.append(f"{index} {path} {width} {height}\n")
+    return "".join(lines)
+
+
+def vision_argv(
+    program: str, *, model: Path, info: Path, size: tuple[int, int], batch: int, device: int
+) -> tuple[str, ...]:
+    """Return the command of inference on the files in `info`; `size` is (height, width)."""
+    height, width = size
+    return (
+        program,
+        "-model_type=vision",
+        f"-batch_size={batch}",
+        f"-device_id={device}",
+        f"-input_text_path={info}",
+        f"-input_width={width}",
+        f"-input_height={height}",
+        f"-om_path={model}",
+        "-useDvpp=False",
+        "-output_binary=True",
+    )
+
+
+def pure_argv(program: str, *, model: Path, batch: int, device: int, rounds: int) -> tuple[str, ...]:
+    """Return the command of a measurement on generated data."""
+    return (program, f"-round={rounds}", f"-om_path={model}", f"-batch_size={batch}", f"-device_id={device}")
+
+
+def dumped(folder: Path, names: Iterable[str]) -> dict[str, tuple[Path, ...]]:
+    """Return the existing outputs `{stem}_{k}.bin`, k from 1, of each sample by its file name."""
+    present = {path.name: path for path in folder.glob("*.bin")} if folder.is_dir() else {}
+    outputs_by_name = {}
+    for name in names:
+        stem = name.split(".")[0]
+        paths: list[Path] = []
+        while (output := present.get(f"{stem}_{len(paths) + 1}.bin")) is not None:
+            paths.append(output)
+        if paths:
+            outputs_by_name[name] = tuple(paths)
+    return outputs_by_name
+
+
+def the_file(folder: Path, pattern: str) -> Path:
+    """Return the only file that matches.
+
+    Raises:
+        ToolError: there is none, or there are several.
+    """
+    matches = sorted(folder.glob(pattern))
+    if len(matches) != 1:
+        raise ToolError(
+            f"the tool wrote {len(matches)} files {folder / pattern}, one was due",
+            "it failed, perhaps without saying so: look into its log",
+        )
+    return matches[0]
+
+
+def interface_rate(text: str) -> float:
+    """Return samples/s of one chip from a perf_vision file: the last `[infer] ... Interface throughputRate`.
+
+    Raises:
+        ToolError: there is none.
+    """
+    return _rate(text, INTERFACE_RATE, "Interface throughputRate")
+
+
+def pure_rate(text: str) -> float:
+    """Return samples/s of one chip from a PureInfer_perf file.
+
+    Raises:
+        ToolError: there is none.
+    """
+    return _rate(text, PURE_RATE, "ave_throughputRate")
+
+
+def _rate(text: str, pattern: re.Pattern[str], name: str) -> float:
+    rates = pattern.findall(text)
+    if not rates or not 0 < float(rates[-1]) < math.inf:
+        raise ToolError(
+            f"the perf file tells no {name}: {text[:200]!r}", "the tool failed, perhaps without saying so; see its log"
+        )
+    return float(rates[-1])

@@ -1,0 +1,68 @@
+"""Protocol of inference tools. A tool's YAML names its adapter as `adapter._target_`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from runner.core import Command, CompiledModel, Placement, Problem, TensorSpec, Timing
+from runner.core.lazy import NDArray
+from runner.data import Batch
+from runner.measure import MeasuringLimits
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How `measure` works: whether it uses the given inputs, and whether it runs in the calling process."""
+
+    takes_inputs: bool
+    in_process: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRunPaths:
+    """Placeholder paths for the commands that a dry run prints."""
+
+    model: Path
+    batch: int
+    inputs: tuple[TensorSpec, ...]
+    samples: Path
+    one_batch: Path
+    """The first batch, which a measurement repeats."""
+    results: Path
+
+
+class Tool(Protocol):
+    """A frozen dataclass with the arguments beside `_target_` as fields."""
+
+    def version(self) -> str:
+        """Return its name and version without importing it; part of the cache keys of its results."""
+
+    def excluded_from_key(self, stage: str) -> tuple[str, ...]:
+        """Return the arguments that do not affect the result of stage `infer` or `benchmark`, such as a timeout."""
+
+    def validate(self, placement: Placement) -> list[Problem]:
+        """Return the problems that prevent it from running here."""
+
+    def measuring(self) -> Measuring:
+        """Return how it measures."""
+
+    def commands(self, paths: DryRunPaths, placement: Placement, limits: MeasuringLimits) -> list[Command]:
+        """Return the command lines of `infer` and `measure`, in order; none for a tool in this process."""
+
+    def infer(
+        self, model: CompiledModel, placement: Placement, batches: Iterable[Batch], work: Path
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield the outputs of each batch by name [batch, ...], including padding; `work` is a folder for files."""
+
+    def measure(
+        self,
+        model: CompiledModel,
+        placement: Placement,
+        inputs: Mapping[str, NDArray[Any]],
+        limits: MeasuringLimits,
+        work: Path,
+    ) -> Timing:
+        """Measure calls on one batch of inputs [batch, ...]."""

@@ -1,0 +1,236 @@
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.config import targets
+from runner.config.targets import Target
+from runner.core import ConfigError
+
+
+def test_siblings_of_target_are_the_arguments() -> None:
+    assert targets.parse({"_target_": "zoo.b", "k": 1}, "model.network") == Target("zoo.b", {"k": 1})
+
+
+@pytest.mark.parametrize("name", [None, 3, "", "nodots", "a b.c", "a..b", "os.system('x').y"])
+def test_a_target_that_is_no_dotted_name_is_refused(name: object) -> None:
+    with pytest.raises(ConfigError, match=r"model\.network\._target_"):
+        targets.parse({"_target_": name}, "model.network")
+
+
+def test_an_unknown_module_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"no module 'zoo\.nothing'"):
+        targets.locate(Target("zoo.nothing.Net"))
+
+
+def test_an_unknown_callable_is_answered_with_the_choices() -> None:
+    with pytest.raises(ConfigError, match="top_k"):
+        targets.locate(Target("runner.tasks.classification.metrics.topk"))
+
+
+def test_arguments_that_do_not_fit_are_all_named() -> None:
+    with pytest.raises(ConfigError, match="has no argument 'kk' and lacks its argument 'k'"):
+        targets.call(Target("runner.tasks.classification.top_k", {"kk": 1}), 1, 2)
+
+
+def test_a_callable_that_takes_any_keyword_is_given_it() -> None:
+    targets.allow(["builtins"])
+    assert targets.call(Target("builtins.dict", {"anything": 1})) == {"anything": 1}
+
+
+# What may be named.
+
+
+@pytest.fixture(autouse=True)
+def nothing_allowed() -> Iterator[None]:
+    targets.allow([])
+    yield
+    targets.allow([])
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A package that is nobody's, and says so when it is imported."""
+    (tmp_path / "strange_pack").mkdir()
+    (tmp_path / "strange_pack" / "__init__.py").write_text("")
+    (tmp_path / "strange_pack" / "net.py").write_text(
+        "import pathlib\nfrom os import system\ndef net(): pass\n"
+        f"pathlib.Path({str(tmp_path / 'imported')!r}).touch()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "strange_pack"
+    for name in [name for name in sys.modules if name.startswith("strange_pack")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["os.system", "builtins.eval", "subprocess.Popen", "torch.load", "torch.hub.load", "runpy.run_path", "zoology.net"],
+)
+@pytest.mark.parametrize("where", ["model.network", "dataset.reader", "dataset.metrics.top1", "tool.adapter"])
+def test_what_is_in_no_package_of_the_list_is_refused(name: str, where: str) -> None:
+    with pytest.raises(ConfigError, match=f"{where} names {name}"):
+        targets.parse({"_target_": name}, where)
+    with pytest.raises(ConfigError, match="may not be called"):
+        targets.locate(Target(name))
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        ("model.network", "runner.core.process.run"),
+        ("model.network", "runner.tools.command_line.run"),
+        ("dataset.reader", "runner.core.process.run"),
+        ("dataset.reader", "torchvision.datasets.MNIST"),
+        ("dataset.preview", "runner.store.Store"),
+        ("model.surgery", "torch.nn.Linear"),
+        ("somewhere.new", "runner.core.process.run"),
+    ],
+)
+def test_what_has_its_place_elsewhere_is_refused(where: str, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{where} names {name}, which may not be called there"):
+        targets.parse({"_target_": name}, where)
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "told"),
+    [
+        (
+            "dataset.metrics.top1",
+            "runner.tasks.generation.write_image_grid",
+            "not made to be called as dataset.metrics",
+        ),
+        ("dataset.preview", "runner.tasks.classification.top_k", "not made to be called as dataset.preview"),
+        ("dataset.reader", "runner.tasks.agreement", "not made to be called as dataset.reader"),
+        ("model.decode", "runner.tasks.cosine", "not made to be called as model.decode"),
+        ("tool.adapter", "runner.tools.ascend.Atc", "which lacks measuring, infer, measure"),
+        ("tool.compiler", "runner.tools.ascend.AisBench", "which lacks compile"),
+        ("dataset.reader", "runner.data.Geometry", "which lacks validate, content, stored_bytes, write"),
+    ],
+)
+def test_a_hook_of_another_kind_is_not_called(where: str, name: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}.*{told}"):
+        targets.call(targets.parse({"_target_": name}, where))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runner.tools.command_line.run",  # a function, where the hooks are classes
+        "runner.tools.ascend.ais_bench.Path",  # from elsewhere
+        "runner.data.pictures.ProcessPoolExecutor",
+        "runner.tools.ascend.atc._made",  # not public
+        "torchvision.io.write_file",
+        "torchvision.datasets.MNIST",
+        "torchvision.models.ResNet50_Weights",
+        "torchvision.models.list_models",
+        "timm.models.load_checkpoint",
+        "timm.models.load_state_dict_from_hf",
+        "timm.utils.model_ema.deepcopy",
+        "torch.nn.utils.clip_grad_norm_",
+        "torch.nn.init.normal_",
+    ],
+)
+def test_what_is_neither_a_hook_nor_a_network_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError):
+        targets.locate(Target(name))
+
+
+@pytest.mark.parametrize("name", ["torchvision.os.system", "timm.models.torch.load", "torchvision.models.os.system"])
+def test_a_module_that_another_imports_is_no_way_out_of_it(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"there is no module|has no callable"):
+        targets.locate(Target(name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torchvision.models.resnet18",
+        "torchvision.models.get_model",
+        "torchvision.ops.MLP",
+        "timm.create_model",
+        "timm.models.resnet18",
+        "torch.nn.Linear",
+        "zoo.dqn.NatureDQN",
+    ],
+)
+def test_networks_are_found(name: str) -> None:
+    assert callable(targets.locate(Target(name)))
+
+
+def test_a_package_that_is_not_allowed_is_not_even_imported(package: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"strange_pack\.net\.net.*may not be called there") as error:
+        targets.locate(targets.parse({"_target_": "strange_pack.net.net"}, "model.network"))
+    assert "allow=[strange_pack]" in error.value.fix
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_package_that_is_allowed_may_be_named_anywhere(package: str) -> None:
+    targets.allow([package])
+    for where in ("model.network", "dataset.reader", "tool.adapter", "model.surgery"):
+        assert callable(targets.locate(targets.parse({"_target_": "strange_pack.net.net"}, where)))
+
+
+def test_what_an_allowed_package_imports_from_elsewhere_is_not_its_own(package: str) -> None:
+    targets.allow([package])
+    with pytest.raises(ConfigError, match="is defined in 'posix'"):
+        targets.locate(Target("strange_pack.net.system"))
+
+
+def test_a_name_that_only_begins_as_an_allowed_one_is_refused(package: str) -> None:
+    targets.allow(["strange"])
+    with pytest.raises(ConfigError, match="may not be called"):
+        targets.locate(Target("strange_pack.net.net"))
+
+
+def test_what_was_allowed_before_is_not_any_more(package: str) -> None:
+    targets.allow([package])
+    targets.allow([])
+    assert targets.allowed() == ()
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a;b", "*", "../a"])
+def test_only_packages_can_be_allowed(name: str) -> None:
+    with pytest.raises(ConfigError, match="no package"):
+        targets.allow([name])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("timm.create_model", {"model_name": "resnet18", "pretrained": True}, "pretrained=True"),
+        ("timm.create_model", {"model_name": "resnet18", "checkpoint_path": "evil.pth"}, "checkpoint_path"),
+        ("timm.create_model", {"model_name": "hf-hub:someone/evil"}, "hf-hub:someone/evil"),
+        ("timm.create_model", {"model_name": "local-dir:/tmp/evil"}, "local-dir"),
+        ("timm.create_model", {"model_name": ["resnet18"]}, "model_name"),
+        ("timm.models.resnet18", {"pretrained": True}, "pretrained"),
+        ("torchvision.models.resnet18", {"weights": "DEFAULT"}, "weights='DEFAULT'"),
+        ("torchvision.models.get_model", {"name": "resnet18", "weights": "DEFAULT"}, "weights"),
+        ("torchvision.models.segmentation.fcn_resnet50", {"weights_backbone": "DEFAULT"}, "weights_backbone"),
+    ],
+)
+def test_a_library_is_not_let_fetch_weights_itself(name: str, arguments: dict, told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        targets.parse({"_target_": name, **arguments}, "model.network")
+    assert told in error.value.message
+
+
+def test_the_adapter_of_checkpoints_takes_plain_names_too() -> None:
+    node = {"_target_": "runner.networks.libraries.adapt_timm_checkpoint", "model_name": "hf-hub:someone/evil"}
+    with pytest.raises(ConfigError, match="hf-hub"):
+        targets.parse(node, "model.checkpoint.adapt")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("torchvision.models.segmentation.fcn_resnet50", {}),
+        ("torchvision.models.get_model", {"name": "fcn_resnet50"}),
+    ],
+)
+def test_weights_that_a_library_fetches_unless_told_otherwise_must_be_told(name: str, arguments: dict) -> None:
+    with pytest.raises(ConfigError, match="unless weights_backbone is null") as error:
+        targets.locate(Target(name, arguments))
+    assert "weights_backbone: null" in error.value.fix
+    assert callable(targets.locate(Target(name, {**arguments, "weights_backbone": None})))

@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+
+from runner.core import DataError, TensorSpec
+from runner.data import Normalisation
+from runner.data.batches import iterate, one_ahead
+from runner.data.storage import array_path, create_array, finish, write_at
+
+IDENTITY = Normalisation(1.0, (0.0,), (1.0,))
+HALVED = Normalisation(0.5, (1.0,), (1.0,))
+
+
+def make_samples(folder, arrays, taken="float32"):
+    """Samples of the arrays [count, ...] by input name, called s0, s1, ..., for inputs of type `taken`."""
+    tensors = []
+    for name, values in arrays.items():
+        tensors.append(TensorSpec(name, taken, values.shape[1:]))
+        array = create_array(folder, TensorSpec(name, str(values.dtype), values.shape[1:]), len(values))
+        with array.path.open("r+b") as file:
+            write_at(file.fileno(), np.ascontiguousarray(values), array.offset)
+    return finish(folder, tensors, [f"s{index}" for index in range(len(values))])
+
+
+def pixels(count):
+    return np.arange(count * 2 * 3 * 3, dtype=np.uint8).reshape(count, 2, 3, 3)
+
+
+def test_batches_hold_normalised_samples_in_order(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(4)})
+    batches = list(iterate(samples, HALVED, 2))
+    assert [batch.ids for batch in batches] == [("s0", "s1"), ("s2", "s3")]
+    np.testing.assert_array_equal(batches[1].inputs["image"], pixels(4)[2:] * np.float32(0.5) - 1)
+    assert batches[1].inputs["image"].dtype == np.float32
+
+
+def test_last_batch_is_padded_with_its_own_first_sample(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(5)})
+    last = list(iterate(samples, IDENTITY, 3))[-1]
+    assert last.ids == ("s3", "s4")
+    np.testing.assert_array_equal(last.inputs["image"], pixels(5)[[3, 4, 3]])
+
+
+def test_indices_pick_samples_in_their_order(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(5)})
+    batch = next(iterate(samples, IDENTITY, 2, [4, 1]))
+    assert batch.ids == ("s4", "s1")
+    np.testing.assert_array_equal(batch.inputs["image"], pixels(5)[[4, 1]])
+
+
+def test_no_indices_make_no_batches(tmp_path):
+    assert list(iterate(make_samples(tmp_path, {"image": pixels(2)}), IDENTITY, 2, [])) == []
+
+
+def test_what_is_stored_as_the_network_takes_it_is_given_as_it_is(tmp_path):
+    for dtype in ("float32", "int64", "uint8", "bool"):
+        values = np.array([[1], [0]], dtype)
+        folder = tmp_path / dtype
+        folder.mkdir()
+        batch = next(iterate(make_samples(folder, {"x": values}, dtype), HALVED, 2))
+        np.testing.assert_array_equal(batch.inputs["x"], values, strict=True)
+
+
+def test_what_aipp_cannot_take_is_told(tmp_path):
+    samples = make_samples(tmp_path, {"noise": np.ones((1, 3, 2, 2), np.float32)})
+    with pytest.raises(DataError, match=r"model\.aipp=true .* gives 'noise' as float32"):
+        next(iterate(samples, None, 1))
+
+
+def test_normalised_samples_get_the_type_that_the_network_takes(tmp_path):
+    batch = next(iterate(make_samples(tmp_path, {"image": pixels(1)}, "float64"), HALVED, 1))
+    assert batch.inputs["image"].dtype == np.float64
+
+
+def test_bytes_of_other_channels_than_the_normalisation_are_told(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(1)})
+    with pytest.raises(DataError, match=r"'image' is stored as bytes .* has 2 channels, .* has 3 means and 1 standard"):
+        next(iterate(samples, Normalisation(1.0, (0.0, 0.0, 0.0), (1.0,)), 1))
+
+
+def test_an_array_in_another_type_than_the_network_takes_is_told(tmp_path):
+    with pytest.raises(DataError, match="stored image as uint8, the network takes int64"):
+        make_samples(tmp_path, {"image": pixels(1)}, "int64")
+
+
+def test_batches_made_ahead_are_the_same_in_the_same_order(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(5)})
+    ahead = list(one_ahead(iterate(samples, IDENTITY, 2)))
+    assert [batch.ids for batch in ahead] == [("s0", "s1"), ("s2", "s3"), ("s4",)]
+    np.testing.assert_array_equal(ahead[2].inputs["image"], pixels(5)[[4, 4]])
+
+
+def test_no_more_than_one_batch_is_made_ahead(tmp_path):
+    made = []
+
+    def counted():
+        for batch in iterate(make_samples(tmp_path, {"image": pixels(6)}), IDENTITY, 1):
+            made.append(batch.ids)
+            yield batch
+
+    ahead = one_ahead(counted())
+    next(ahead)
+    ahead.close()
+    assert len(made) == 2
+
+
+def test_an_error_in_a_batch_made_ahead_is_raised_where_it_is_taken(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(2)})
+    array_path(tmp_path, "image").unlink()
+    with pytest.raises(DataError, match=r"image\.npy cannot be read"):
+        next(one_ahead(iterate(samples, IDENTITY, 2)))
+
+
+def test_batches_do_not_share_memory(tmp_path):
+    values = np.arange(4, dtype=np.float32)[:, None]
+    first, second = iterate(make_samples(tmp_path, {"x": values}), IDENTITY, 2)
+    assert first.inputs["x"].tolist() == [[0.0], [1.0]]
+    assert second.inputs["x"].tolist() == [[2.0], [3.0]]
+
+
+def test_every_input_is_read(tmp_path):
+    arrays = {"a": pixels(2), "scope/b:0": np.ones((2, 3), np.float32), "scalar": np.array([1.0, 2.0], np.float32)}
+    batch = next(iterate(make_samples(tmp_path, arrays), IDENTITY, 2))
+    assert {name: values.shape for name, values in batch.inputs.items()} == {
+        "a": (2, 2, 3, 3),
+        "scope/b:0": (2, 3),
+        "scalar": (2,),
+    }
+
+
+def test_samples_that_were_cut_short_are_an_error(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(4)})
+    path = array_path(tmp_path, "image")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"image\.npy have \d+ bytes, not \d+"):
+        next(iterate(samples, IDENTITY, 2))
+
+
+def test_samples_that_are_gone_are_an_error(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(4)})
+    array_path(tmp_path, "image").unlink()
+    with pytest.raises(DataError, match=r"image\.npy cannot be read"):
+        next(iterate(samples, IDENTITY, 2))
+
+
+def test_without_a_normalisation_pictures_come_as_stored_with_their_channels_last(tmp_path):
+    samples = make_samples(tmp_path, {"image": pixels(2)})
+    (batch,) = iterate(samples, None, 2)
+    assert batch.inputs["image"].dtype == np.uint8
+    assert batch.inputs["image"].flags["C_CONTIGUOUS"]
+    np.testing.assert_array_equal(batch.inputs["image"], pixels(2).transpose(0, 2, 3, 1))

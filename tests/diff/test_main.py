@@ -1,0 +1,153 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from runner import diff
+from runner.diff import Change, Side
+
+
+@pytest.fixture
+def write_run(tmp_path) -> Callable[..., str]:
+    """A run folder with a result and a resolved configuration."""
+
+    def write(
+        name: str, rate: float = 100.0, key: str = "k1", batch: int = 1, cosine: float = 1.0, **costs: float
+    ) -> str:
+        folder = tmp_path / name
+        folder.mkdir()
+        result = {
+            "schema": 1,
+            "status": "ok",
+            "model": "dcgan",
+            "soc": "cpu",
+            "tool": "onnxruntime",
+            "batch": batch,
+            "dataset": "noise",
+            "accuracy": {"cosine": cosine, "samples": 8},
+            "performance": {"samples_per_second": rate, "latency_ms": {"mean": 2.0}, **costs},
+            "stages": [{"name": "export", "status": "ran", "seconds": 1.0, "key": key}],
+        }
+        (folder / "result.json").write_text(json.dumps(result))
+        (folder / "config.yaml").write_text(yaml.safe_dump({"batch": {"size": batch}, "limit": None}))
+        return str(folder)
+
+    return write
+
+
+def test_a_run_does_not_differ_from_itself(write_run, capsys) -> None:
+    run = write_run("a")
+    assert diff.main([run, f"{run}/result.json"]) == 0
+    assert capsys.readouterr().out == "no difference in config, artifacts, results\n"
+
+
+def test_runs_that_differ_are_told_part_by_part(write_run, capsys) -> None:
+    assert diff.main([write_run("a"), write_run("b", rate=150.0, key="k2", batch=4)]) == 1
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "config",
+        "  batch.size: 1 -> 4",
+        "artifacts",
+        "  export: k1 -> k2",
+        "results",
+        "  samples_per_second: 100 -> 150  (x1.500)",
+    ]
+
+
+def test_overrides_are_composed_as_the_command_line_does(capsys) -> None:
+    assert diff.main(["model=dcgan batch=4", "model=dcgan batch=24"]) == 1
+    assert capsys.readouterr().out.splitlines()[2:] == ["config", "  batch.size: 4 -> 24"]
+
+
+def test_the_same_overrides_in_another_order_are_the_same() -> None:
+    assert diff.main(["model=dcgan seed=1", "seed=1 model=dcgan"]) == 0
+
+
+def test_a_run_and_overrides_are_compared_by_their_configuration(write_run, capsys) -> None:
+    assert diff.main([write_run("a"), "model=dcgan"]) == 1
+    assert "not compared, as only one side has them: artifacts, results" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("nonsense", "nonsense is no file and no folder, and no overrides either"),
+        ("model=no_such", "there is no model=no_such"),
+        ("model=dcgan batch=1,2", "To sweep over it"),
+        ("model=dcgan 'seed=1", "No closing quotation"),
+        ("model=dcgan seed=x", "could not be converted"),
+    ],
+)
+def test_trouble_exits_2_without_a_traceback(argument: str, told: str, capsys) -> None:
+    assert diff.main(["model=dcgan", argument]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_folder_without_a_result_is_trouble(tmp_path, capsys) -> None:
+    assert diff.main([str(tmp_path), "model=dcgan"]) == 2
+    assert "holds no result.json" in capsys.readouterr().err
+
+
+def test_a_spoilt_result_is_trouble(write_run, capsys) -> None:
+    run = write_run("a")
+    Path(run, "result.json").write_text('{"schema": 0}')
+    assert diff.main([run, run]) == 2
+    assert "older schema: 0" in capsys.readouterr().err
+
+
+def test_a_run_without_its_configuration_is_compared_by_the_rest(write_run, capsys) -> None:
+    run = write_run("a")
+    Path(run, "config.yaml").unlink()
+    assert diff.main([run, write_run("b")]) == 0
+    assert "not compared, as only one side has them: config" in capsys.readouterr().out
+
+
+def test_nested_values_get_one_name_each() -> None:
+    assert diff.flat({"a": {"b": 1}, "c": [1, 2], "d": [{"e": 3}], "f": {}}) == {
+        "a.b": 1,
+        "c": [1, 2],
+        "d[0].e": 3,
+        "f": {},
+    }
+
+
+def test_what_one_side_lacks_is_told() -> None:
+    found = diff.compare(Side("a", {"x": 1}), Side("b", {"y": None}))
+    assert found.changes["config"] == [Change("x", 1, "(none)"), Change("y", "(none)", None)]
+
+
+def test_nan_is_the_same_as_nan(write_run) -> None:
+    nan = float("nan")
+    assert diff.main([write_run("a", cosine=nan), write_run("b", cosine=nan)]) == 0
+
+
+def test_there_is_no_ratio_to_zero(write_run, capsys) -> None:
+    assert diff.main([write_run("a", rate=0.0), write_run("b", rate=5.0)]) == 1
+    assert "samples_per_second: 0 -> 5\n" in capsys.readouterr().out
+
+
+def test_true_is_not_one() -> None:
+    assert diff.compare(Side("a", {"x": True}), Side("b", {"x": 1})).exit_code == 1
+
+
+def test_what_a_load_and_a_first_call_cost_is_compared_with_ratios(write_run, capsys) -> None:
+    before = write_run("a", load_ms=200.0, first_call_ms=40.0, peak_rss_mib=500.0)
+    after = write_run("b", load_ms=100.0, first_call_ms=60.0, peak_rss_mib=525.0)
+    assert diff.main([before, after]) == 1
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "results",
+        "  load_ms: 200 -> 100  (x0.500)",
+        "  first_call_ms: 40 -> 60  (x1.500)",
+        "  peak_rss_mib: 500 -> 525  (x1.050)",
+    ]
+
+
+def test_a_cost_that_one_side_does_not_tell_is_shown_as_none(write_run, capsys) -> None:
+    assert diff.main([write_run("a"), write_run("b", load_ms=100.0)]) == 1
+    assert capsys.readouterr().out.splitlines()[2:] == ["results", "  load_ms: (none) -> 100.0"]
+
+
+def test_a_cost_that_neither_side_tells_is_no_difference(write_run, capsys) -> None:
+    assert diff.main([write_run("a"), write_run("b")]) == 0
+    assert "load_ms" not in capsys.readouterr().out

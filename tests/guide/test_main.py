@@ -1,0 +1,162 @@
+import json
+import string
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runner.guide import __main__ as guide
+from runner.guide import wording
+
+SECTIONS = {
+    "zh": [
+        "概述",
+        "输入输出数据",
+        "推理环境准备",
+        "快速上手",
+        "获取源码",
+        "准备数据集",
+        "模型推理",
+        "模型推理性能&精度",
+    ],
+    "en": [
+        "Overview",
+        "Input and output data",
+        "Preparing the environment",
+        "Quick start",
+        "Getting the source",
+        "Preparing the data set",
+        "Inference",
+        "Performance and accuracy",
+    ],
+}
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch, capsys) -> Callable[..., str]:
+    """`python -m runner.guide ...` in an empty folder; its standard output."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, check: int = 0) -> str:
+        assert guide.main(arguments) == check
+        done = capsys.readouterr()
+        return done.err if check else done.out
+
+    return run
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_guide_has_the_guides_sections_in_order(write, language: str) -> None:
+    text = write("model=dcgan", f"lang={language}")
+    headings = [line.lstrip("# ").split("<")[0] for line in text.splitlines() if "<a name=" in line]
+    assert headings == SECTIONS[language]
+
+
+@pytest.mark.parametrize("model", ["dcgan", "dpn131", "dqn", "moco_v2", "pnasnet5large", "squeezenet1_0"])
+def test_every_model_has_a_guide_in_both_languages(write, model: str) -> None:
+    for language in wording.LANGUAGES:
+        assert model in write(f"model={model}", f"lang={language}")
+
+
+def test_both_languages_say_the_same_things() -> None:
+    chinese, english = wording.ZH, wording.EN
+    assert chinese.keys() == english.keys()
+    for key in chinese:
+        fields = [
+            {name for _, name, _, _ in string.Formatter().parse(text[key]) if name} for text in (chinese, english)
+        ]
+        assert fields[0] == fields[1], key
+
+
+def test_inputs_are_told_with_shapes_and_types(write) -> None:
+    assert "| noise | FLOAT32 | batchsize x 100 x 1 x 1 | NCHW |" in write("model=dcgan")
+
+
+def test_the_commands_are_the_plans_for_every_batch_size(write) -> None:
+    text = write("model=dcgan", "batch=1,24")
+    assert "python -m runner -m model=dcgan soc=310P3 batch=1,24" in text
+    assert "atc --framework=5 --model=dcgan.onnx --output=dcgan_bs24" in text
+    assert "--input_shape=noise:1,100,1,1" in text
+    assert text.count("python3 -m ais_bench") == 4
+
+
+def test_the_batch_sizes_are_the_published_ones_unless_named(write) -> None:
+    assert "batch=1,4,8,16,32\n" in write("model=dcgan")
+
+
+def test_another_soc_has_the_commands_of_its_tool(write) -> None:
+    assert "trtexec --onnx=dqn.onnx" in write("model=dqn", "soc=t4")
+
+
+def test_a_tool_in_process_needs_no_commands(write) -> None:
+    text = write("model=dcgan", "soc=cpu", "lang=en")
+    assert "onnxruntime loads ONNX itself; there is nothing to compile." in text
+    assert "there is no external command" in text
+
+
+def test_a_data_set_of_pictures_needs_a_folder(write) -> None:
+    text = write("model=moco_v2", "lang=en")
+    assert "dataset.root=DIR" in text
+    assert "Resize: shorter side to 256 pixels, bicubic" in text
+
+
+def test_the_weights_source_is_told(write) -> None:
+    told = write("model=dpn131", "lang=en")
+    assert "no `checkpoints/dpn131-7af84be88.pth`, the first run fetches <http://data.lip6.fr/" in told
+    assert "Get it there: dqn.pth is part of the guide's source package" in write("model=dqn", "lang=en")
+
+
+def test_what_deviates_from_the_original_guide_is_told(write) -> None:
+    assert "onnxsim is given the shape of the batch" in write("model=dcgan")
+
+
+def test_the_published_figures_stand_with_their_source(write) -> None:
+    text = write("model=dqn", "lang=en")
+    assert "| bs1 | 8147.44 |" in text
+    assert "Source: DQN guide, table of performance and accuracy, BS1" in text
+
+
+def test_measured_figures_stand_beside_the_published(write, tmp_path) -> None:
+    result = {
+        "schema": 1,
+        "status": "ok",
+        "model": "dcgan",
+        "soc": "310P3",
+        "tool": "ais_bench",
+        "batch": 1,
+        "dataset": "noise",
+        "weights": {"origin": "random"},
+        "accuracy": {"acc": 99.5, "samples": 8},
+        "performance": {"samples_per_second": 7573.25, "latency_ms": {"mean": 2.0}},
+        "environment": {"python": "3.7.5", "tools": {"ais_bench": "ais_bench 0.0.2"}},
+    }
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "result.json").write_text(json.dumps(result))
+    text = write("model=dcgan", "lang=zh", "--results", "runs")
+    assert "| Throughput | 310P3 (samples/s) | 310P3 公布值 (samples/s) | 310P3 实测/公布 |" in text
+    assert "| bs1 | 7573.25 | 7573.25 | 1.00 | 2.000 |" in text
+    assert "| 最优batch | 7573.25 |" in text
+    assert "未与公布值比较: 随机权重" in text
+    assert "| ais\\_bench | ais\\_bench 0.0.2 |" in text
+
+
+def test_out_names_the_file(write, tmp_path) -> None:
+    assert write("model=dcgan", "--out", "doc/dcgan.md") == f"guide: {Path('doc/dcgan.md')}\n"
+    assert (tmp_path / "doc" / "dcgan.md").read_text().startswith("# dcgan 模型-推理指导")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "no model is named"),
+        (("model=dcgan", "lang=fr"), "choose from zh, en"),
+        (("model=no_such",), "there is no model=no_such"),
+        (("model=dcgan", "batch=many"), "batch=many names no batch size"),
+        (("model=dcgan", "batch=0"), "numbers of at least 1"),
+        (("model=dcgan", "tool=trtexec"), "tool=trtexec does not serve soc=310P3"),
+        (("model=dcgan", "--results", "nowhere"), "--results nowhere does not exist"),
+        (("model=dcgan", "--out", "/proc/guide.md"), "cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_an_error_without_a_traceback(write, arguments: tuple[str, ...], told: str) -> None:
+    assert told in write(*arguments, check=1)

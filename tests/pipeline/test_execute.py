@@ -1,0 +1,114 @@
+"""The loop over stages, with stages that cost nothing."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from runner.core import Artifact, StoreError, ToolError, Weights
+from runner.pipeline import execute
+from runner.pipeline.keys import Stage
+from runner.pipeline.plan import Plan
+from runner.pipeline.setup import Setup
+from runner.stages import order
+from runner.store import Store, inventory
+
+PLAN = Plan(
+    (Stage(name="weights", kind=Weights, spec={}), Stage(name="export", kind=Weights, spec={}, needs=("weights",)))
+)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Goes through both stages, with or without force, and returns what became of them."""
+    meanwhile = {"weights": lambda out: None, "export": lambda out: None}
+
+    def make(stage: Stage, inputs: dict[str, Artifact], out: Path) -> Artifact:
+        (out / "a").write_text(stage.name)
+        meanwhile[stage.name](out)
+        return Weights(out / "a", stage.name, "url")
+
+    def go(force: bool | list[str] = False, **changed) -> list[str]:
+        meanwhile.update(changed)
+        store = Store(tmp_path, "dqn")
+        made = execute.Run(Setup(SimpleNamespace(force=force, stages=None)), store, tmp_path)  # type: ignore[arg-type]
+        try:
+            made.go(PLAN)
+        finally:
+            store.close()
+        return [record.status for record in made.records]
+
+    monkeypatch.setattr(execute, "make", make)
+    return go
+
+
+def file_of(root: Path, stage: str) -> Path:
+    (path,) = root.glob(f"{stage}/*/a")
+    return path
+
+
+def test_stages_run_once_and_are_reused(run) -> None:
+    assert run() == ["ran", "ran"]
+    assert run() == ["reused", "reused"]
+
+
+def test_a_damaged_artifact_alone_is_made_again_and_the_damage_is_told(run, tmp_path, capfd) -> None:
+    run()
+    file_of(tmp_path, "weights").unlink()
+    assert run() == ["ran", "reused"]
+    assert "weights: what was stored under" in (told := capfd.readouterr().err)
+    assert "is damaged, a is missing; it is made again" in told
+
+
+def test_an_artifact_that_is_damaged_after_it_was_taken_is_not_used(run, tmp_path) -> None:
+    with pytest.raises(StoreError, match=r"what weights made is damaged since this run took it: a has other bytes"):
+        _damage_between(run, tmp_path)
+    assert run() == ["ran", "ran"]
+
+
+def _damage_between(run, root: Path) -> None:
+    taken = Store.locked
+
+    def damaging(self, stage, key, waiting):
+        if stage == "export":
+            file_of(root, "weights").write_text("weighty")
+        return taken(self, stage, key, waiting)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Store, "locked", damaging)
+        run()
+
+
+def test_a_stage_that_the_disk_stops_gives_its_room_back(run, tmp_path) -> None:
+    def stop(out: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StoreError, match="No space left on device"):
+        run(weights=stop)
+    assert list((tmp_path / "partial").iterdir()) == []
+
+
+def test_a_stage_that_fails_for_a_reason_of_its_own_keeps_what_may_explain_it(run, tmp_path) -> None:
+    def fail(out: Path) -> None:
+        raise ToolError("no")
+
+    with pytest.raises(ToolError):
+        run(weights=fail)
+    assert len(list((tmp_path / "partial").iterdir())) == 1
+    assert run(weights=lambda out: None) == ["ran", "ran"]
+    assert list((tmp_path / "partial").iterdir()) == []
+
+
+def test_a_file_that_is_not_there_is_a_fault_and_no_refusal_of_the_machine(run) -> None:
+    with pytest.raises(FileNotFoundError):
+        run(weights=lambda out: (out / "none").read_text())
+
+
+def test_forcing_one_stage_makes_that_one_again(run) -> None:
+    run()
+    assert run(force=["export"]) == ["reused", "ran"]
+
+
+def test_what_is_stored_names_the_model_that_it_was_made_for(run, tmp_path) -> None:
+    run()
+    assert {one.model for one in inventory.take(tmp_path, order.STORED).artifacts} == {"dqn"}

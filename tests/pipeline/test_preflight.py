@@ -1,0 +1,155 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runner.config.schema import RunConfig
+from runner.pipeline import preflight
+from runner.pipeline.setup import Setup
+from runner.store import Store
+
+Problems = Callable[..., list[str]]
+IMAGES = ("model=moco_v2", "weights=random", "dataset=synthetic_images")
+
+
+@pytest.fixture
+def problems(run_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problems:
+    """The problems of a run composed from the arguments, as texts."""
+    monkeypatch.chdir(tmp_path)
+
+    def find(*arguments: str) -> list[str]:
+        found = preflight.find_problems(Setup(run_config(*arguments)), Store(tmp_path / "c"))
+        return [str(problem) for problem in found]
+
+    return find
+
+
+def test_a_run_that_can_be_done_has_none(problems: Problems) -> None:
+    assert problems(*IMAGES) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("batch=0",), "batch is 0"),
+        (("batch=-1",), "batch is -1"),
+        (("limit=0",), "limit is 0"),
+        (("seed=-3",), "seed is -3"),
+        (("stages=[wieghts]",), "'wieghts', which is no stage"),
+        (("force=[all]",), "'all', which is no stage"),
+        (("force=maybe",), "force is 'maybe'"),
+        (("device=[0,x]",), "device is [0, 'x']"),
+        (("device=[]",), "device is []"),
+        (("device=3",), "device is [3]"),
+        (
+            ("soc=310P3", "tool=onnxruntime"),
+            "soc=310P3 (ascend) cannot be served by tool=onnxruntime, which serves cpu, cuda",
+        ),
+        (("benchmark.min_iterations=0",), "benchmark.min_iterations is 0"),
+        (("benchmark.min_seconds=nan",), "benchmark.min_seconds is nan"),
+        (("benchmark.max_seconds=0.1",), "benchmark.max_seconds is 0.1"),
+        (("benchmark.input=zeros",), "benchmark.input is 'zeros'"),
+        (("gates.fidelity.samples=0",), "gates.fidelity.samples is 0"),
+        (("model.preprocess.interpolation=bicubik",), "bicubik"),
+        (("model.preprocess.crop=225",), "225"),
+        (("model.preprocess.std=[0.2,0.0,0.2]",), "std"),
+        (("model.network._target_=torchvision",), "model.network._target_"),
+        (("model.network._target_=zoo.nothing.Net",), "no module zoo.nothing"),
+        (("model.outputs=[]",), "model.outputs are named []"),
+        (("model.inputs=[{name:x,shape:[3,0,2]}]",), "shape is [3, 0, 2]"),
+        (("model.inputs=[{name:x,shape:[3],dtype:float33}]",), "'float33'"),
+        (("dataset=noise", "model.inputs=[{name:x,shape:[3],dtype:float33}]"), "'float33'"),
+        (("dataset.metrics.top1.k=null", "+dataset.metrics.top1.kk=1"), "has no argument 'kk'"),
+        (("dataset.scored_against=lables",), "'lables'"),
+        (("dataset.reader.count=0",), "dataset.reader.count is 0"),
+        (("tool.adapter.threads=-2",), "threads is -2"),
+        (("weights=missing.pth",), "missing.pth does not exist"),
+        (("weights=.",), "is a folder"),
+    ],
+)
+def test_each_problem_names_the_key_and_the_value_and_says_what_to_do(
+    arguments: tuple[str, ...], told: str, problems: Problems
+) -> None:
+    found = problems(*IMAGES, *arguments)
+    assert any(told in problem for problem in found), found
+    assert all("fix: " in problem for problem in found)
+
+
+def test_all_problems_come_at_once(problems: Problems) -> None:
+    found = problems("model=moco_v2", "batch=0", "limit=0", "soc=310", "tool=onnxruntime", "dataset=imagenet")
+    for told in ("batch is 0", "limit is 0", "soc=310", "weights=auto", "dataset.root is not set"):
+        assert any(told in problem for problem in found), told
+
+
+def test_weights_without_a_url_are_told_where_they_are_got_and_where_to_put_them(
+    problems: Problems, tmp_path: Path
+) -> None:
+    (problem,) = problems("model=moco_v2", "dataset=synthetic_images")
+    assert "www.hiascend.com" in problem
+    assert str(tmp_path / "checkpoints" / "model_lincls_best.pth.tar") in problem
+
+
+def test_weights_in_checkpoints_are_taken(problems: Problems, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "model_lincls_best.pth.tar").write_bytes(b"x")
+    assert problems("model=moco_v2", "dataset=synthetic_images") == []
+
+
+def test_weights_with_a_url_need_no_file(problems: Problems) -> None:
+    assert problems("model=dcgan") == []
+
+
+def test_too_little_disk_is_told_with_what_is_needed(problems: Problems, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("usage", (), {"free": 1 << 20}))
+    (problem,) = problems(*IMAGES)
+    assert "0.0 GiB free, the run needs about 0.3 GiB" in problem
+    assert "cache_dir=DIR" in problem
+
+
+def test_a_folder_that_does_not_exist_yet_is_judged_by_its_parent(tmp_path: Path) -> None:
+    assert preflight.existing_parent(tmp_path / "a" / "b") == Path(tmp_path)
+
+
+def test_only_what_the_wanted_stages_need_is_checked(problems: Problems) -> None:
+    assert problems("model=moco_v2", "weights=random", "soc=310P3", "stages=[weights,export,simplify]") == []
+
+
+def test_what_a_wanted_stage_needs_is_checked_too(problems: Problems) -> None:
+    assert len(problems("model=moco_v2", "stages=[benchmark]")) == 1
+
+
+def test_inputs_are_judged_by_what_the_tool_can_measure_on(problems: Problems) -> None:
+    found = problems(*IMAGES, "soc=310P3", "tool=benchmark", "benchmark.input=real")
+    assert any("benchmark measures on data of its own" in problem for problem in found)
+
+
+def test_a_tool_that_is_a_process_of_its_own_is_not_isolated(problems: Problems) -> None:
+    found = problems(*IMAGES, "soc=310P3", "tool=ais_bench", "benchmark.isolate=true")
+    assert any("ais_bench is a process of its own already" in problem for problem in found)
+
+
+def test_a_benchmark_on_real_inputs_has_its_samples_checked(problems: Problems) -> None:
+    only = ("model=moco_v2", "weights=random", "stages=[benchmark]")
+    assert problems(*only) == []
+    assert any("dataset.root is not set" in problem for problem in problems(*only, "benchmark.input=real"))
+
+
+def test_aipp_without_an_ascend_card_is_a_problem(problems: Problems) -> None:
+    (problem,) = problems(*IMAGES, "model.aipp=true")
+    assert "soc=cpu is no Ascend card to normalise on" in problem
+
+
+def test_samples_that_the_network_plays_need_its_weights(problems: Problems, tmp_path: Path) -> None:
+    (problem,) = problems("model=dqn", "stages=[prepare]")
+    assert f"weights=auto: {Path('checkpoints') / 'dqn.pth'} is missing" in problem
+    assert str(tmp_path / "checkpoints" / "dqn.pth") in problem
+
+
+def test_a_file_of_weights_that_is_missing_is_told_where_the_network_plays(problems: Problems) -> None:
+    (problem,) = problems("model=dqn", "stages=[prepare]", "weights=missing.pth")
+    assert "missing.pth does not exist" in problem
+
+
+def test_samples_that_are_read_need_no_weights(problems: Problems) -> None:
+    assert problems("model=moco_v2", "dataset=synthetic_images", "stages=[prepare]") == []

@@ -1,0 +1,212 @@
+"""The Ascend path from the command line, through strict stand-ins of CANN and the guides' tools."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+STANDINS = Path(__file__).parents[2] / "standins"
+CARD = ("weights=random", "soc=310P3", "batch=3", "tool.adapter.loop=5")
+
+
+def result(folder: Path, run_dir: str = "out") -> dict:
+    return json.loads((folder / run_dir / "result.json").read_text())
+
+
+def statuses(found: dict) -> dict[str, str]:
+    return {stage["name"]: stage["status"] for stage in found["stages"]}
+
+
+TOOLS = {
+    "ais_bench": (),
+    "ais_infer": (f"tool.script={STANDINS / 'ais_infer.py'}",),
+    "benchmark": (f"tool.program={STANDINS / 'benchmark.x86_64'}",),
+}
+
+
+@pytest.mark.parametrize("tool", sorted(TOOLS))
+def test_a_model_goes_from_checkpoint_to_table(tool, card, run_tiny, tiny_zoo) -> None:
+    run_tiny(*CARD, f"tool={tool}", *TOOLS[tool])
+    found = result(tiny_zoo)
+    assert (found["status"], found["soc"], found["tool"], found["batch"]) == ("ok", "310P3", tool, 3)
+    assert set(statuses(found).values()) == {"ran"}
+    assert found["artifacts"]["compiled"].endswith(".om")
+    assert found["fidelity"]["cosine"] == pytest.approx(1.0, abs=1e-4)
+    assert 0 < found["fidelity"]["max_abs"] < 0.1  # float16, as the card computes
+    assert found["performance"]["samples_per_second"] > 0
+    assert found["commands"][0]["stage"] == "compile"
+    assert {command["stage"] for command in found["commands"]} == {"compile", "infer", "benchmark"}
+    with np.load(found["artifacts"]["predictions"]) as arrays:
+        assert arrays["class"].shape == (8, 4)
+
+
+def test_each_program_leaves_its_log_in_the_run_folder(card, run_tiny, tiny_zoo) -> None:
+    run_tiny(*CARD)
+    assert {"ais_bench-version.log", "atc.log", "ais_bench.log"} <= {path.name for path in (tiny_zoo / "out").iterdir()}
+
+
+def test_a_repeated_run_starts_no_program_and_still_tells_the_commands(card, run_tiny, tiny_zoo, monkeypatch) -> None:
+    run_tiny(*CARD)
+    first = result(tiny_zoo)
+    shutil.rmtree(tiny_zoo / "out")
+    run_tiny(*CARD)
+    assert set(statuses(result(tiny_zoo)).values()) == {"reused"}
+    assert result(tiny_zoo)["commands"] == first["commands"]
+    assert not list((tiny_zoo / "out").glob("atc*.log"))
+
+
+def test_another_card_is_compiled_anew_from_the_same_onnx(card, run_tiny, tiny_zoo, monkeypatch) -> None:
+    run_tiny(*CARD)
+    monkeypatch.setenv("STANDIN_CHIP", "310")
+    monkeypatch.setenv("STANDIN_CHIPS", "310")
+    run_tiny(*CARD, "soc=310")
+    found = statuses(result(tiny_zoo))
+    assert [name for name, status in found.items() if status == "ran"] == ["compile", "infer", "benchmark"]
+
+
+def test_a_310_counts_its_four_chips(card, run_tiny, tiny_zoo, monkeypatch) -> None:
+    monkeypatch.setenv("STANDIN_CHIP", "310")
+    monkeypatch.setenv("STANDIN_CHIPS", "310")
+    run_tiny(*CARD, "soc=310")
+    performance = result(tiny_zoo)["performance"]
+    assert performance["samples_per_second"] == pytest.approx(4 * 3 * 1000 / performance["latency_ms"]["mean"])
+
+
+def test_the_chip_that_is_there_is_taken(card, run_tiny, tiny_zoo) -> None:
+    run_tiny(*CARD, "soc=auto")
+    assert result(tiny_zoo)["soc"] == "310P3"
+
+
+def test_two_devices_give_the_same_answers(card, run_tiny, tiny_zoo) -> None:
+    run_tiny(*CARD)
+    one = np.load(result(tiny_zoo)["artifacts"]["predictions"])["class"]
+    run_tiny(*CARD, "device=[0,1]")
+    two = np.load(result(tiny_zoo)["artifacts"]["predictions"])["class"]
+    np.testing.assert_array_equal(one, two)
+
+
+def test_the_card_normalises_with_aipp(card, run_tiny, tiny_zoo) -> None:
+    scaled = ("model.preprocess.mean=[0.4,0.5,0.6]", "model.preprocess.std=[0.2,0.25,0.3]")
+    run_tiny(*CARD, *scaled, "model.aipp=true")
+    found = result(tiny_zoo)
+    assert any(word.startswith("--insert_op_conf=") for word in found["commands"][0]["argv"])
+    assert found["fidelity"]["cosine"] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_the_interface_of_python_serves_as_well(card, run_tiny, tiny_zoo, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(STANDINS)
+    run_tiny(*CARD, "tool.mode=api")
+    assert result(tiny_zoo)["fidelity"]["cosine"] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_trtexec_compiles_infers_and_measures(card, run_tiny, tiny_zoo) -> None:
+    run_tiny("weights=random", "soc=t4", "batch=3")
+    found = result(tiny_zoo)
+    assert (found["tool"], found["status"]) == ("trtexec", "ok")
+    assert found["artifacts"]["compiled"].endswith(".engine")
+
+
+def test_without_cann_all_that_is_missing_is_told_at_once(run_tiny, tiny_zoo, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.delenv("ASCEND_HOME_PATH", raising=False)
+    done = run_tiny("weights=random", "soc=310P3", "tool.python=/nowhere/python", check=1)
+    assert "atc" in done.stderr
+    assert "/nowhere/python" in done.stderr
+    assert "docs/ascend.md" in done.stderr
+    assert result(tiny_zoo)["error"]["stage"] == "preflight"
+
+
+def test_another_chip_than_the_soc_is_told_before_anything_runs(card, run_tiny, tiny_zoo, monkeypatch) -> None:
+    monkeypatch.setenv("STANDIN_CHIPS", "310")
+    done = run_tiny(*CARD, check=1)
+    assert "310P3" in done.stderr
+    assert set(statuses(result(tiny_zoo)).values()) == set()
+
+
+def test_an_opset_that_atc_does_not_read_is_told_before_anything_runs(card, run_tiny) -> None:
+    assert "model.export.opset is 17; atc reads 8 to 13" in run_tiny(*CARD, "model.export.opset=17", check=1).stderr
+
+
+def test_a_flag_that_atc_does_not_know_is_told_with_the_nearest(card, run_tiny) -> None:
+    done = run_tiny(*CARD, "+model.atc.precision_mod=force_fp16", check=1)
+    assert "did you mean precision_mode" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("error", "exit status 1"),
+        ("silent", "infer"),
+        ("unwritten", "infer"),
+        ("fewer", "infer"),
+        ("duplicate", "infer"),
+        ("tail", "infer"),
+        ("truncated", "summary"),
+        ("no-summary", "infer"),
+        ("other-keys", "summary"),
+    ],
+)
+def test_a_tool_that_fails_is_told_with_stage_command_and_log(
+    fault, told, card, run_tiny, tiny_zoo, monkeypatch
+) -> None:
+    monkeypatch.setenv("STANDIN_FAULT", fault)
+    done = run_tiny(*CARD, check=1)
+    assert told in done.stderr
+    assert "command: " in done.stderr
+    assert "ais_bench.log" in done.stderr
+    found = result(tiny_zoo)
+    assert found["error"]["stage"] == "infer"
+    assert statuses(found)["compile"] == "ran"
+    assert "-m" in found["commands"][-1]["argv"]
+
+
+def test_a_tool_that_hangs_is_ended_at_its_time_out(card, run_tiny, tiny_zoo, monkeypatch) -> None:
+    monkeypatch.setenv("STANDIN_FAULT", "hang")
+    done = run_tiny(*CARD, "tool.adapter.timeout_seconds=1", check=1)
+    assert "1 s" in done.stderr
+    assert "ais_bench.log" in done.stderr
+
+
+def test_a_device_that_is_not_there_is_told(card, run_tiny) -> None:
+    assert "device" in run_tiny(*CARD, "device=200", check=1).stderr
+
+
+def test_a_batch_too_large_for_the_card_is_told_and_the_next_one_runs(card, run_tiny, tiny_zoo, monkeypatch) -> None:
+    monkeypatch.setenv("STANDIN_FAULT", "memory")
+    run_tiny("-m", *CARD[:2], CARD[3], "batch=6,1", "hydra.sweep.dir=sweep", check=1)
+    first, second = (result(tiny_zoo, f"sweep/{job}") for job in (0, 1))
+    assert "batch 6 does not fit into memory" in first["error"]["message"]
+    assert "try batch=3" in first["error"]["fix"]
+    assert second["status"] == "ok"
+
+
+def test_a_tool_that_the_kernel_kills_is_told_with_the_signal_and_a_smaller_batch(
+    card, run_tiny, tiny_zoo, monkeypatch
+) -> None:
+    monkeypatch.setenv("STANDIN_FAULT", "killed")
+    run_tiny(*CARD, check=1)
+    error = result(tiny_zoo)["error"]
+    assert "SIGKILL" in error["message"]
+    assert "try batch=1" in error["fix"]
+
+
+ODD = "a 'b' \"c\" ;touch pwned; $(touch pwned) `touch pwned` | & * é 汉 {x}=\n-d"
+
+
+@pytest.mark.parametrize("tool", ["ais_bench", "ais_infer"])
+def test_a_folder_s_name_is_just_a_name(tool, card, run_tiny, tiny_zoo, quoted) -> None:
+    options = ("soc=310P3", "batch=3", "tool.adapter.loop=5", f"tool={tool}", *TOOLS[tool])
+    place = tiny_zoo / ODD
+    run_tiny(
+        "weights=random", *options, f"cache_dir={quoted(place / 'cache')}", f"hydra.run.dir={quoted(place / 'run')}"
+    )
+    assert result(tiny_zoo, f"{ODD}/run")["status"] == "ok"
+    assert not list(tiny_zoo.rglob("pwned"))
+
+
+def test_a_comma_that_the_tool_would_take_for_two_folders_is_told(card, run_tiny) -> None:
+    assert "commas separate" in run_tiny(*CARD, "cache_dir='a,b'", check=1).stderr

@@ -1,0 +1,139 @@
+"""The adapter against the real front end of ais_bench, over the stand-in of its C++ backend.
+
+AIS_BENCH_SOURCE is the folder ais-bench_workload/tool/ais_bench of github.com/Ascend/tools (at 9d6da90, say); it holds
+the package ais_bench. Needs tqdm. Nothing of it is in this repository.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runner.core import Placement, ToolError
+from runner.measure import MeasuringLimits
+from runner.tools.ascend.ais_bench import AisBench
+
+SOURCE = os.environ.get("AIS_BENCH_SOURCE")
+STANDINS = Path(__file__).resolve().parents[2] / "standins"
+ONE = Placement(soc="310P3", kind="ascend", devices=(0,), soc_version="Ascend310P3")
+TWO = Placement(soc="310P3", kind="ascend", devices=(0, 1), soc_version="Ascend310P3")
+QUICK = MeasuringLimits(warmup=2, min_iterations=5, min_seconds=0.0, max_seconds=10.0)
+FED = {"x": np.ones((2, 2), np.float32)}
+
+pytestmark = pytest.mark.skipif(SOURCE is None, reason="AIS_BENCH_SOURCE names no source of ais_bench")
+
+
+@pytest.fixture
+def tool(card, python, monkeypatch) -> AisBench:
+    monkeypatch.setenv("PYTHONPATH", f"{SOURCE}:{STANDINS}")
+    return AisBench(python=python, loop=7, timeout_seconds=60)
+
+
+@pytest.fixture
+def api(card, monkeypatch) -> AisBench:
+    monkeypatch.syspath_prepend(STANDINS)
+    monkeypatch.syspath_prepend(SOURCE)
+    yield AisBench(mode="api")
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("ais_bench", "aclruntime")]:
+        del sys.modules[name]
+
+
+def infer(tool, model, batches, work, placement=ONE) -> dict[str, list[float]]:
+    found = list(tool.infer(model, placement, batches, work))
+    return {name: [float(row.flat[0]) for out in found for row in out[name]] for name in ("y", "z")}
+
+
+def test_a_tail_of_two_in_batches_of_three(tool, compiled, batches, work) -> None:
+    model = compiled(3)
+    found = infer(tool, model, batches(model, 8), work)
+    assert found == {"y": [0, 2, 4, 6, 8, 10, 12, 14, 12], "z": [0, -1, -2, -3, -4, -5, -6, -7, -6]}
+
+
+def test_two_inputs(tool, compiled, batches, work) -> None:
+    model = compiled(2, inputs=2)
+    assert infer(tool, model, batches(model, 3), work) == {"y": [100, 101, 102, 102], "z": [-100, -99, -98, -98]}
+
+
+def test_one_sample_a_batch(tool, compiled, batches, work) -> None:
+    model = compiled(1, shape=(3, 4, 4))
+    assert infer(tool, model, batches(model, 12), work)["y"] == [2 * i for i in range(12)]
+
+
+def test_two_devices(tool, compiled, batches, work) -> None:
+    model = compiled(3)
+    assert infer(tool, model, batches(model, 8), work, TWO)["y"] == [0, 2, 4, 6, 8, 10, 12, 14, 12]
+
+
+def test_two_inputs_on_two_devices(tool, compiled, batches, work) -> None:
+    model = compiled(2, inputs=2)
+    assert infer(tool, model, batches(model, 6), work, TWO)["y"] == [100, 101, 102, 103, 104, 105]
+
+
+def test_one_batch_on_two_devices(tool, compiled, batches, work) -> None:
+    model = compiled(3)
+    assert infer(tool, model, batches(model, 2), work, TWO)["y"] == [0, 2, 0]
+
+
+def test_a_measurement(tool, compiled, work) -> None:
+    timing = tool.measure(compiled(2), ONE, FED, QUICK, work)
+    assert (len(timing.latencies_ms), timing.chips) == (7, 1)
+
+
+def test_a_measurement_on_two_devices(tool, compiled, work) -> None:
+    timing = tool.measure(compiled(2), TWO, FED, QUICK, work)
+    assert (len(timing.latencies_ms), timing.chips) == (14, 2)
+
+
+def test_a_device_that_cannot_be_opened(tool, compiled, batches, work) -> None:
+    model = compiled(2)
+    with pytest.raises(ToolError, match=r"(?s)exit status 1.*open device 9 failed") as caught:
+        infer(tool, model, batches(model, 2), work, Placement(soc="310P3", kind="ascend", devices=(9,)))
+    assert "npu-smi info" in caught.value.fix
+
+
+def test_one_of_two_devices_that_cannot_be_opened(tool, compiled, batches, work) -> None:
+    model = compiled(2)
+    with pytest.raises(ToolError, match=r"(?s)exit status 1.*open device 9 failed"):
+        infer(tool, model, batches(model, 4), work, Placement(soc="310P3", kind="ascend", devices=(0, 9)))
+
+
+def test_an_om_built_for_another_soc(tool, compiled, batches, work) -> None:
+    model = compiled(2, soc="Ascend310")
+    with pytest.raises(ToolError, match="exit status 1") as caught:
+        infer(tool, model, batches(model, 2), work)
+    assert "another SoC" in caught.value.fix
+
+
+def test_a_device_out_of_range(tool, compiled, batches, work) -> None:
+    model = compiled(2)
+    with pytest.raises(ToolError, match=r"(?s)exit status 2.*valid value range is \[0, 255\]"):
+        infer(tool, model, batches(model, 2), work, Placement(soc="310P3", kind="ascend", devices=(256,)))
+
+
+def test_nothing_is_missing(tool) -> None:
+    assert tool.validate(TWO) == []
+
+
+def test_the_interface_in_this_process(api, compiled, batches, work) -> None:
+    model = compiled(3)
+    assert infer(api, model, batches(model, 4), work) == {"y": [0, 2, 4, 6, 6, 6], "z": [0, -1, -2, -3, -3, -3]}
+
+
+def test_the_interface_with_two_inputs(api, compiled, batches, work) -> None:
+    model = compiled(2, inputs=2)
+    assert infer(api, model, batches(model, 3), work)["y"] == [100, 101, 102, 102]
+
+
+def test_a_measurement_in_this_process(api, compiled, batches, work) -> None:
+    model = compiled(2)
+    (batch,) = batches(model, 2)
+    timing = api.measure(model, ONE, batch.inputs, QUICK, work)
+    assert (len(timing.latencies_ms) >= 5, min(timing.latencies_ms) > 0) == (True, True)
+
+
+def test_a_device_that_the_interface_cannot_open(api, compiled, batches, work) -> None:
+    model = compiled(2)
+    with pytest.raises(ToolError, match=r"cannot load .* on device 9"):
+        infer(api, model, batches(model, 2), work, Placement(soc="310P3", kind="ascend", devices=(9,)))
