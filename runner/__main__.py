@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from runner import help as help_page
@@ -12,6 +13,7 @@ def main() -> int:
     if help_page.is_asked_for(sys.argv[1:]):
         print(help_page.page(sys.argv[1:]), end="")
         return 0
+    gc.disable()  # until a job runs: starting makes many objects and hardly any garbage
     from runner.pipeline import app  # imports Hydra, which takes longer than printing the page
 
     return app.main()

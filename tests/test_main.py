@@ -18,6 +18,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 HEAVY = {
+    "numpy",
     "torch",
     "torchvision",
     "timm",

@@ -14,6 +14,7 @@ import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -331,13 +332,14 @@ def check_arguments(target: Target, function: Callable[..., Any], positional: in
 def _check_types(target: Target, function: Callable[..., Any]) -> None:
     """Check the arguments of one of the runner's own hooks against its type annotations."""
     holder = function.__init__ if inspect.isclass(function) else function
-    try:
-        hints = typing.get_type_hints(holder)
-    except NameError:  # names that are imported for type checking only
-        return
     for name, value in target.arguments.items():
+        annotation = holder.__annotations__.get(name, Any)
+        try:  # of the arguments given only: others, such as arrays, may need a heavy package
+            hint = typing.get_type_hints(SimpleNamespace(__annotations__={name: annotation}), holder.__globals__)[name]
+        except NameError:  # a name that is imported for type checking only
+            continue
         try:
-            msgspec.convert(value, hints.get(name, Any))
+            msgspec.convert(value, hint)
         except (msgspec.ValidationError, OverflowError) as error:
             reason = str(error).replace("`", "")
             raise ConfigError(f"{target.name} cannot take {name}={value!r}: {reason}", f"correct {name}") from error

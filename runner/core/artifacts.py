@@ -6,13 +6,15 @@ another place are the same artifact.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 Origin = Literal["file", "url", "random"]
-DTYPES = ("float32", "float16", "float64", "int64", "int32", "uint8", "bool")
-"""Supported input types."""
+_DTYPE_BYTES = {"float32": 4, "float16": 2, "float64": 8, "int64": 8, "int32": 4, "uint8": 1, "bool": 1}
+DTYPES = tuple(_DTYPE_BYTES)
+"""Allowed types of inputs."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class TensorSpec:
     @property
     def is_floating(self) -> bool:
         return self.dtype.startswith("float")
+
+    @property
+    def sample_bytes(self) -> int:
+        """The size of one sample of an input."""
+        return _DTYPE_BYTES[self.dtype] * math.prod(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,8 @@ def libraries_of(name: str, counted: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return which of LIBRARIES are imported by the source that `source_digest` hashes."""
     if name.split(".")[0] in LIBRARIES:
         return ()
-    return tuple(sorted({library for source in sources(name, counted).values() for library in _libraries_in(source)}))
+    libraries = (_libraries_in(module, source) for module, source in sources(name, counted).items())
+    return tuple(sorted(frozenset().union(*libraries)))
 
 
 def sources(name: str, counted: tuple[str, ...] = ()) -> Sources:
@@ -116,24 +117,24 @@ def _origin(module: str, attribute: str) -> str:
     return module
 
 
-def _imported(module: str, path: Path, source: bytes) -> Iterator[str]:
-    """Yield the modules of its own top-level package that a module imports, with re-exports resolved."""
-    top = module.split(".")[0]
-    for base, names in _import_statements(module, path, source):
-        if base.split(".")[0] != top:
-            continue
-        if not names or top != OWN_PACKAGE:
-            yield base
-        for name in names:
-            yield _defining_module(f"{base}.{name}")
-
-
 @cache  # stages share most of their modules
+def _imported(module: str, path: Path, source: bytes) -> tuple[str, ...]:
+    """Return the modules of its own top-level package that a module imports: those that define the names, not faces."""
+    top = module.split(".")[0]
+    names: list[str] = []
+    for base, attributes in _import_statements(module, path, source):
+        if base.split(".")[0] == top:
+            names += [base] if not attributes or top != OWN_PACKAGE else []
+            names += [_defining_module(f"{base}.{attribute}") for attribute in attributes]
+    return tuple(names)
+
+
+@cache
 def _import_statements(module: str, path: Path, source: bytes) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return every import of a module: the imported module and the names taken from it, if any."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     statements: list[tuple[str, tuple[str, ...]]] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in _statements(ast.parse(source)):
         if isinstance(node, ast.Import):
             statements += [(alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -145,8 +146,16 @@ def _import_statements(module: str, path: Path, source: bytes) -> tuple[tuple[st
     return tuple(statements)
 
 
-def _libraries_in(source: bytes) -> frozenset[str]:
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a syntax tree's statements at any depth; walking its expressions too takes several times as long."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, field, ()):
+            yield child
+            yield from _statements(child)
+
+
+def _libraries_in(module: str, source: bytes) -> frozenset[str]:
     names: set[str] = set()
-    for base, imported in _import_statements("", Path(), source):
+    for base, imported in _import_statements(module, module_path(module) or Path(), source):
         names |= set(imported) if base == _LAZY else {base.split(".")[0]}
     return frozenset(names) & frozenset(LIBRARIES)

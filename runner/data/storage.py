@@ -195,4 +195,4 @@ def limit_note(limit: int | None, available: int, things: str) -> str | None:
 
 def stored_bytes(tensors: Sequence[TensorSpec], count: int) -> int:
     """Return the size of `count` samples on disk, without headers."""
-    return count * sum(np.dtype(tensor.dtype).itemsize * math.prod(tensor.shape) for tensor in tensors)
+    return count * sum(tensor.sample_bytes for tensor in tensors)

@@ -7,8 +7,7 @@ import re
 import shutil
 import time
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urljoin, urlsplit
 
 from runner.core import DownloadError, sha256_of, track
 from runner.core.lazy import requests
@@ -96,7 +95,7 @@ def _wrong_length(url: str, length: int | str, size_bytes: int) -> DownloadError
 
 def _copy(url: str, partial: Path) -> None:
     split_url = urlsplit(url)
-    source = Path(url2pathname(split_url.path))
+    source = Path(unquote(split_url.path))
     if split_url.netloc not in ("", "localhost"):
         raise DownloadError(f"{url} names a file on the host {split_url.netloc!r}", "write file:///absolute/path")
     if not source.is_file():

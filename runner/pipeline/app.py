@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,9 @@ def run_job(config: DictConfig) -> int:
     """Run one job of a run or a sweep, called by Hydra; return the exit code."""
     from runner.pipeline import job
 
+    if not gc.isenabled():  # see runner.__main__; a launcher's process never turned it off
+        gc.freeze()
+        gc.enable()
     runtime = HydraConfig.get().runtime
     for source in runtime.config_sources:
         # --config-dir is known here in any process that a launcher uses. Without `allow` nothing of it is importable:

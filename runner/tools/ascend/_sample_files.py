@@ -52,7 +52,7 @@ def folders_of(root: Path, inputs: Sequence[TensorSpec]) -> list[Path]:
 
 def batches_per_chunk(inputs: Sequence[TensorSpec], rows: int, multiple: int = 1) -> int:
     """Return the number of batches per chunk: the largest multiple of `multiple` within the limits, at least that."""
-    batch_bytes = rows * sum(np.dtype(tensor.dtype).itemsize * math.prod(tensor.shape) for tensor in inputs)
+    batch_bytes = rows * sum(tensor.sample_bytes for tensor in inputs)
     fitting = min(CHUNK_BYTES // max(batch_bytes, 1), CHUNK_FILES // (rows * len(inputs)))
     return max(fitting // multiple, 1) * multiple
 
