@@ -228,14 +228,14 @@ def _check_purpose(target: Target, resolved: Any) -> None:
 
 def _serves(place: str, resolved: Any) -> bool:
     """Return whether a task's hook has the kind that its place in the configuration requires."""
-    module = str(resolved.__module__).rpartition(".")[2]
+    if getattr(resolved, "_is_protocol", False):
+        return False
     if place == "dataset.preview":
-        return module == "preview"
+        return str(resolved.__module__).endswith(".preview")
     if place == "model.decode":
-        return inspect.isclass(resolved) or module == "decode"
-    if place == "dataset.reader":
-        return inspect.isclass(resolved)
-    return inspect.isclass(resolved) or hasattr(resolved, "figure")
+        called = inspect.getattr_static(resolved, "__call__", None) if inspect.isclass(resolved) else resolved
+        return inspect.isfunction(called) and {"outputs", "rows"} <= set(inspect.signature(called).parameters)
+    return inspect.isclass(resolved) or (place != "dataset.reader" and hasattr(resolved, "figure"))
 
 
 def _check_methods(target: Target, resolved: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from runner.config import targets
 from runner.config.schema import CHECKPOINTS
 from runner.config.targets import Target
-from runner.core import PreflightError, Problem, RunnerError, bounds
+from runner.core import ConfigError, PreflightError, Problem, RunnerError, bounds
 from runner.core.modules import LIBRARIES, module_path
 from runner.data import geometry_problems
 from runner.pipeline import keys, plan
@@ -19,7 +19,7 @@ from runner.pipeline.plan import Plan
 from runner.pipeline.setup import Setup
 from runner.stages import order
 from runner.store import Store
-from runner.tasks import metric_of
+from runner.tasks import decode_of, metric_of
 
 LONGEST_NAME = 200
 """Bytes of a checkpoint's file name; with what the store appends it must fit into the file system's limit of 255."""
@@ -50,6 +50,7 @@ def find_problems(setup: Setup, store: Store) -> list[Problem]:
         ("", _model),
         ("weights", _weights),
         ("prepare", lambda setup: geometry_problems(setup.geometry, setup.normalisation, setup.inputs)),
+        ("score", _decode),
         ("score", _metrics),
         ("compile", _soc_and_tool),
         ("benchmark", _measuring),
@@ -157,6 +158,13 @@ def _weights(setup: Setup) -> Iterator[Problem]:
 
 def _is_plain(name: str) -> bool:
     return name not in ("", ".", "..") and not set("/\0") & set(name) and len(os.fsencode(name)) <= LONGEST_NAME
+
+
+def _decode(setup: Setup) -> Iterator[Problem]:
+    try:
+        decode_of(setup.decode)
+    except ConfigError as error:
+        yield error.problem
 
 
 def _metrics(setup: Setup) -> Iterator[Problem]:

@@ -8,25 +8,16 @@ The task defines results and truths. `Mean` makes a metric of a function of both
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol, TypeVar
 
 from runner.config import targets
 from runner.config.targets import Target
 from runner.core import ConfigError, Figure
 from runner.core.lazy import NDArray, np
-from runner.data import Row
+from runner.tasks.decode import Results
 
 F = TypeVar("F", bound=Callable[..., Any])
-Results: TypeAlias = "Sequence[Any] | NDArray[Any]"
-"""One result per row."""
-
-
-class Decode(Protocol):
-    """Converts outputs to results: a function, or a frozen dataclass with the arguments beside `_target_` as fields."""
-
-    def __call__(self, outputs: Mapping[str, NDArray[Any]], rows: Sequence[Row]) -> Results:
-        """Return one result per row; `outputs` are [N, ...] by name, in the model's declared order."""
 
 
 class Metric(Protocol):
@@ -85,23 +76,6 @@ def measured_in(
         return function
 
     return mark
-
-
-def first_output(outputs: Mapping[str, NDArray[Any]], rows: Sequence[Row]) -> NDArray[Any]:
-    """Return the model's first output unchanged: class scores, images, action values."""
-    return next(iter(outputs.values()))
-
-
-def decode_of(target: Target | None) -> Decode:
-    """Return the decode function of a target; the first output unchanged for None.
-
-    Raises:
-        ConfigError: it cannot be found, or does not take its arguments.
-    """
-    if target is None:
-        return first_output
-    bound: Decode = targets.bind(target, positional=2)
-    return bound
 
 
 def metric_of(name: str, target: Target) -> Metric:

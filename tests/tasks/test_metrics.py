@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from runner.config import targets
 from runner.config.targets import Target
 from runner.core import ConfigError, Figure
-from runner.tasks import Mean, decode_of, first_output, measured_in, metric_of
+from runner.tasks import Mean, measured_in, metric_of
 
 RESULTS = np.array([1.0, 2.0, 6.0, 7.0])
 TRUTHS = [1.0, 4.0, 5.0, 7.0]
@@ -43,18 +43,6 @@ class NoMetric:
 
 def exact(results, truths):
     return results == truths
-
-
-def last_output(outputs, rows):
-    return list(outputs.values())[-1]
-
-
-class Shifted:
-    def __init__(self, by: int) -> None:
-        self.by = by
-
-    def __call__(self, outputs, rows):
-        return next(iter(outputs.values())) + self.by
 """
 
 
@@ -218,27 +206,3 @@ def test_a_metric_with_an_unknown_argument_is_told(own_metrics) -> None:
 def test_what_is_not_made_to_be_a_metric_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"class_scores is not made to be called as dataset\.metrics"):
         metric_of("odd", Target("runner.tasks.class_scores", place="dataset.metrics"))
-
-
-# Decoding.
-
-
-def test_without_a_decoder_the_first_output_is_the_result() -> None:
-    decode = decode_of(None)
-    assert decode is first_output
-    assert decode({"b": np.array([1, 2]), "a": np.array([3, 4])}, []).tolist() == [1, 2]
-
-
-def test_a_decoder_may_be_a_function(own_metrics) -> None:
-    decode = decode_of(Target(f"{own_metrics}.last_output"))
-    assert decode({"b": np.array([1, 2]), "a": np.array([3, 4])}, []).tolist() == [3, 4]
-
-
-def test_a_decoder_may_be_a_class_with_arguments(own_metrics) -> None:
-    decode = decode_of(Target(f"{own_metrics}.Shifted", {"by": 10}))
-    assert decode({"b": np.array([1, 2])}, []).tolist() == [11, 12]
-
-
-def test_a_decoder_without_an_argument_that_it_needs_is_told(own_metrics) -> None:
-    with pytest.raises(ConfigError, match="lacks its argument 'by'"):
-        decode_of(Target(f"{own_metrics}.Shifted"))
