@@ -1,5 +1,7 @@
 import hashlib
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -79,3 +81,10 @@ def test_digests_are_told_where_the_memory_cannot_be_written(tmp_path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     (tmp_path / "file").write_bytes(b"")
     assert FileHashes(tmp_path / "file" / "memory")(tmp_path, [Path("a")]) == [digest(b"abc")]
+
+
+def test_a_process_that_is_held_to_one_core_counts_one() -> None:
+    command = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from runner.core import hashing; "
+    command += "print(hashing.core_count())"
+    printed = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True, timeout=60)
+    assert printed.stdout.strip() == "1"

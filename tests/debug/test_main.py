@@ -9,6 +9,8 @@ import pytest
 from onnx import numpy_helper
 
 from runner.debug import __main__ as debug
+from runner.stages import order
+from runner.store import inventory
 
 ALLOWED = "allow=[planted_surgery]"
 SMALL = (
@@ -267,3 +269,12 @@ def test_a_card_that_normalises_gets_pictures(run, store, card, source: str) -> 
 
 def test_without_the_card_what_is_missing_is_told(run, store) -> None:
     assert "atc" in run(*SMALL, store, "soc=310P3", check=1).err
+
+
+def test_what_it_makes_is_listed_under_its_model(run, tmp_path) -> None:
+    run(*SMALL, f"cache_dir={tmp_path / 'own'}", "stages=[export]", check=0)
+    stored = inventory.take(tmp_path / "own", order.STORED).artifacts
+    assert {(artifact.stage, artifact.model) for artifact in stored} == {
+        ("weights", "squeezenet1_0"),
+        ("export", "squeezenet1_0"),
+    }
