@@ -1,4 +1,4 @@
-"""docs/add_a_model.md, run word for word: its files are written, its commands typed, its output lines looked for."""
+"""Pages that are run word for word: their files are written, their commands typed, their output lines looked for."""
 
 import os
 import re
@@ -11,15 +11,18 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-PAGE = Path(__file__).parents[2] / "docs" / "add_a_model.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = pytest.mark.parametrize(
+    "page", [DOCS / "add_a_model.md", DOCS / "score_a_model.md"], ids=lambda page: page.stem
+)
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n+```(?P<kind>python|yaml|console)\n(?P<text>.*?)```", re.DOTALL)
 FILE = re.compile(r"(?P<how>In|Append to) `(?P<path>[^`]+)`")
 MASKS = ((r"\d+\.\d s\b", "# s"), (r" +", " "))
 """What differs from run to run, and how it is made the same."""
 
 
-def blocks() -> Iterator[re.Match[str]]:
-    return BLOCK.finditer(PAGE.read_text())
+def blocks(page: Path) -> Iterator[re.Match[str]]:
+    return BLOCK.finditer(page.read_text())
 
 
 def masked(line: str) -> str:
@@ -60,8 +63,9 @@ def run(command: str, folder: Path) -> list[str]:
     return [masked(line) for line in done.stdout.splitlines()]
 
 
-def test_the_page_does_what_it_says(tmp_path) -> None:
-    for block in blocks():
+@PAGES
+def test_the_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
+    for block in blocks(page):
         place = FILE.search(block["before"])
         if block["kind"] != "console":
             assert place, f"a file without a name: {block['text']}"
@@ -73,12 +77,14 @@ def test_the_page_does_what_it_says(tmp_path) -> None:
                 assert masked(line) in told, f"{command}\nsaid\n" + "\n".join(told)
 
 
-def test_every_block_of_the_page_is_found() -> None:
-    assert len(list(blocks())) == PAGE.read_text().count("\n```") / 2
+@PAGES
+def test_every_block_of_the_page_is_found(page: Path) -> None:
+    assert len(list(blocks(page))) == page.read_text().count("\n```") / 2
 
 
-def test_the_page_is_short() -> None:
-    assert len(PAGE.read_text().splitlines()) <= 150
+@PAGES
+def test_the_page_is_short(page: Path) -> None:
+    assert len(page.read_text().splitlines()) <= 150
 
 
 @pytest.mark.parametrize(
