@@ -495,3 +495,17 @@ def test_another_batch_size_is_set_beside_the_first(run_tiny, tiny_zoo) -> None:
     gates = {gate["name"]: gate for gate in result(tiny_zoo)["gates"]}
     assert gates["batch_invariance.class"]["verdict"] == "pass"
     assert gates["batch_invariance.class"]["source"] == "the same samples at batch 1"
+
+
+def test_garbage_is_collected_once_a_job_runs(tmp_path) -> None:
+    code = """
+import gc, sys
+from runner import __main__ as command_line
+from runner.pipeline import job
+
+job.run_job = lambda config, folder: print("collected", gc.isenabled()) or 0
+sys.argv = ["runner", "model=dqn"]
+command_line.main()
+"""
+    done = python("-c", code, cwd=tmp_path)
+    assert done.stdout.splitlines() == ["collected True"], done.stderr
