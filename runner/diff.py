@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from runner import cli, results
-from runner.config import overrides
+from runner.config import groups
 from runner.core import ConfigError, DataError
 from runner.report import tables
 from runner.results import Result
@@ -72,13 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     what = "a run folder, a result.json, or overrides in quotes, as in 'model=dcgan batch=4'"
     parser.add_argument("a", metavar="A", help=what)
     parser.add_argument("b", metavar="B", help="the same")
-    parser.add_argument(*overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, where both are overrides")
+    parser.add_argument(*groups.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, where both are overrides")
     options = parser.parse_args(arguments)
     return cli.exit_code_of(lambda: _diff(options), TROUBLE)
 
 
 def _diff(options: argparse.Namespace) -> int:
-    own = overrides.config_dir_arguments(options.config_dir)
+    own = groups.config_dir_arguments(options.config_dir)
     before, after = side(options.a, own), side(options.b, own)
     difference = compare(before, after)
     with cli.forgiving():  # here, so that a closed pipe does not change the exit code

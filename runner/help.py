@@ -9,7 +9,6 @@ from pathlib import Path
 from runner.config import groups
 
 FLAGS = ("--help", "-h")
-CONFIG_DIR_FLAGS = ("--config-dir", "-cd")
 WIDTH = 110
 PAGE = """\
 From a PyTorch checkpoint to a published table, in one command:
@@ -63,17 +62,13 @@ def is_asked_for(arguments: Sequence[str]) -> bool:
 
 
 def page(arguments: Sequence[str]) -> str:
-    """Return the page, including the options of the folder that --config-dir names, if given."""
-    folder = _config_dir(arguments)
+    """Return the page, including the options of the folder that --config-dir names, if given.
+
+    Raises:
+        ConfigError: there is no such folder, or several are given.
+    """
+    folder, _ = groups.split_config_dir(arguments)
     return PAGE.format(options="\n".join(_group(group, folder) for group in groups.GROUPS))
-
-
-def _config_dir(arguments: Sequence[str]) -> Path | None:
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        flag, equals, folder = word.partition("=")
-        if flag in CONFIG_DIR_FLAGS:
-            return Path(folder if equals else following)
-    return None
 
 
 def _group(group: str, folder: Path | None) -> str:

@@ -40,6 +40,16 @@ def test_options_of_a_users_folder_stand_beside_the_runners_own(
     assert {"tiny", "dqn"} <= set(words)
 
 
+@pytest.mark.parametrize("arguments", [["--config-dir", "nowhere"], ["-cd=nowhere"]])
+def test_a_users_folder_that_is_not_there_is_an_error(
+    arguments: list[str], run_main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run_main(*arguments, "--help", check=1)
+    assert "--config-dir nowhere: there is no such folder" in done.stderr
+    assert done.stdout == ""
+
+
 def test_the_page_is_printed_without_importing_hydra(tmp_path: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "runner", "--help"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)

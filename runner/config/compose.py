@@ -11,7 +11,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config import options, overrides, schema, sources
+from runner.config import groups, options, overrides, schema, sources
 from runner.config.groups import CONF
 from runner.core import ConfigError
 
@@ -24,7 +24,7 @@ def compose(arguments: Sequence[str]) -> DictConfig:
     Raises:
         ConfigError: Hydra rejects the arguments, such as an unknown option or a sweep.
     """
-    config_dir, adapted = overrides.split_config_dir(overrides.adapt(arguments, list))
+    config_dir, adapted = groups.split_config_dir(overrides.adapt(arguments, list))
     overrides.register_batches(adapted)
     schema.register()
     sources.register()

@@ -19,8 +19,6 @@ from runner.config import groups, options
 from runner.config.groups import CONF, GROUPS
 from runner.core import ConfigError
 
-CONFIG_DIR = "--config-dir"
-CONFIG_DIR_FLAGS = (CONFIG_DIR, "-cd")
 AUTO = ("soc=auto", "+soc=auto", "++soc=auto")
 
 
@@ -34,54 +32,13 @@ def adapt(arguments: Sequence[str], detect_chips: Callable[[], Sequence[str]]) -
         ConfigError: a group is given a list or a mapping; no chip is detected, or there is no option for it; the
             folder does not exist, or one of its options is hidden by the runner's own.
     """
-    config_dir, rest = split_config_dir(arguments)
+    config_dir, rest = groups.split_config_dir(arguments)
     adapted = [_adapt_one(argument) for argument in rest]
     adapted = [_soc_detected(text, detect_chips, config_dir) if text in AUTO else text for text in adapted]
     if config_dir:
         options.refuse_hidden(adapted, config_dir)
-        adapted = [CONFIG_DIR, str(config_dir), *adapted]
+        adapted = [groups.CONFIG_DIR, str(config_dir), *adapted]
     return adapted
-
-
-def split_config_dir(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """Split the arguments into the --config-dir folder, if given, and the rest.
-
-    Raises:
-        ConfigError: there is no such folder, or several are given.
-    """
-    folders: list[str] = []
-    rest: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        flag, equals, folder = word.partition("=")
-        if flag in CONFIG_DIR_FLAGS:
-            folders.append(folder if equals else next(words, ""))
-        else:
-            rest.append(word)
-    return (config_folder(folders) if folders else None), rest
-
-
-def config_dir_arguments(folder: str | None) -> list[str]:
-    """Return the --config-dir arguments for a command that parses this option itself."""
-    return [] if folder is None else [CONFIG_DIR, folder]
-
-
-def config_folder(folders: Sequence[str]) -> Path:
-    """Return the folder of the user's own options.
-
-    Raises:
-        ConfigError: it does not exist, or there are several.
-    """
-    if len(set(folders)) > 1:
-        raise ConfigError(
-            f"{CONFIG_DIR} is given {len(folders)} times: {', '.join(folders)}", "give one; it may hold every group"
-        )
-    if not folders[0] or not Path(folders[0]).is_dir():
-        raise ConfigError(
-            f"{CONFIG_DIR} {folders[0]}: there is no such folder",
-            "give the one that holds model/, dataset/, soc/ or tool/; python -m runner.new makes one",
-        )
-    return Path(folders[0])
 
 
 def register_batches(arguments: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ import msgspec
 
 from runner import cli
 from runner.cli import Parser
-from runner.config import overrides
+from runner.config import groups
 from runner.core import ComparisonError, ConfigError, RunnerError, StoreError, write_atomically
 from runner.core.lazy import NDArray
 from runner.debug import closeness, runtimes
@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     rule = "a tensor agrees where the largest difference is at most ATOL + RTOL * its largest value"
     parser.add_argument("--rtol", type=float, default=closeness.RTOL, help=f"{rule} [{closeness.RTOL:g}]")
     parser.add_argument("--atol", type=float, default=closeness.ATOL, help=f"the same [{closeness.ATOL:g}]")
-    parser.add_argument(*overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, as the runner takes it")
+    parser.add_argument(*groups.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, as the runner takes it")
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"where to write [{FOLDER}/NAME/TIME]")
     return parser
 
@@ -105,7 +105,7 @@ def _run(options: argparse.Namespace, tolerance: Tolerance) -> int:
     from runner.config.compose import compose
     from runner.debug.steps import Steps
 
-    own = overrides.config_dir_arguments(options.config_dir)
+    own = groups.config_dir_arguments(options.config_dir)
     config = schema.load(compose([*own, *options.overrides]))
     folder = _folder(options.out, config.model.name)
     with _logged(folder), _working(folder) as work:

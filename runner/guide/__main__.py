@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import cli, results
-from runner.config import overrides, schema
+from runner.config import groups, overrides, schema
 from runner.config.schema import ModelConfig, PreprocessConfig, RunConfig
 from runner.core import ConfigError, DataError, OnnxModel, StoreError, TensorSpec, environment, write_atomically
 from runner.guide import wording
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_or_write(options: argparse.Namespace) -> None:
-    own = overrides.config_dir_arguments(options.config_dir)
+    own = groups.config_dir_arguments(options.config_dir)
     text = _guide(parse([*own, *options.overrides]), options.results)
     if options.out:
         _write(options.out, text)
@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="key=value",
         help="model=NAME, and soc=NAME [310P3], batch=N,M [as published], lang=zh|en [zh], tool=NAME, dataset.root=DIR",
     )
-    parser.add_argument(*overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, as the runner takes it")
+    parser.add_argument(*groups.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, as the runner takes it")
     parser.add_argument("--results", type=Path, metavar="DIR", help="where result.json files lie [outputs]")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write it [standard output]")
     return parser

@@ -18,8 +18,8 @@ from rich.text import Text
 
 from runner import cli
 from runner.cli import Parser
-from runner.config import options, overrides
-from runner.config.groups import LISTED
+from runner.config import options
+from runner.config.groups import CONFIG_DIR, CONFIG_DIR_FLAGS, LISTED, config_folder
 from runner.core import ConfigError, did_you_mean
 from runner.core.modules import LIBRARIES
 from runner.list import listing
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(asked: argparse.Namespace) -> None:
-    zoo = Zoo(overrides.config_folder([asked.config_dir]) if asked.config_dir is not None else None)
+    zoo = Zoo(config_folder([asked.config_dir]) if asked.config_dir is not None else None)
     question = parse(asked.words, zoo)
     matches = find(question, zoo)
     if asked.json:
@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         "words", nargs="*", metavar="WORD", help="a group (model, dataset, soc, tool), options by name, filters"
     )
     parser.add_argument("--json", action="store_true", help="for scripts")
-    parser.add_argument(*overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, listed too")
+    parser.add_argument(*CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, listed too")
     return parser
 
 
@@ -285,7 +285,7 @@ def _command(group: str, row: Row, zoo: Zoo) -> str:
     own = [row.get(key) for key in ("network", "reader", "adapter", "compiler")]
     packages = dict.fromkeys(target.split(".")[0] for target in own if target)
     strange = [package for package in packages if package not in ("runner", "zoo", *LIBRARIES)]
-    words = [overrides.CONFIG_DIR, str(zoo.config_dir)] if zoo.config_dir else []
+    words = [CONFIG_DIR, str(zoo.config_dir)] if zoo.config_dir else []
     words += [f"allow=[{','.join(strange)}]"] if strange else []
     chosen = {"model": "dqn", group: row["name"]}
     if group == "model" and any(tensor["shape"] == listing.ITS_LIBRARYS for tensor in row["inputs"]):

@@ -14,7 +14,7 @@ from typing import Any
 
 from runner import cli
 from runner.cli import Parser
-from runner.config import groups, libraries, options, overrides, schema, targets
+from runner.config import groups, libraries, options, schema, targets
 from runner.config.schema import CheckpointConfig, PreprocessConfig
 from runner.config.targets import Target
 from runner.core import (
@@ -277,7 +277,7 @@ def _write_starter_network(network: str, inputs: Sequence[Any], folder: Path) ->
 
 def _command(draft: Draft, folder: Path) -> list[str]:
     """Return the command that runs the model without weights or data."""
-    words = ["python", "-m", "runner", overrides.CONFIG_DIR, str(folder)]
+    words = ["python", "-m", "runner", groups.CONFIG_DIR, str(folder)]
     words += [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
     words += [f"model={draft.name}", "weights=random"]
     if draft.dataset is None:
@@ -293,7 +293,7 @@ def _check_composes(draft: Draft, folder: Path) -> None:
     from runner.config.compose import compose
 
     allow = [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
-    schema.load(compose([overrides.CONFIG_DIR, str(folder), *allow, f"model={draft.name}"]))
+    schema.load(compose([groups.CONFIG_DIR, str(folder), *allow, f"model={draft.name}"]))
 
 
 def _write(path: Path, text: str) -> None:

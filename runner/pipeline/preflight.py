@@ -11,7 +11,7 @@ from typing import Any
 from runner.config import targets
 from runner.config.schema import CHECKPOINTS
 from runner.config.targets import Target
-from runner.core import ConfigError, PreflightError, Problem, RunnerError, bounds
+from runner.core import PreflightError, Problem, RunnerError, bounds
 from runner.core.modules import LIBRARIES, module_path
 from runner.data import geometry_problems
 from runner.pipeline import keys, plan
@@ -104,7 +104,6 @@ def _hooks(setup: Setup) -> Iterator[Problem]:
         ("model.network", model.network),
         ("model.checkpoint.settings", model.checkpoint.settings),
         ("model.checkpoint.adapt", model.checkpoint.adapt),
-        ("model.decode", model.decode),
         *(("model.surgery", {"_target_": name}) for name in model.surgery),
         ("dataset.preview", setup.config.dataset.preview),
     ]
@@ -160,11 +159,10 @@ def _is_plain(name: str) -> bool:
     return name not in ("", ".", "..") and not set("/\0") & set(name) and len(os.fsencode(name)) <= LONGEST_NAME
 
 
-def _decode(setup: Setup) -> Iterator[Problem]:
-    try:
-        decode_of(setup.decode)
-    except ConfigError as error:
-        yield error.problem
+def _decode(setup: Setup) -> list[Problem]:
+    """Find the model's decoder; find_problems reports what it raises."""
+    decode_of(setup.decode)
+    return []
 
 
 def _metrics(setup: Setup) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from runner import cli, results
-from runner.config import overrides
+from runner.config import groups
 from runner.core import StoreError, write_atomically
 from runner.report import contents, csv_file, html_page, markdown, terminal
 from runner.report.contents import Contents
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders: list[Path] = options.folders or [Path("outputs")]
 
     def report() -> int:
-        own = overrides.config_folder([options.config_dir]) if options.config_dir is not None else None
+        own = groups.config_folder([options.config_dir]) if options.config_dir is not None else None
         return _report(folders, options.out or _folder_of(folders), own)
 
     return cli.exit_code_of(report)
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folders", nargs="*", type=Path, metavar="DIR", help="where result.json files lie [outputs]")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write the report [the first DIR]")
     parser.add_argument(
-        *overrides.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours: its published figures as they are now"
+        *groups.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours: its published figures as they are now"
     )
     return parser
 

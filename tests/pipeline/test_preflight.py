@@ -79,6 +79,11 @@ def test_each_problem_names_the_key_and_the_value_and_says_what_to_do(
     assert all("fix: " in problem for problem in found)
 
 
+def test_a_decoder_that_is_not_there_is_one_problem(problems: Problems) -> None:
+    (problem,) = problems(*IMAGES, "+model.decode={_target_: zoo.nothing.Decode}")
+    assert "there is no module 'zoo.nothing'" in problem
+
+
 def test_all_problems_come_at_once(problems: Problems) -> None:
     found = problems("model=moco_v2", "batch=0", "limit=0", "soc=310", "tool=onnxruntime", "dataset=imagenet")
     for told in ("batch is 0", "limit is 0", "soc=310", "weights=auto", "dataset.root is not set"):
