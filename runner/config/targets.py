@@ -298,7 +298,8 @@ def bind(target: Target, positional: int) -> Callable[..., Any]:
     if inspect.isclass(function):
         return call(target)  # type: ignore[no-any-return]
     check_arguments(target, function, positional, {})
-    return functools.partial(function, **target.arguments)
+    bound = functools.partial(function, **target.arguments)
+    return functools.update_wrapper(bound, function)  # with what a decorator has attached to it
 
 
 def check_arguments(target: Target, function: Callable[..., Any], positional: int, extra: Mapping[str, Any]) -> None:

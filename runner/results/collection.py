@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from runner.results.result import NAME, Result, decode, located
+from runner.results.result import NAME, Result, decode
 
 NOT_ENTERED = ("cache",)
 """Folders that hold no results but very many files."""
@@ -125,7 +125,7 @@ def _read(file: _File) -> Result | Skipped:
     except OSError as error:
         return Skipped(file.path, error.strerror or str(error))
     try:
-        return located(decode(content), file.path, file.written_at)
+        return replace(decode(content), path=file.path, written_at=file.written_at)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return Skipped(file.path, _why_not(content, error))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -282,8 +282,3 @@ def _foreign(schema: Any) -> str:
         age = "older" if schema < SCHEMA else "newer"
         return f"{age} schema: {schema}, and this runner reads {SCHEMA}"
     return ""
-
-
-def located(result: Result, path: str, written_at: float) -> Result:
-    """Return the result with the path and the time of the file that it was read from."""
-    return replace(result, path=path, written_at=written_at)

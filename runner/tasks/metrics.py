@@ -85,10 +85,7 @@ def metric_of(name: str, target: Target) -> Metric:
         ConfigError: it cannot be found, does not take its arguments, or is a class without a metric's methods.
     """
     if not inspect.isclass(targets.locate(target)):
-        function = targets.bind(target, positional=2)
-        mean = Mean(function, name)
-        mean.figures = {name: getattr(targets.locate(target), "figure", Figure())}
-        return mean
+        return Mean(targets.bind(target, positional=2), name)
     metric: Metric = targets.call(target)
     lacking = [method for method in ("add", "merge", "compute", "figures") if not hasattr(metric, method)]
     if lacking:
