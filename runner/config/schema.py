@@ -30,10 +30,10 @@ CHECKPOINTS = Path("checkpoints")
 
 @dataclass
 class TensorConfig:
-    """A named input; `shape` without the batch axis."""
+    """A named input; `shape` without the batch axis, null or a name for sizes that differ between samples."""
 
     name: str = MISSING
-    shape: list[int] = MISSING
+    shape: list[Any] = MISSING
     dtype: str = one_of(*DTYPES)
 
 
@@ -65,6 +65,21 @@ class CheckpointConfig:
 class PreprocessConfig:
     """The preprocessing that the weights require: value = (stored * scale - mean) / std, per channel."""
 
+    fit: str = one_of("shorter", "stretch", "inside", "none")
+    """How a picture is resized: its shorter side to `resize` and the centre cut out; to `size`; to fit into `size`, and
+    padded; not at all, only padded."""
+    size: Optional[list[int]] = None
+    """[height, width] in pixels; by default what the network takes."""
+    pad: str = one_of("centre", "corner")
+    """Where a padded picture lies: in the centre or in the top left corner."""
+    pad_value: Any = 0
+    """The padding's value before normalisation, 0 to 255; one, or one per channel."""
+    multiple: int = bounded(1, least=1)
+    """An axis of free size is padded to a multiple of this."""
+    tile: Optional[list[int]] = None
+    """[height, width]: larger pictures are cut into tiles, each a row of its own."""
+    overlap: int = bounded(0, least=0)
+    """Pixels by which tiles overlap, at least."""
     resize: Optional[int] = bounded(None, least=1)
     """Length of the shorter side in pixels; the longer one keeps the ratio, truncated."""
     keep_ratio: bool = True
@@ -72,7 +87,7 @@ class PreprocessConfig:
     interpolation: str = one_of("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming", default="bilinear")
     crop: Optional[int] = bounded(None, least=1)
     """Side of the centre crop in pixels."""
-    channels: str = one_of("rgb", "bgr")
+    channels: str = one_of("rgb", "bgr", "grey")
     scale: float = 1.0
     mean: list[float] = field(default_factory=lambda: [0.0])
     std: list[float] = field(default_factory=lambda: [1.0])
@@ -108,6 +123,8 @@ class FidelityConfig:
     """Required similarity of the compiled model's outputs to PyTorch's in float32."""
 
     cosine: float = 0.999
+    equal: float = 99.0
+    """Of outputs of whole numbers, such as label maps: percent of equal elements."""
     top1_agreement: Optional[float] = None
     """Percent."""
 
@@ -149,6 +166,9 @@ class ModelConfig:
     """Normalise on the card: the compiled model takes uint8 images [N, H, W, C]."""
     deviations: list[str] = field(default_factory=list)
     """Intended differences from the guide's commands, with reasons."""
+    batch_dependent: Optional[str] = None
+    """Why a sample's outputs depend on the batch it is in; null if they must not. Such a model is compared with PyTorch
+    in the same batches, and the comparison of batch sizes is reported and fails nothing."""
     fidelity: FidelityConfig = field(default_factory=FidelityConfig)
     published: list[PublishedConfig] = field(default_factory=list)
 
@@ -156,6 +176,8 @@ class ModelConfig:
 @dataclass
 class DatasetConfig:
     name: str = MISSING
+    task: Optional[str] = None
+    """The task of the models that it is for; null for any."""
     root: Optional[str] = None
     labels: Optional[str] = None
     reader: dict[str, Any] = field(default_factory=dict)

@@ -2,12 +2,15 @@
 
 from runner.core.artifacts import (
     DTYPES,
+    FREE,
     Artifact,
     BatchComparison,
     Command,
+    ComparedAccuracy,
     CompiledModel,
     Fidelity,
     Figure,
+    Gear,
     OnnxModel,
     Origin,
     Placement,

@@ -7,7 +7,8 @@ another place are the same artifact.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,8 @@ Origin = Literal["file", "url", "random"]
 _DTYPE_BYTES = {"float32": 4, "float16": 2, "float64": 8, "int64": 8, "int32": 4, "uint8": 1, "bool": 1}
 DTYPES = tuple(_DTYPE_BYTES)
 """Allowed types of inputs."""
+FREE = -1
+"""The size of an axis that differs between samples, as in ONNX's and atc's shapes."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A named tensor; `shape` without the batch axis."""
+    """A named tensor; `shape` without the batch axis, FREE where samples differ."""
 
     name: str
     dtype: str
@@ -62,9 +65,24 @@ class TensorSpec:
         return self.dtype.startswith("float")
 
     @property
+    def is_free(self) -> bool:
+        """Whether samples may differ in shape."""
+        return FREE in self.shape
+
+    @property
     def sample_bytes(self) -> int:
-        """The size of one sample of an input."""
+        """The size of one sample of an input whose shape is not free."""
         return _DTYPE_BYTES[self.dtype] * math.prod(self.shape)
+
+    def takes(self, shape: Sequence[int]) -> bool:
+        """Return whether a sample of this shape fits."""
+        return len(shape) == len(self.shape) and all(
+            own in (FREE, size) for own, size in zip(self.shape, shape, strict=True)
+        )
+
+    def at(self, shape: Sequence[int]) -> TensorSpec:
+        """Return the same tensor in one of the shapes that it takes."""
+        return TensorSpec(self.name, self.dtype, tuple(shape))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +101,20 @@ class OnnxModel:
         return self.sha256
 
 
+@dataclass(frozen=True)
+class Gear:
+    """The shapes of one setting of a model that was compiled for several, without the batch axis."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class CompiledModel:
-    """The file a tool loads: .om, engine, or the ONNX itself. `argv` is the compiler's command line, if one ran."""
+    """The file a tool loads: .om, engine, or the ONNX itself. `argv` is the compiler's command line, if one ran.
+
+    `gears` are the shapes that a model with free sizes was compiled for, if it was compiled for several.
+    """
 
     path: Path
     sha256: str
@@ -94,20 +123,28 @@ class CompiledModel:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     argv: tuple[str, ...] = ()
+    gears: tuple[Gear, ...] = ()
 
     @property
     def identity(self) -> str:
         return f"{self.sha256} {self.soc} {self.batch}"
+
+    def at(self, shapes: Sequence[Sequence[int]]) -> CompiledModel:
+        """Return the model as it is for samples of the given shapes, one per input."""
+        inputs = tuple(tensor.at(shape) for tensor, shape in zip(self.inputs, shapes, strict=True))
+        gear = next((gear for gear in self.gears if gear.inputs == inputs), None)
+        return replace(self, inputs=inputs, outputs=gear.outputs if gear else self.outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
     """Prepared samples, shared by all batch sizes, SoCs and tools.
 
-    For each input `<path>/<name>.npy` holds one array [count, *shape]: images and frames as uint8 before normalisation,
-    anything else as the network takes it (see `spec`). `<path>/rows.jsonl` holds the metadata of each row
-    (runner.data.rows); `has_truth` is whether every row has a ground truth. `substitute` says why this is not the data
-    set of the published figures, None if it is. `note` is a remark to show beside an accuracy.
+    For each input `<path>/<name>.npy` holds one array [count, *shape] (runner.data.storage, also where shapes differ):
+    images and frames as uint8 before normalisation, anything else as the network takes it (see `spec`), except the
+    inputs that `unnormalised` names, which are to be normalised as pictures are. `<path>/rows.jsonl` holds the metadata
+    of each row (runner.data.rows); `has_truth` is whether samples have a ground truth. `substitute` says why this is not
+    the data set of the published figures, None if it is. `note` is a remark to show beside an accuracy.
     """
 
     path: Path
@@ -115,6 +152,7 @@ class Samples:
     count: int
     spec: tuple[TensorSpec, ...]
     has_truth: bool = False
+    unnormalised: tuple[str, ...] = ()
     substitute: str | None = None
     note: str | None = None
 
@@ -125,7 +163,10 @@ class Samples:
 
 @dataclass(frozen=True)
 class Predictions:
-    """`path` is an .npz: one array per output name in sample order, without tail padding, and `ids`."""
+    """`path` is an .npz: one array per output name in sample order, without tail padding, and `ids`.
+
+    Outputs whose shape differs between samples: see runner.data.predictions.
+    """
 
     path: Path
     sha256: str
@@ -142,7 +183,8 @@ class Fidelity:
     """How close an output is to PyTorch's in float32, over `samples` samples.
 
     `cosine` is the mean of the samples' cosines, `mean_abs` the mean and `max_abs` the largest absolute difference;
-    `top1_agreement` is in percent, None if the output is not [N, classes].
+    `top1_agreement` is in percent, None if the output is not [N, classes]; `equal` is the percentage of equal elements
+    of an output of whole numbers, None for others.
     """
 
     samples: int
@@ -150,6 +192,7 @@ class Fidelity:
     cosine: float
     max_abs: float
     mean_abs: float
+    equal: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,14 +210,28 @@ class Figure:
     tolerance: float = 1e-4
 
 
+@dataclass(frozen=True)
+class ComparedAccuracy:
+    """Metrics by name on the same `samples` samples: of the tool's outputs, and of the reference's."""
+
+    samples: int
+    tool: dict[str, float]
+    reference: dict[str, float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Accuracy by metric name over `samples` samples, the meaning of each value, and the fidelity of each output."""
+    """Accuracy by metric name over `samples` samples, the meaning of each value, and the fidelity of each output.
+
+    Where there is ground truth, `compared` holds the metrics on the samples that PyTorch computed too: of the tool's
+    outputs and of PyTorch's.
+    """
 
     accuracy: dict[str, float]
     figures: dict[str, Figure]
     samples: int
     fidelity: dict[str, Fidelity]
+    compared: ComparedAccuracy | None = None
 
     @property
     def identity(self) -> str:

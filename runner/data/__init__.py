@@ -3,7 +3,33 @@
 from runner.data import batches, predictions, random_inputs, rows, storage
 from runner.data.arrays import ArrayFolder
 from runner.data.batches import Batch
-from runner.data.pictures import picture_problems, picture_tensor, write_pictures
-from runner.data.preprocess import Geometry, Normalisation, geometry_problems, load_picture, normalise, resized_size
+from runner.data.picture_files import (
+    file_names,
+    files_source,
+    find_pictures,
+    list_pictures,
+    root_folder,
+    same_name,
+    sample_ids,
+)
+from runner.data.pictures import (
+    Picture,
+    PictureSource,
+    TruthArrays,
+    picture_problems,
+    picture_tensor,
+    write_pictures,
+)
+from runner.data.pictures import stored_bytes as picture_bytes
+from runner.data.preprocess import (
+    Geometry,
+    Normalisation,
+    Placed,
+    geometry_problems,
+    normalise,
+    open_picture,
+    picture_size,
+    place,
+)
 from runner.data.reader import HashFiles, Policy, Reader, Request
 from runner.data.rows import Row

@@ -13,6 +13,7 @@ from runner.core import DataError, Problem, Samples, TensorSpec, track
 from runner.core.lazy import NDArray, np
 from runner.data import storage
 from runner.data.reader import HashFiles, Policy, Request
+from runner.data.rows import Row
 from runner.data.storage import array_path
 
 LABELS = "labels.npy"
@@ -77,11 +78,12 @@ class ArrayFolder:
             for tensor in request.inputs:
                 _store(_read(self._folder, tensor), tensor, count, out, advance)
         labels = _read_labels(self._folder)
+        truths = [None] * count if labels is None else labels[:count].tolist()
+        ids = storage.numbered("sample_", count, 5, available)
         return storage.finish(
             out,
             request.inputs,
-            storage.numbered("sample_", count, 5, available),
-            None if labels is None else labels[:count].tolist(),
+            [Row(id=name, truth=truth) for name, truth in zip(ids, truths, strict=True)],
             note=storage.limit_note(request.limit, available, "samples"),
         )
 
@@ -97,7 +99,7 @@ class ArrayFolder:
 
 
 def _as_stored(tensor: TensorSpec, array: NDArray[Any]) -> TensorSpec:
-    return TensorSpec(tensor.name, str(array.dtype), tensor.shape)
+    return TensorSpec(tensor.name, str(array.dtype), array.shape[1:])
 
 
 def _store(array: NDArray[Any], tensor: TensorSpec, count: int, out: Path, advance: Callable[[int], None]) -> None:
@@ -115,7 +117,7 @@ def _read(folder: Path, tensor: TensorSpec) -> NDArray[Any]:
     """
     array = _mapped(array_path(folder, tensor.name))
     types = storage.storable_types(tensor)
-    if str(array.dtype) not in types or array.shape[1:] != tensor.shape or not len(array):
+    if str(array.dtype) not in types or not tensor.takes(array.shape[1:]) or not len(array):
         raise DataError(
             f"{array_path(folder, tensor.name)} is {array.dtype} {list(array.shape)}",
             f"input {tensor.name!r} takes {' or '.join(types)} [count{''.join(f', {size}' for size in tensor.shape)}]",

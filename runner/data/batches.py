@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import FileIO
-from itertools import islice
+from itertools import groupby, islice
 from typing import Any
 
 from runner.core import DataError, Samples, TensorSpec
 from runner.core.lazy import NDArray, np
 from runner.data import rows
 from runner.data.preprocess import Normalisation, normalise
-from runner.data.storage import StoredArray, open_array
+from runner.data.storage import StoredArray, open_array, read_into
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,11 @@ def iterate(
 ) -> Iterator[Batch]:
     """Yield all samples, or those at `indices`, in batches of `batch`.
 
-    The last batch is padded with its first sample, as in ais_bench. Floating point inputs that are stored as uint8
-    (images) are normalised; all others are stored in the network's type. Without a normalisation all inputs must be
-    images, which are returned unchanged with channels last: [batch, H, W, C], as for AIPP. Memory holds one batch:
-    files are read at offsets, since memory-mapped pages would count as the process's own memory.
+    A batch with fewer samples is padded with its first one, as in ais_bench. A batch never mixes shapes. Floating point
+    inputs that are stored as uint8 (images) or named in `samples.unnormalised` are normalised; all others are stored in
+    the network's type. Without a normalisation all inputs must be images, which are returned unchanged with channels
+    last: [batch, H, W, C], as for AIPP. Memory holds one batch: files are read at offsets, since memory-mapped pages
+    would count as the process's own memory.
 
     Raises:
         DataError: the samples on disk are damaged, or do not fit the normalisation.
@@ -43,13 +44,43 @@ def iterate(
     arrays = [(tensor, open_array(samples.path, tensor.name)) for tensor in samples.spec]
     with ExitStack() as stack:
         files = [(tensor, array, stack.enter_context(array.path.open("rb", buffering=0))) for tensor, array in arrays]
-        for start in range(0, len(chosen), batch):
-            batch_indices = chosen[start : start + batch]
+        for batch_indices in _of_one_shape([array for _, array in arrays], chosen, batch):
             inputs = {
-                tensor.name: _as_taken(_read(file, array, batch_indices, batch), tensor, normalisation)
+                tensor.name: _as_taken(_read(file, array, batch_indices, batch), tensor, normalisation, samples)
                 for tensor, array, file in files
             }
             yield Batch(tuple(islice(names, len(batch_indices))), inputs)
+
+
+def indices(samples: Samples, batch: int) -> list[list[int]]:
+    """Return the indices of the samples in each batch of `batch`, as `iterate` makes them.
+
+    Raises:
+        DataError: the samples on disk are damaged.
+    """
+    arrays = [open_array(samples.path, tensor.name) for tensor in samples.spec]
+    return [list(each) for each in _of_one_shape(arrays, range(samples.count), batch)]
+
+
+def shapes_of(samples: Samples) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """Yield the inputs' shapes of every row, in order.
+
+    Raises:
+        DataError: the samples on disk are damaged.
+    """
+    arrays = [open_array(samples.path, tensor.name) for tensor in samples.spec]
+    for index in range(samples.count):
+        yield tuple(array.shape_of(index) for array in arrays)
+
+
+def _of_one_shape(arrays: Sequence[StoredArray], chosen: Sequence[int], batch: int) -> Iterator[Sequence[int]]:
+    """Yield the indices of each batch: consecutive samples of one shape."""
+    if all(array.shapes is None for array in arrays):
+        yield from (chosen[start : start + batch] for start in range(0, len(chosen), batch))
+        return
+    for _, run in groupby(chosen, key=lambda index: [array.shape_of(index) for array in arrays]):
+        while together := list(islice(run, batch)):
+            yield together
 
 
 def one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -61,10 +92,12 @@ def one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
             yield batch
 
 
-def _as_taken(stored: NDArray[Any], tensor: TensorSpec, normalisation: Normalisation | None) -> NDArray[Any]:
+def _as_taken(
+    stored: NDArray[Any], tensor: TensorSpec, normalisation: Normalisation | None, samples: Samples
+) -> NDArray[Any]:
     if normalisation is None:
         return np.ascontiguousarray(np.moveaxis(_picture(stored, tensor), 1, -1))
-    if str(stored.dtype) == tensor.dtype:
+    if str(stored.dtype) == tensor.dtype and tensor.name not in samples.unnormalised:
         return stored
     channels = tensor.shape[0] if tensor.shape else 1
     if {len(normalisation.mean), len(normalisation.std)} - {1, channels}:
@@ -88,11 +121,8 @@ def _picture(stored: NDArray[Any], tensor: TensorSpec) -> NDArray[Any]:
 
 def _read(file: FileIO, array: StoredArray, indices: Sequence[int], batch: int) -> NDArray[Any]:
     """Read the samples at `indices` [batch, *shape]; the rest of the batch is copies of the first."""
-    values = np.empty((batch, *array.shape), array.dtype)
+    values = np.empty((batch, *array.shape_of(indices[0])), array.dtype)
     for row, index in enumerate(indices):
-        file.seek(array.position(index))
-        # a view of shape [1, ...]: a lone scalar would have no buffer to read into
-        if file.readinto(values[row : row + 1].data.cast("B")) != array.sample_bytes:
-            raise DataError(f"the prepared samples {array.path} end early", "run again with force=[prepare]")
+        read_into(file, array, index, values[row : row + 1])
     values[len(indices) :] = values[0]
     return values

@@ -1,8 +1,8 @@
-"""Images -> one uint8 array, on all cores, in bounded memory, resuming after a killed run.
+"""Pictures -> arrays of the rows that a network takes, on all cores, in bounded memory, resuming after a killed run.
 
 Workers are spawned, not forked (the parent may have torch's threads), and write at their own offsets of one file.
-Finished chunks are fsynced and then recorded in the journal `chunks.note`: the digest of the plan in the first line, a
-chunk's index in each further line.
+Finished chunks are fsynced and then recorded in the journal `chunks.note`: the digest of the plan in the first line, in
+each further line a chunk's index and how its pictures were placed.
 """
 
 from __future__ import annotations
@@ -13,74 +13,171 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from runner.core import NOTE_SUFFIX, DataError, Problem, TensorSpec, core_count, track, write_atomically
-from runner.core.lazy import NDArray, np
+import msgspec
+
+from runner.core import FREE, NOTE_SUFFIX, DataError, Problem, TensorSpec, core_count, track, write_atomically
+from runner.core.lazy import Image, NDArray, np
+from runner.data.preprocess import Geometry, Placed, fit_picture, place
 from runner.data.reader import Request
-from runner.data.storage import StoredArray, create_array, open_array, storable_types, unwritable, write_at
+from runner.data.rows import Row
+from runner.data.storage import TRUTH, StoredArray, create_array, open_array, storable_types, unwritable, write_at
 
 CHUNK_PICTURES = 32
 JOURNAL = f"chunks{NOTE_SUFFIX}"
 BROKEN_SHOWN = 5
 CHUNKS_IN_FLIGHT_PER_WORKER = 2
 
-LoadItem = Callable[[str], "NDArray[np.uint8]"]
-"""An image's name in the data set -> uint8 [3, H, W]; must be picklable. Raises DataError."""
+
+@dataclass(frozen=True, kw_only=True)
+class TruthArrays:
+    """Ground truth that is an array per picture, such as a label map: its type, its shape, and what loads it.
+
+    Both callables take a picture's item, are picklable, and raise DataError.
+    """
+
+    dtype: str
+    shape_of: Callable[[str], tuple[int, ...]]
+    load: Callable[[str], NDArray[Any]]
 
 
-def picture_tensor(request: Request) -> TensorSpec:
-    """Return the tensor spec in which a model's images are stored."""
-    return TensorSpec(request.inputs[0].name, "uint8", request.inputs[0].shape)
+@dataclass(frozen=True, kw_only=True)
+class PictureSource:
+    """How pictures are got: `load` decodes one, `size_of` tells its [height, width] without decoding it.
+
+    Callables take a picture's item (its file, or whatever the reader names it by), are picklable, and raise DataError.
+    `alter`, if given, changes the row that was made of a picture, uint8 [channels, height, width], to one of the same
+    shape in the network's type and in the same range, such as by noise; it is normalised later, as bytes are.
+    """
+
+    load: Callable[[str], Image.Image]
+    size_of: Callable[[str], tuple[int, int]]
+    truth: TruthArrays | None = None
+    alter: Callable[[str, NDArray[np.uint8]], NDArray[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a data set: its item, its id, and its ground truth in JSON types, if it has any."""
+
+    item: str
+    id: str
+    truth: Any = None
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What all chunks share: the source, the geometry, and the arrays to write into."""
+
+    source: PictureSource
+    geometry: Geometry
+    wanted: tuple[int, int]
+    rows: StoredArray
+    truths: StoredArray | None
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Consecutive pictures: their items, the indices of the first row and the first truth, and how they are placed.
+
+    `placed` is None where every picture is one row of the network's own size: then workers find out.
+    """
+
+    items: tuple[str, ...]
+    first_row: int
+    first_truth: int
+    placed: tuple[tuple[Placed, ...], ...] | None
+
+
+Placements = list[tuple[Placed, ...]]
+_PLACEMENTS = list[tuple[Placed, ...]]
+
+
+def picture_tensor(request: Request, source: PictureSource | None = None) -> TensorSpec:
+    """Return the tensor spec in which a model's pictures are stored: as bytes, unless the source alters them."""
+    tensor = request.inputs[0]
+    return tensor if source and source.alter else TensorSpec(tensor.name, "uint8", tensor.shape)
 
 
 def picture_problems(request: Request) -> list[Problem]:
-    """Return the reasons why images cannot be the model's input."""
-    if len(request.inputs) == 1 and _is_picture(request.inputs[0]):
+    """Return the reasons why pictures cannot be the model's input."""
+    channels = 1 if request.geometry.channels == "grey" else 3
+    if len(request.inputs) == 1 and _is_picture(request.inputs[0], channels):
         return []
     shapes = ", ".join(f"{tensor.name} {tensor.dtype} {list(tensor.shape)}" for tensor in request.inputs)
     return [
         Problem(
-            f"the data set holds pictures, the model takes {shapes}",
-            "choose a dataset= that fits, or a model with one input [3, height, width] of floating point or bytes",
+            f"the data set holds pictures, {request.geometry.channels}, and the model takes {shapes}",
+            "choose a dataset= that fits, or a model with one input [3, height, width] of floating point or bytes; "
+            "with model.preprocess.channels=grey, [1, height, width]",
         )
     ]
 
 
-def _is_picture(tensor: TensorSpec) -> bool:
-    return "uint8" in storable_types(tensor) and len(tensor.shape) == 3 and tensor.shape[0] == 3
+def _is_picture(tensor: TensorSpec, channels: int) -> bool:
+    return "uint8" in storable_types(tensor) and len(tensor.shape) == 3 and tensor.shape[0] == channels
 
 
-def write_pictures(load: LoadItem, items: Sequence[str], tensor: TensorSpec, out: Path) -> None:
-    """Write the images of `items` in order as `tensor`'s array in `out`.
+def stored_bytes(source: PictureSource, items: Sequence[str], request: Request) -> int:
+    """Return the size on disk of the rows and the truths that `write_pictures` would write.
 
     Raises:
-        DataError: images cannot be read; the first few are named, finished chunks are kept.
-        StoreError: the array cannot be written.
+        DataError: the size of a picture cannot be read, or it does not fit the network.
     """
+    tensor, wanted = picture_tensor(request, source), _wanted(request)
+    truth = source.truth
+    truths = 0 if truth is None else sum(_truth_tensor(truth).at(truth.shape_of(item)).sample_bytes for item in items)
+    if not _varies(request.geometry, wanted):
+        return len(items) * tensor.sample_bytes + truths
+    placed = _placed_all(source, items, request.geometry, wanted)
+    return sum(tensor.at(_row_shape(tensor, each)).sample_bytes for pieces in placed for each in pieces) + truths
+
+
+def write_pictures(source: PictureSource, pictures: Sequence[Picture], request: Request, out: Path) -> list[Row]:
+    """Write the rows of the pictures, and their truths, as arrays in `out`; return the rows' metadata.
+
+    Rows are in the order of the pictures; where their shapes differ, those of one shape follow each other.
+
+    Raises:
+        DataError: pictures cannot be read or do not fit; the first few are named, finished chunks are kept.
+        StoreError: the arrays cannot be written.
+    """
+    wanted, tensor = _wanted(request), picture_tensor(request, source)
+    placed: Placements | None = None
+    if _varies(request.geometry, wanted):
+        placed = _placed_all(source, [picture.item for picture in pictures], request.geometry, wanted)
+        order = _order(placed)
+        pictures, placed = [pictures[index] for index in order], [placed[index] for index in order]
+    items = [picture.item for picture in pictures]
+    plan = hashlib.sha256(json.dumps([tensor.shape, CHUNK_PICTURES, items]).encode()).hexdigest()
     journal = out / JOURNAL
-    chunks = [items[start : start + CHUNK_PICTURES] for start in range(0, len(items), CHUNK_PICTURES)]
-    plan = hashlib.sha256(json.dumps([tensor.shape, CHUNK_PICTURES, list(items)]).encode()).hexdigest()
-    array, finished = _resume(journal, plan, tensor, len(items), out)
-    jobs = {
-        index: partial(_write_chunk, load, chunk, array, index * CHUNK_PICTURES)
-        for index, chunk in enumerate(chunks)
-        if index not in finished
-    }
+    arrays, finished = _resume(
+        journal,
+        plan,
+        there=lambda: (open_array(out, tensor.name), open_array(out / TRUTH, TRUTH) if source.truth else None),
+        new=lambda: (_create_rows(tensor, items, placed, out), _create_truths(source.truth, items, out)),
+    )
+    task = _Task(source, request.geometry, wanted, *arrays)
+    chunks = _chunks(items, placed)
+    jobs = {index: partial(_write_chunk, task, chunk) for index, chunk in enumerate(chunks) if index not in finished}
     broken: list[str] = []
-    with track("prepare", len(items), "images") as advance, closing(_run(jobs)) as results:
-        advance(sum(len(chunks[index]) for index in finished))
-        for index, messages in results:
+    with track("prepare", len(items), "pictures") as advance, closing(_run(jobs)) as results:
+        advance(sum(len(chunks[index].items) for index in finished))
+        for index, (messages, done) in results:
             if not messages:
-                _append(journal, index)
+                _append(journal, index, done)
+                finished[index] = done
             broken += messages
-            advance(len(chunks[index]))
+            advance(len(chunks[index].items))
             if len(broken) >= BROKEN_SHOWN:
                 break
     if broken:
@@ -88,73 +185,215 @@ def write_pictures(load: LoadItem, items: Sequence[str], tensor: TensorSpec, out
             "\n".join(broken[:BROKEN_SHOWN]),
             "fetch these pictures again, or take them out of the data set; what is finished is kept",
         )
+    pieces = [each for index in range(len(chunks)) for each in finished[index]]
+    return [row for picture, each in zip(pictures, pieces, strict=True) for row in _rows(picture, each)]
 
 
-def _resume(journal: Path, plan: str, tensor: TensorSpec, count: int, out: Path) -> tuple[StoredArray, set[int]]:
-    """Return the array to write into and the chunks that an earlier attempt finished."""
+def _wanted(request: Request) -> tuple[int, int]:
+    _, height, width = request.inputs[0].shape
+    return height, width
+
+
+def _varies(geometry: Geometry, wanted: tuple[int, int]) -> bool:
+    """Return whether the number or the shape of the rows depends on the pictures' sizes."""
+    return FREE in wanted or geometry.tile is not None
+
+
+def _placed_all(source: PictureSource, items: Sequence[str], geometry: Geometry, wanted: tuple[int, int]) -> Placements:
+    placed: Placements = []
+    broken: list[DataError] = []
+    for item in items:
+        try:
+            placed.append(_place(source.size_of(item), geometry, wanted, item))
+        except DataError as error:
+            broken.append(error)
+            if len(broken) >= BROKEN_SHOWN:
+                break
+    if broken:
+        raise DataError("\n".join(error.message for error in broken), broken[0].fix)
+    return placed
+
+
+def _place(size: tuple[int, int], geometry: Geometry, wanted: tuple[int, int], item: str) -> tuple[Placed, ...]:
+    try:
+        return place(size, geometry, wanted)
+    except DataError as error:
+        raise DataError(f"{item}: {error.message}", error.fix) from error
+
+
+def _order(placed: Placements) -> list[int]:
+    """Return the pictures' indices, those of one size after each other, else in their own order."""
+    ranks: dict[tuple[int, int], int] = {}
+    for pieces in placed:
+        ranks.setdefault(pieces[0].size, len(ranks))
+    return sorted(range(len(placed)), key=lambda index: ranks[placed[index][0].size])
+
+
+def _row_shape(tensor: TensorSpec, placed: Placed) -> tuple[int, ...]:
+    return (tensor.shape[0], *placed.size)
+
+
+def _truth_tensor(truth: TruthArrays) -> TensorSpec:
+    return TensorSpec(TRUTH, truth.dtype, ())
+
+
+def _chunks(items: Sequence[str], placed: Placements | None) -> list[_Chunk]:
+    chunks = []
+    row = 0
+    for start in range(0, len(items), CHUNK_PICTURES):
+        part = slice(start, start + CHUNK_PICTURES)
+        pieces = None if placed is None else tuple(placed[part])
+        chunks.append(_Chunk(tuple(items[part]), row, start, pieces))
+        row += len(items[part]) if pieces is None else sum(map(len, pieces))
+    return chunks
+
+
+def _rows(picture: Picture, pieces: Sequence[Placed]) -> Iterator[Row]:
+    for number, placed in enumerate(pieces):
+        yield Row(
+            id=picture.id if len(pieces) == 1 else f"{picture.id}#{number}",
+            sample=None if len(pieces) == 1 else picture.id,
+            truth=picture.truth if number == 0 else None,
+            original_size=placed.original_size,
+            scale=placed.scale,
+            padding=placed.padding,
+        )
+
+
+Arrays = tuple[StoredArray, StoredArray | None]
+"""Of the rows, and of the truths, if they are arrays."""
+
+
+def _resume(
+    journal: Path, plan: str, *, there: Callable[[], Arrays], new: Callable[[], Arrays]
+) -> tuple[Arrays, dict[int, Placements]]:
+    """Return the arrays to write into and the chunks that an earlier attempt finished."""
     finished = _read_journal(journal, plan)
+    if finished:
+        try:
+            return there(), finished
+        except DataError:  # removed or truncated since
+            pass
     try:
-        array = open_array(out, tensor.name)
-    except DataError:  # removed or truncated since
-        finished = set()
-    try:
-        if not finished:
-            journal.unlink(missing_ok=True)  # before the array is recreated, since it would describe the new one
-            array = create_array(out, tensor, count)
-        # rewritten, so that a partial last line is not continued
-        write_atomically(journal, "".join(f"{line}\n" for line in (plan, *sorted(finished))).encode())
+        journal.unlink(missing_ok=True)  # before the arrays are recreated, since it would describe the new ones
+        arrays = new()
+        write_atomically(journal, f"{plan}\n".encode())
     except OSError as error:
         raise unwritable(journal, error) from error
-    return array, finished
+    return arrays, {}
 
 
-def _read_journal(journal: Path, plan: str) -> set[int]:
+def _create_rows(tensor: TensorSpec, items: Sequence[str], placed: Placements | None, out: Path) -> StoredArray:
+    if placed is None:
+        return create_array(out, tensor, len(items))
+    shapes = [_row_shape(tensor, each) for pieces in placed for each in pieces]
+    return create_array(out, tensor, len(shapes), shapes)
+
+
+def _create_truths(truth: TruthArrays | None, items: Sequence[str], out: Path) -> StoredArray | None:
+    if truth is None:
+        return None
+    folder = out / TRUTH
+    folder.mkdir(exist_ok=True)
+    shapes = [truth.shape_of(item) for item in items]
+    return create_array(folder, TensorSpec(TRUTH, truth.dtype, (FREE,) * len(shapes[0])), len(shapes), shapes)
+
+
+def _read_journal(journal: Path, plan: str) -> dict[int, Placements]:
+    """Return the finished chunks of an earlier attempt at the same plan; a partial last line is left out."""
     if not journal.exists():
-        return set()
-    lines = journal.read_text(errors="replace").split("\n")[:-1]
-    return {int(line) for line in lines[1:] if line.isdecimal()} if lines and lines[0] == plan else set()
-
-
-def _append(journal: Path, index: int) -> None:
+        return {}
+    lines = journal.read_bytes().split(b"\n")[:-1]
+    if not lines or lines[0] != plan.encode():
+        return {}
+    decoder = msgspec.json.Decoder(tuple[int, _PLACEMENTS])
     try:
-        with journal.open("a") as file:
-            file.write(f"{index}\n")
+        return dict(map(decoder.decode, lines[1:]))
+    except msgspec.MsgspecError:
+        return {}
+
+
+def _append(journal: Path, index: int, placed: Placements) -> None:
+    try:
+        with journal.open("ab") as file:
+            file.write(msgspec.json.encode((index, placed)) + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise unwritable(journal, error) from error
 
 
-def _write_chunk(load: LoadItem, items: Sequence[str], array: StoredArray, first: int) -> list[str]:
-    """Write a chunk's images from sample `first` on; return the errors of those that could not be written."""
-    broken = []
+Written = tuple[list[str], Placements]
+"""The errors of pictures that could not be written, and how the others were placed."""
+
+
+def _write_chunk(task: _Task, chunk: _Chunk) -> Written:
+    """Write a chunk's rows and truths."""
+    broken: list[str] = []
+    placed: Placements = []
+    arrays = [task.rows, *([task.truths] if task.truths else [])]
     try:
-        descriptor = os.open(array.path, os.O_WRONLY)
-        try:
-            for index, item in enumerate(items, first):
+        with ExitStack() as stack:
+            files = [_opened(array.path, stack) for array in arrays]
+            row = chunk.first_row
+            for number, item in enumerate(chunk.items):
                 try:
-                    write_at(descriptor, _load_fitting(load, item, array.shape), array.position(index))
+                    pieces = _write_picture(task, item, chunk.placed[number] if chunk.placed else None, row, files[0])
+                    if task.truths is not None:
+                        _write_truth(task, item, chunk.first_truth + number, files[1])
                 except DataError as error:
                     broken.append(error.message)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+                    pieces = chunk.placed[number] if chunk.placed else (None,)  # type: ignore[assignment]
+                else:
+                    placed.append(pieces)
+                row += len(pieces)
+            for descriptor in files:
+                os.fsync(descriptor)
     except OSError as error:
-        raise unwritable(array.path, error, array.size_bytes) from error
-    return broken
+        raise unwritable(task.rows.path, error, task.rows.size_bytes) from error
+    return broken, placed
 
 
-def _load_fitting(load: LoadItem, item: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    picture = load(item)
-    if picture.shape != shape:
-        raise DataError(f"{item} is {list(picture.shape)} after preprocessing, the model takes {list(shape)}")
-    return picture
+def _opened(path: Path, stack: ExitStack) -> int:
+    descriptor = os.open(path, os.O_WRONLY)
+    stack.callback(os.close, descriptor)
+    return descriptor
 
 
-Job = Callable[[], "list[str]"]
+def _write_picture(
+    task: _Task, item: str, placed: tuple[Placed, ...] | None, first_row: int, descriptor: int
+) -> tuple[Placed, ...]:
+    picture = task.source.load(item)
+    pieces = placed or _place((picture.height, picture.width), task.geometry, task.wanted, item)
+    if pieces[0].original_size != (picture.height, picture.width):
+        raise DataError(f"{item} is {picture.width}x{picture.height} pixels, other than its header says")
+    for index, each in enumerate(pieces, first_row):
+        values: NDArray[Any] = fit_picture(picture, each, task.geometry)
+        if task.source.alter is not None:
+            values = np.ascontiguousarray(task.source.alter(item, values), task.rows.dtype)
+        _check_shape(item, values, task.rows.shape_of(index))
+        write_at(descriptor, values, task.rows.position(index))
+    return pieces
 
 
-def _run(jobs: Mapping[int, Job]) -> Generator[tuple[int, list[str]], None, None]:
+def _write_truth(task: _Task, item: str, index: int, descriptor: int) -> None:
+    array, truth = task.truths, task.source.truth
+    if array is None or truth is None:
+        return
+    values = np.ascontiguousarray(truth.load(item), array.dtype)
+    _check_shape(f"the truth of {item}", values, array.shape_of(index))
+    write_at(descriptor, values, array.position(index))
+
+
+def _check_shape(item: str, values: NDArray[Any], shape: Iterable[int]) -> None:
+    if values.shape != tuple(shape):
+        raise DataError(f"{item} is {list(values.shape)} after preprocessing, the model takes {list(shape)}")
+
+
+Job = Callable[[], Written]
+
+
+def _run(jobs: Mapping[int, Job]) -> Generator[tuple[int, Written], None, None]:
     """Run all jobs on all cores, including this process; yield (index, result) as they finish.
 
     Working in this process too saves a worker and its memory, and makes progress while the workers start.
@@ -167,7 +406,7 @@ def _run(jobs: Mapping[int, Job]) -> Generator[tuple[int, list[str]], None, None
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_serve_parent)
     waiting = iter(jobs.items())
-    pending: dict[Future[list[str]], int] = {}
+    pending: dict[Future[Written], int] = {}
     try:
         while True:
             for index, job in islice(waiting, workers * CHUNKS_IN_FLIGHT_PER_WORKER - len(pending)):

@@ -1,49 +1,74 @@
 """Outputs of a model on disk: one .npz with an array per output name in sample order, and `ids`.
 
-Written and read in chunks, so that memory use does not depend on the number of samples.
+Where an output's shape differs between samples, its array is flat, all values in order, and `<output>.shapes` holds
+each sample's shape [count, axes]. Written and read in chunks, so that memory use does not depend on the number of
+samples.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from runner.core import ComparisonError, Predictions, sha256_of
+from runner.core import FREE, ComparisonError, Predictions, sha256_of
 from runner.core.lazy import NDArray, np
 
 IDS = "ids"
+SHAPES = ".shapes"
+"""Ends the name of an array of shapes."""
 CHUNK_BYTES = 8 << 20
+ROWS_AT_ONCE = 256
+BYTES_AT_ONCE = 32 << 20
+"""Limits of what is read at once, unless a single row exceeds them."""
+
+Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Layout:
-    """Type and shape of one sample's output."""
+    """Type of an output, and the shapes of its rows: (shape, number of consecutive rows)."""
 
     dtype: np.dtype[Any]
-    shape: tuple[int, ...]
+    runs: list[tuple[Shape, int]] = field(default_factory=list)
+
+    def add(self, shape: Shape, rows: int) -> None:
+        if self.runs and self.runs[-1][0] == shape:
+            rows += self.runs.pop()[1]
+        self.runs.append((shape, rows))
+
+    @property
+    def shapes(self) -> NDArray[np.int64] | None:
+        """The shape of each row [count, axes]; None if all are the same."""
+        if len(self.runs) == 1:
+            return None
+        return np.concatenate([np.tile(np.array(shape, np.int64), (rows, 1)) for shape, rows in self.runs])
 
 
 def write(
     path: Path, names: Sequence[str], ids: Sequence[str], batches: Iterable[Mapping[str, NDArray[Any]]]
 ) -> Predictions:
-    """Write the outputs [batch, ...] of consecutive batches, truncated to `len(ids)` rows in total.
+    """Write the outputs [rows, ...] of consecutive batches, `len(ids)` rows in total.
 
     Raises:
-        ComparisonError: a batch has other outputs, an output changes its shape or type, or rows are missing.
+        ComparisonError: a batch has other outputs, an output changes its type or number of axes, or rows are missing.
     """
     spools = {name: path.with_name(f".{path.name}.{index}.spool") for index, name in enumerate(names)}
     try:
-        rows = _spool(spools, len(ids), batches)
+        layouts = _spool(spools, len(ids), batches)
         with zipfile.ZipFile(path, "w") as archive:
-            for name, row in rows.items():
+            for name, layout in layouts.items():
                 with spools[name].open("rb") as spool, archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    _write_header(member, row, len(ids))
+                    _write_header(member, layout, len(ids))
                     shutil.copyfileobj(spool, member, CHUNK_BYTES)
+                if layout.shapes is not None:
+                    with archive.open(f"{name}{SHAPES}.npy", "w") as member:
+                        np.lib.format.write_array(member, layout.shapes)
             with archive.open(f"{IDS}.npy", "w") as member:
                 np.lib.format.write_array(member, np.array(list(ids), dtype=np.str_))
     finally:
@@ -53,24 +78,32 @@ def write(
 
 
 def _spool(spools: Mapping[str, Path], count: int, batches: Iterable[Mapping[str, NDArray[Any]]]) -> dict[str, _Layout]:
-    rows: dict[str, _Layout] = {}
+    layouts: dict[str, _Layout] = {}
     done = 0
     with ExitStack() as stack:
         files = {name: stack.enter_context(spool.open("wb")) for name, spool in spools.items()}
         for batch in batches:
             _check_names(spools, batch)
-            wanted = min(count - done, min(array.shape[0] for array in batch.values()))
             for name, array in batch.items():
-                row = _Layout(array.dtype, array.shape[1:])
-                if rows.setdefault(name, row) != row:
-                    raise ComparisonError(f"output {name!r} changes from {rows[name]} to {row} at sample {done}")
-                files[name].write(np.ascontiguousarray(array[:wanted]).tobytes())
-            done += wanted
-    if done < count:
+                layout = layouts.setdefault(name, _Layout(array.dtype))
+                _check_layout(name, layout, array, done)
+                layout.add(array.shape[1:], len(array))
+                files[name].write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+            done += min(len(array) for array in batch.values())
+    if done != count:
         raise ComparisonError(
             f"{count} samples went in, {done} outputs came out", "look for a failure in the tool's log"
         )
-    return rows
+    return layouts
+
+
+def _check_layout(name: str, layout: _Layout, array: NDArray[Any], done: int) -> None:
+    axes = array.ndim if not layout.runs else 1 + len(layout.runs[0][0])
+    if (array.dtype, array.ndim) != (layout.dtype, axes):
+        raise ComparisonError(
+            f"output {name!r} changes from {layout.dtype} with {axes} axes to {array.dtype} {list(array.shape)} at "
+            f"sample {done}"
+        )
 
 
 def _check_names(expected: Iterable[str], batch: Mapping[str, Any]) -> None:
@@ -81,11 +114,14 @@ def _check_names(expected: Iterable[str], batch: Mapping[str, Any]) -> None:
         )
 
 
-def _write_header(member: IO[bytes], row: _Layout, count: int) -> None:
-    description = np.lib.format.dtype_to_descr(row.dtype)
-    np.lib.format.write_array_header_2_0(
-        member, {"descr": description, "fortran_order": False, "shape": (count, *row.shape)}
-    )
+def _write_header(member: IO[bytes], layout: _Layout, count: int) -> None:
+    total = (count, *layout.runs[0][0]) if len(layout.runs) == 1 else (_elements(layout.runs),)
+    description = np.lib.format.dtype_to_descr(layout.dtype)
+    np.lib.format.write_array_header_2_0(member, {"descr": description, "fortran_order": False, "shape": total})
+
+
+def _elements(runs: Iterable[tuple[Shape, int]]) -> int:
+    return sum(rows * math.prod(shape) for shape, rows in runs)
 
 
 def read_ids(path: Path) -> list[str]:
@@ -94,30 +130,65 @@ def read_ids(path: Path) -> list[str]:
         return [str(name) for name in arrays[IDS]]
 
 
-def iterate(path: Path, output: str, rows: int) -> Iterator[NDArray[Any]]:
-    """Yield consecutive chunks [<= rows, ...] of an output."""
-    with zipfile.ZipFile(path) as archive, archive.open(f"{output}.npy") as member:
+def iterate(predictions: Predictions) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield all outputs by name in chunks of consecutive rows of one shape, [rows, ...]."""
+    with zipfile.ZipFile(predictions.path) as archive, ExitStack() as stack:
+        layouts = {name: _layout(archive, name) for name in predictions.outputs}
+        members = {name: stack.enter_context(archive.open(f"{name}.npy")) for name in predictions.outputs}
+        for member in members.values():
+            _read_header(member)
+        for shapes, rows in _common_runs([layout.runs for layout in layouts.values()]):
+            sizes = [
+                layout.dtype.itemsize * math.prod(shape) for layout, shape in zip(layouts.values(), shapes, strict=True)
+            ]
+            at_once = min(ROWS_AT_ONCE, max(1, BYTES_AT_ONCE // max(1, sum(sizes))))
+            for start in range(0, rows, at_once):
+                count = min(at_once, rows - start)
+                yield {
+                    name: np.frombuffer(members[name].read(count * size), layouts[name].dtype).reshape(count, *shape)
+                    for name, shape, size in zip(layouts, shapes, sizes, strict=True)
+                }
+
+
+def row_shape(path: Path, output: str) -> Shape:
+    """Return the shape of one sample's output, with FREE for axes on which samples differ.
+
+    Raises:
+        KeyError: there is no such output.
+    """
+    with zipfile.ZipFile(path) as archive:
+        runs = _layout(archive, output).runs
+    return tuple(
+        sizes[0] if len(set(sizes)) == 1 else FREE for sizes in zip(*(shape for shape, _ in runs), strict=True)
+    )
+
+
+def _layout(archive: zipfile.ZipFile, name: str) -> _Layout:
+    with archive.open(f"{name}.npy") as member:
         shape, dtype = _read_header(member)
-        row_bytes = dtype.itemsize * int(np.prod(shape[1:]))
-        for start in range(0, shape[0], rows):
-            count = min(rows, shape[0] - start)
-            yield np.frombuffer(member.read(count * row_bytes), dtype=dtype).reshape(count, *shape[1:])
+    if f"{name}{SHAPES}.npy" not in archive.namelist():
+        return _Layout(dtype, [(shape[1:], shape[0])])
+    with archive.open(f"{name}{SHAPES}.npy") as member:
+        shapes = np.lib.format.read_array(member)
+    layout = _Layout(dtype)
+    for each in shapes.tolist():
+        layout.add(tuple(each), 1)
+    return layout
 
 
-def iterate_all(predictions: Predictions, rows: int) -> Iterator[dict[str, NDArray[Any]]]:
-    """Yield consecutive chunks [<= rows, ...] of all outputs, by name."""
-    outputs = [iterate(predictions.path, name, rows) for name in predictions.outputs]
-    for chunks in zip(*outputs, strict=True):
-        yield dict(zip(predictions.outputs, chunks, strict=True))
+def _common_runs(columns: Sequence[Sequence[tuple[Shape, int]]]) -> Iterator[tuple[tuple[Shape, ...], int]]:
+    """Yield runs of rows in which no output changes its shape: the shape of each output, and the number of rows."""
+    rest = [list(reversed(runs)) for runs in columns]
+    while all(rest):
+        rows = min(runs[-1][1] for runs in rest)
+        yield tuple(runs[-1][0] for runs in rest), rows
+        for runs in rest:
+            shape, count = runs.pop()
+            if count > rows:
+                runs.append((shape, count - rows))
 
 
-def row_shape(path: Path, output: str) -> tuple[int, ...]:
-    """Return the shape of one sample's output."""
-    with zipfile.ZipFile(path) as archive, archive.open(f"{output}.npy") as member:
-        return _read_header(member)[0][1:]
-
-
-def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _read_header(member: IO[bytes]) -> tuple[Shape, np.dtype[Any]]:
     version = np.lib.format.read_magic(member)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(member)

@@ -22,11 +22,25 @@ FILE = "rows.jsonl"
 class Row:
     """Metadata of one row of the arrays.
 
-    `truth` is its ground truth in JSON types, such as a class index; None if it is unknown.
+    `truth` is the ground truth of its sample: in JSON types, such as a class index, or an array, such as a label map
+    (which `storage.facts` reads); None if it is unknown. `sample` is the id of the sample it belongs to, if a sample
+    has several rows (tiles, crops, views); they are consecutive, and the first one has the truth.
+
+    Of a picture: `original_size` is [height, width] in pixels, `scale` what its height and width were multiplied by,
+    and `padding` the pixels added above, left, below and right of the resized picture, negative where it was cut.
     """
 
     id: str
     truth: Any = None
+    sample: str | None = None
+    original_size: tuple[int, int] | None = None
+    scale: tuple[float, float] | None = None
+    padding: tuple[int, int, int, int] | None = None
+
+    @property
+    def sample_id(self) -> str:
+        """The id of the sample it belongs to."""
+        return self.sample or self.id
 
 
 def write(folder: Path, rows: Iterable[Row]) -> Path:
@@ -35,7 +49,8 @@ def write(folder: Path, rows: Iterable[Row]) -> Path:
     encoder = msgspec.json.Encoder()
     with path.open("wb") as file:
         for row in rows:
-            file.write(encoder.encode(row) + b"\n")
+            known = {name: value for name, value in vars(row).items() if value is not None}
+            file.write(encoder.encode(known) + b"\n")
     return path
 
 

@@ -1,4 +1,9 @@
-"""Samples on disk: one `<folder>/<input name>.npy` [count, *shape] per input, written and read at offsets."""
+"""Samples on disk: one `<folder>/<input name>.npy` [count, *shape] per input, written and read at offsets.
+
+Where the samples' shapes differ, the file is one flat array of all values in order, and `<input name>.shapes.npy` holds
+each sample's shape [count, axes]. Ground truth that is an array (label maps, pictures) is stored in the same way, one
+per sample, in `<folder>/truth/`.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +11,55 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError, Samples, StoreError, TensorSpec, os_errors, sha256_of
+from runner.core import FREE, DataError, Samples, StoreError, TensorSpec, os_errors, sha256_of
 from runner.core.lazy import NDArray, np
 from runner.data import rows
 from runner.data.rows import Row
 
 CHUNK_BYTES = 4 << 20
 """Approximate size of a chunk that is written at once."""
+TRUTH = "truth"
+"""The folder of ground truth that is stored as arrays, and their name in it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredArray:
-    """An .npy file: samples of `dtype` and `shape`, `count` of them, from byte `offset` on."""
+    """An .npy file: `count` samples of `dtype`, from byte `offset` on.
+
+    `shape` is that of every sample, with FREE axes where they differ; then `shapes` [count, axes] holds each one's.
+    """
 
     path: Path
     offset: int
     dtype: np.dtype[Any]
     count: int
     shape: tuple[int, ...]
+    shapes: NDArray[np.int64] | None = field(default=None, compare=False)
 
-    @property
-    def sample_bytes(self) -> int:
-        return self.dtype.itemsize * math.prod(self.shape)
+    def shape_of(self, index: int) -> tuple[int, ...]:
+        """Return the shape of a sample."""
+        return self.shape if self.shapes is None else tuple(map(int, self.shapes[index]))
+
+    def bytes_of(self, index: int) -> int:
+        """Return the size of a sample."""
+        return self.dtype.itemsize * math.prod(self.shape_of(index))
 
     def position(self, index: int) -> int:
-        """Return the byte offset of a sample."""
-        return self.offset + index * self.sample_bytes
+        """Return the byte offset of a sample; for `count`, that of the end."""
+        before = index * math.prod(self.shape) if self.shapes is None else int(self._elements_before[index])
+        return self.offset + self.dtype.itemsize * before
+
+    @cached_property
+    def _elements_before(self) -> NDArray[np.int64]:
+        sizes = self.shapes.prod(axis=1) if self.shapes is not None else ()
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
 
     @property
     def size_bytes(self) -> int:
@@ -48,28 +71,39 @@ def array_path(folder: Path, input_name: str) -> Path:
     return folder / f"{input_name.replace('/', '_')}.npy"
 
 
-def create_array(folder: Path, tensor: TensorSpec, count: int) -> StoredArray:
-    """Create a sparse file of zeros for `count` samples of `tensor`.
+def shapes_path(path: Path) -> Path:
+    """Return the file of the samples' shapes, beside the file of their values."""
+    return path.with_suffix(".shapes.npy")
+
+
+def create_array(
+    folder: Path, tensor: TensorSpec, count: int, shapes: Sequence[tuple[int, ...]] | None = None
+) -> StoredArray:
+    """Create a sparse file of zeros for `count` samples of `tensor`, whose free axes `shapes` tells for each.
 
     Raises:
         StoreError: it cannot be written.
     """
     path = array_path(folder, tensor.name)
-    header = {
-        "descr": np.lib.format.dtype_to_descr(np.dtype(tensor.dtype)),
-        "fortran_order": False,
-        "shape": (count, *tensor.shape),
-    }
+    each = None if shapes is None else np.array(shapes, np.int64).reshape(count, len(tensor.shape))
+    if each is not None and count and (each == each[0]).all():
+        tensor, each = tensor.at(each[0].tolist()), None
+    total = (count, *tensor.shape) if each is None else (int(each.prod(axis=1).sum()),)
+    dtype = np.dtype(tensor.dtype)
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": total}
     try:
+        shapes_path(path).unlink(missing_ok=True)
+        if each is not None:
+            np.save(shapes_path(path), each)
         with path.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             array = StoredArray(
-                path=path, offset=file.tell(), dtype=np.dtype(tensor.dtype), count=count, shape=tensor.shape
+                path=path, offset=file.tell(), dtype=dtype, count=count, shape=tensor.shape, shapes=each
             )
             file.truncate(array.size_bytes)
             os.fsync(file.fileno())
     except OSError as error:
-        raise unwritable(path, error, stored_bytes((tensor,), count)) from error
+        raise unwritable(path, error, dtype.itemsize * math.prod(total)) from error
     return array
 
 
@@ -85,13 +119,22 @@ def open_array(folder: Path, input_name: str) -> StoredArray:
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            array = StoredArray(path=path, offset=file.tell(), dtype=dtype, count=shape[0], shape=shape[1:])
+            array = _layout(path, file.tell(), shape, dtype)
             size_bytes = file.seek(0, os.SEEK_END)
     except (OSError, ValueError, IndexError) as error:
         raise DataError(f"the prepared samples {path} cannot be read: {error}", fix) from error
     if size_bytes != array.size_bytes:
         raise DataError(f"the prepared samples {path} have {size_bytes} bytes, not {array.size_bytes}", fix)
     return array
+
+
+def _layout(path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> StoredArray:
+    if not shapes_path(path).exists():
+        return StoredArray(path=path, offset=offset, dtype=dtype, count=shape[0], shape=shape[1:])
+    shapes = np.load(shapes_path(path), allow_pickle=False)
+    same = (shapes == shapes[0]).all(axis=0)
+    common = tuple(int(size) if equal else FREE for size, equal in zip(shapes[0], same, strict=True))
+    return StoredArray(path=path, offset=offset, dtype=dtype, count=len(shapes), shape=common, shapes=shapes)
 
 
 def write_at(descriptor: int, values: NDArray[Any], position: int) -> None:
@@ -108,7 +151,7 @@ def fill(array: StoredArray, samples: Callable[[int, int], NDArray[Any]], advanc
     Raises:
         StoreError: it cannot be written.
     """
-    rows = max(1, CHUNK_BYTES // max(1, array.sample_bytes))
+    rows = max(1, CHUNK_BYTES // max(1, array.bytes_of(0) if array.count else 1))
     try:
         with array.path.open("r+b", buffering=0) as file:
             for start in range(0, array.count, rows):
@@ -128,8 +171,9 @@ def unwritable(path: Path, error: OSError, needed_bytes: int | None = None) -> S
 def finish(
     out: Path,
     tensors: Sequence[TensorSpec],
-    ids: Sequence[str],
-    truths: Sequence[Any] | None = None,
+    samples: Sequence[Row],
+    *,
+    unnormalised: Sequence[str] = (),
     substitute: str | None = None,
     note: str | None = None,
 ) -> Samples:
@@ -137,28 +181,79 @@ def finish(
 
     Args:
         tensors: The inputs as the network takes them.
-        ids: The id of each row.
-        truths: The ground truth of each row in JSON types.
+        samples: The metadata of each row.
+        unnormalised: The inputs that are stored in the network's type and are still to be normalised.
         substitute: Why this is not the data set that the published figures were measured on.
 
     Raises:
         DataError: an array has neither the network's type nor, for a floating point input, uint8.
     """
-    for tensor in tensors:
-        _check_stored(open_array(out, tensor.name), tensor)
-    known = [None] * len(ids) if truths is None else truths
-    files = [array_path(out, tensor.name) for tensor in tensors]
-    files.append(rows.write(out, (Row(id=name, truth=truth) for name, truth in zip(ids, known, strict=True))))
+    stored = [open_array(out, tensor.name) for tensor in tensors]
+    for array, tensor in zip(stored, tensors, strict=True):
+        _check_stored(array, tensor)
+    if has_truth_arrays(out):
+        stored.append(open_array(out / TRUTH, TRUTH))
+    files = [path for array in stored for path in (array.path, shapes_path(array.path)) if path.exists()]
+    files.append(rows.write(out, samples))
     text = json.dumps([[path.name, sha256_of(path)] for path in files])
     return Samples(
         path=out,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
-        count=len(ids),
+        count=len(samples),
         spec=tuple(tensors),
-        has_truth=truths is not None,
+        has_truth=has_truth_arrays(out) or any(row.truth is not None for row in samples),
+        unnormalised=tuple(unnormalised),
         substitute=substitute,
         note=note,
     )
+
+
+def has_truth_arrays(folder: Path) -> bool:
+    """Return whether the samples' ground truth is stored as arrays."""
+    return array_path(folder / TRUTH, TRUTH).exists()
+
+
+def facts(folder: Path) -> Iterator[Row]:
+    """Yield the metadata of all rows, with ground truth that is stored as arrays [*shape]; one array is in memory.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    if not has_truth_arrays(folder):
+        yield from rows.read(folder)
+        return
+    array = open_array(folder / TRUTH, TRUTH)
+    sample, number = None, -1
+    with array.path.open("rb", buffering=0) as file:
+        for row in rows.read(folder):
+            if row.sample_id == sample:
+                yield row
+            else:
+                sample, number = row.sample_id, number + 1
+                yield replace(row, truth=read_at(file, array, number))
+
+
+def read_at(file: FileIO, array: StoredArray, index: int) -> NDArray[Any]:
+    """Read a sample [*shape] from an array's open file.
+
+    Raises:
+        DataError: the file ends early.
+    """
+    values = np.empty((1, *array.shape_of(index)), array.dtype)  # a lone scalar would have no buffer to read into
+    read_into(file, array, index, values)
+    row: NDArray[Any] = values[0]
+    return row
+
+
+def read_into(file: FileIO, array: StoredArray, index: int, values: NDArray[Any]) -> None:
+    """Read a sample into a contiguous array [1, *shape].
+
+    Raises:
+        DataError: the file ends early.
+    """
+    file.seek(array.position(index))
+    if values.size and file.readinto(values.data.cast("B")) != array.bytes_of(index):
+        raise DataError(f"the prepared samples {array.path} end early", "run again with force=[prepare]")
 
 
 def storable_types(tensor: TensorSpec) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.core import ExportError, TensorSpec
+from runner.core import FREE, ExportError, TensorSpec
 from runner.core.lazy import np, onnx, onnxruntime
 
 MISTAKEN_OPTIMIZERS = ["Pad_Fusion"]
@@ -124,7 +124,8 @@ def _check_inputs(model: onnx.ModelProto, inputs: Sequence[TensorSpec], batch: i
     for value, tensor in zip(actual, inputs, strict=True):
         dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
         axes = _axes(value)
-        if dtype != tensor.dtype or axes[1:] != tensor.shape or not _is_batch(axes, batch):
+        sizes = tuple(FREE if isinstance(axis, str) else axis for axis in axes[1:])
+        if dtype != tensor.dtype or sizes != tensor.shape or not _is_batch(axes, batch):
             raise ExportError(
                 f"the input {tensor.name} of the ONNX model is {dtype} {list(axes)}, "
                 f"not {tensor.dtype} {[_shown(batch), *tensor.shape]}",
@@ -143,6 +144,34 @@ def _check_outputs(model: onnx.ModelProto, outputs: Sequence[str], batch: int | 
                 f"the output {value.name} of the ONNX model is {list(axes)}; its first axis is not {_shown(batch)}",
                 "set model.export.fixed_batch=true, or make the network keep its first axis for the batch",
             )
+
+
+def fix_batch(model: onnx.ModelProto, batch: int) -> None:
+    """Give the first axis of every input and output this size."""
+    for value in (*inputs_of(model.graph), *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = batch
+
+
+def outputs_of(path: Path, names: Sequence[str], probes: Sequence[Mapping[str, np.ndarray]]) -> tuple[TensorSpec, ...]:
+    """Return the outputs that ONNX Runtime computes from each of the inputs [batch, ...] in `probes`.
+
+    This reveals sizes that are hard-coded in the graph. Axes that differ between the probes are FREE.
+
+    Raises:
+        ExportError: the model cannot be run, or an output's first axis is not the batch.
+    """
+    batch = len(next(iter(probes[0].values())))
+    specs = []
+    for name, arrays in zip(names, zip(*(run(path, feeds) for feeds in probes), strict=True), strict=True):
+        shapes = [array.shape for array in arrays]
+        if any(len(shape) == 0 or shape[0] != batch or len(shape) != len(shapes[0]) for shape in shapes):
+            raise ExportError(
+                f"for {batch} samples the output {name} of the ONNX model is {list(shapes[-1])}",
+                "set model.export.fixed_batch=true, or make the network keep its first axis for the batch",
+            )
+        common = [axis[0] if len(set(axis)) == 1 else FREE for axis in zip(*shapes, strict=True)]
+        specs.append(TensorSpec(name, str(arrays[0].dtype), tuple(common[1:])))
+    return tuple(specs)
 
 
 def _axes(value: onnx.ValueInfoProto) -> tuple[Dimension, ...]:

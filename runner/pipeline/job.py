@@ -13,6 +13,7 @@ from runner.config import schema, targets
 from runner.core import (
     Predictions,
     RunnerError,
+    Samples,
     StoreError,
     Timing,
     os_errors,
@@ -25,6 +26,7 @@ from runner.pipeline import display, dry_run, outcome, preflight, run_folder
 from runner.pipeline.execute import Run
 from runner.pipeline.setup import Setup, open_store
 from runner.results import Failure, result
+from runner.tasks import decode_of, preview
 
 log = logging.getLogger(__name__)
 
@@ -109,10 +111,15 @@ def _known(run: Run, error: Exception) -> RunnerError | None:
 
 
 def _preview(run: Run) -> None:
-    predictions = run.artifacts.get("infer")
-    config = run.setup.config
-    if config.dataset.preview and isinstance(predictions, Predictions):
-        target = targets.parse(config.dataset.preview, "dataset.preview")
-        written = targets.call(target, predictions.path, config.model.outputs[0], run.folder / "grid.png")
-        if written:
-            display.news(f"pictures: {written}")
+    samples, inferred = run.artifacts.get("prepare"), run.artifacts.get("infer")
+    node = run.setup.config.dataset.preview
+    if not node or not isinstance(samples, Samples) or not isinstance(inferred, Predictions):
+        return
+    examples = preview.examples(samples, inferred, decode_of(run.setup.decode), run.setup.geometry.channels)
+    try:
+        written = targets.call(targets.parse(node, "dataset.preview"), examples, run.folder)
+    except RunnerError as error:  # the result is there
+        display.notice(f"no preview: {error}")
+        return
+    if written:
+        display.news(f"pictures: {written}")

@@ -68,7 +68,7 @@ def build(
         weights=UsedWeights(weights.origin, str(weights.path), weights.sha256) if weights else None,
         accuracy={**scores.accuracy, "samples": scores.samples} if scores else None,
         metrics={name: Meaning(each.unit, each.better) for name, each in scores.figures.items()} if scores else {},
-        fidelity=result.worst(scores.fidelity) if scores else None,
+        fidelity=result.worst(scores.fidelity, scores.compared) if scores else None,
         performance=performance(timing) if timing else None,
         gates=tuple(judge(setup, artifacts)),
         artifacts=_paths(artifacts),
@@ -111,7 +111,7 @@ def judge(setup: Setup, artifacts: Artifacts) -> list[Gate]:
     scores, timing = _made(artifacts, "score", Scores), _made(artifacts, "benchmark", Timing)
     weights, samples = _made(artifacts, "weights", Weights), _made(artifacts, "prepare", Samples)
     comparison = _made(artifacts, order.INVARIANCE, BatchComparison)
-    options = setup.config.gates
+    config, options = setup.config, setup.config.gates
     judged: list[Gate] = []
     if scores and samples and weights:
         if options.accuracy.enabled:
@@ -119,7 +119,9 @@ def judge(setup: Setup, artifacts: Artifacts) -> list[Gate]:
         if options.fidelity.enabled:
             judged += _fidelity(setup, scores)
         if options.batch_invariance.enabled:
-            judged += gates.batch_invariance_gates(comparison, options.batch_invariance.cosine)
+            judged += gates.batch_invariance_gates(
+                comparison, options.batch_invariance.cosine, config.model.batch_dependent
+            )
     if timing:
         judged += _throughput(setup, timing)
     return judged
@@ -142,7 +144,8 @@ def _accuracy(setup: Setup, scores: Scores, samples: Samples, weights: Weights) 
 def _fidelity(setup: Setup, scores: Scores) -> list[Gate]:
     model = setup.config.model
     source = f"conf/model: {model.name}, fidelity"
-    return gates.fidelity_gates(scores.fidelity, model.fidelity.cosine, model.fidelity.top1_agreement, source)
+    required = model.fidelity
+    return gates.fidelity_gates(scores.fidelity, required.cosine, required.equal, required.top1_agreement, source)
 
 
 def _throughput(setup: Setup, timing: Timing) -> list[Gate]:

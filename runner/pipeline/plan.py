@@ -43,13 +43,14 @@ def plan(setup: Setup, hash_files: HashFiles) -> Plan:
     Raises:
         ConfigError: a value from which no stage can be built.
     """
+    compiling, preparing = _compile(setup), prepare(setup, hash_files)
+    middle = (preparing, compiling) if preparing.name in compiling.needs else (compiling, preparing)
     return Plan(
         (
             _weights(setup, hash_files),
             _export(setup),
             _simplify(setup),
-            _compile(setup),
-            prepare(setup, hash_files),
+            *middle,
             _infer(setup),
             _reference(setup),
             _score(setup),
@@ -177,7 +178,13 @@ def _reference(setup: Setup) -> Stage:
         name="reference",
         needs=setup.needs["reference"],
         kind=Predictions,
-        spec=ReferenceSpec(setup.network, setup.outputs, setup.normalisation, setup.reference_samples),
+        spec=ReferenceSpec(
+            network=setup.network,
+            outputs=setup.outputs,
+            normalisation=setup.normalisation,
+            samples=setup.reference_samples,
+            batch=setup.config.batch.size if setup.config.model.batch_dependent else None,
+        ),
         hooks=_network_hooks(setup.network),
         packages=("torch", "numpy"),
     )
@@ -208,6 +215,7 @@ def _benchmark(setup: Setup) -> Stage:
             limits=setup.limits,
             machine=environment.machine(),
             normalisation=setup.host_normalisation if options.input == "real" else None,
+            real_inputs=options.input == "real",
             isolate=options.isolate,
         ),
         hooks=(setup.tool_target.name,),

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.config import targets
+from runner.config import groups, options, targets
 from runner.config.schema import CHECKPOINTS
 from runner.config.targets import Target
-from runner.core import PreflightError, Problem, RunnerError, bounds
+from runner.core import FREE, PreflightError, Problem, RunnerError, bounds
 from runner.core.modules import LIBRARIES, module_path
 from runner.data import geometry_problems
 from runner.pipeline import keys, plan
@@ -19,7 +19,7 @@ from runner.pipeline.plan import Plan
 from runner.pipeline.setup import Setup
 from runner.stages import order
 from runner.store import Store
-from runner.tasks import decode_of, metric_of
+from runner.tasks import TASKS, decode_of, folder_of, metric_of
 
 LONGEST_NAME = 200
 """Bytes of a checkpoint's file name; with what the store appends it must fit into the file system's limit of 255."""
@@ -50,6 +50,7 @@ def find_problems(setup: Setup, store: Store) -> list[Problem]:
         ("", _model),
         ("weights", _weights),
         ("prepare", lambda setup: geometry_problems(setup.geometry, setup.normalisation, setup.inputs)),
+        ("score", _task),
         ("score", _decode),
         ("score", _metrics),
         ("compile", _soc_and_tool),
@@ -72,7 +73,7 @@ def _wanted(setup: Setup) -> set[str]:
     try:
         needs = setup.needs
     except RunnerError:  # reported by the check of the data set
-        needs = order.needs(plays=False, real_inputs=setup.config.benchmark.input == "real")
+        needs = order.needs(real_inputs=setup.config.benchmark.input == "real")
     return order.wanted(setup.config.stages, needs)
 
 
@@ -117,9 +118,10 @@ def _hooks(setup: Setup) -> Iterator[Problem]:
 
 def _model(setup: Setup) -> Iterator[Problem]:
     for tensor in setup.inputs:
-        if any(size < 1 for size in tensor.shape):
+        if any(not isinstance(size, int) or (size < 1 and size != FREE) for size in tensor.shape):
             yield Problem(
-                f"input {tensor.name}: shape is {list(tensor.shape)}", "give sizes of at least 1, without the batch"
+                f"input {tensor.name}: shape is {list(tensor.shape)}",
+                "give sizes of at least 1, without the batch; null for a size that differs between samples",
             )
     for kind, names in (("inputs", [tensor.name for tensor in setup.inputs]), ("outputs", list(setup.outputs))):
         if not names or len(set(names)) != len(names) or "" in names:
@@ -157,6 +159,36 @@ def _weights(setup: Setup) -> Iterator[Problem]:
 
 def _is_plain(name: str) -> bool:
     return name not in ("", ".", "..") and not set("/\0") & set(name) and len(os.fsencode(name)) <= LONGEST_NAME
+
+
+def _task(setup: Setup) -> Iterator[Problem]:
+    """Check that the model, its decoder, the data set and its metrics belong to one task."""
+    model, dataset = setup.config.model, setup.config.dataset
+    kind = TASKS.get(model.task)
+    if kind is None:  # a task of the user's
+        return
+    if dataset.task is not None and dataset.task != model.task:
+        fitting = [
+            name for name, path in groups.files("dataset", None).items() if options.read(path).get("task") == model.task
+        ]
+        yield Problem(
+            f"model={model.name} is for {model.task}, and dataset={dataset.name} for {dataset.task}",
+            f"choose dataset={' or dataset='.join(fitting)}" if fitting else "choose a dataset= that fits",
+        )
+    if setup.decode is None and kind.is_decoded and dataset.scored_against == "labels":
+        yield Problem(
+            f"model.decode is not given, and the outputs of a model for {model.task} need decoding",
+            f"name one of runner.tasks.{kind.folder}; docs/add_a_model.md lists them",
+        )
+    called = {"model.decode": (setup.decode, model.task)} if setup.decode else {}
+    called |= {f"dataset.metrics.{name}": (target, dataset.task) for name, target in setup.metrics.items()}
+    for place, (target, task) in called.items():
+        folder = folder_of(target.name)
+        if folder is not None and task in TASKS and folder != TASKS[task].folder:
+            yield Problem(
+                f"{place} names {target.name}, which is not for {task}",
+                f"name one of runner.tasks.{TASKS[task].folder}",
+            )
 
 
 def _decode(setup: Setup) -> list[Problem]:

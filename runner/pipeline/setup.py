@@ -13,7 +13,7 @@ from typing import Any
 from runner.config import targets
 from runner.config.schema import CHECKPOINTS, RunConfig
 from runner.config.targets import Target
-from runner.core import ConfigError, Origin, Placement, TensorSpec
+from runner.core import FREE, ConfigError, Origin, Placement, TensorSpec
 from runner.data import Geometry, Normalisation, Reader, Request
 from runner.measure import MeasuringLimits
 from runner.networks import CheckpointLayout, NetworkSpec
@@ -49,7 +49,10 @@ class Setup:
     @cached_property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """The model's declared inputs."""
-        return tuple(TensorSpec(each.name, each.dtype, tuple(each.shape)) for each in self.config.model.inputs)
+        return tuple(
+            TensorSpec(each.name, each.dtype, tuple(FREE if _is_free(size) else size for size in each.shape))
+            for each in self.config.model.inputs
+        )
 
     @cached_property
     def outputs(self) -> tuple[str, ...]:
@@ -96,11 +99,18 @@ class Setup:
         """The geometric preprocessing, which is done before samples are stored."""
         preprocess = self.config.model.preprocess
         return Geometry(
-            resize=preprocess.resize,
             interpolation=preprocess.interpolation,
-            crop=preprocess.crop,
             channels=preprocess.channels,
+            fit=preprocess.fit,
+            resize=preprocess.resize,
             keep_ratio=preprocess.keep_ratio,
+            crop=preprocess.crop,
+            size=_height_and_width("size", preprocess.size),
+            pad=preprocess.pad,
+            pad_value=_bytes(preprocess.pad_value),
+            multiple=preprocess.multiple,
+            tile=_height_and_width("tile", preprocess.tile),
+            overlap=preprocess.overlap,
         )
 
     @cached_property
@@ -198,7 +208,32 @@ class Setup:
     @property
     def needs(self) -> order.Needs:
         """The stages that each stage needs."""
-        return order.needs(plays=self.reader.needs_policy, real_inputs=self.config.benchmark.input == "real")
+        return order.needs(
+            plays=self.reader.needs_policy,
+            real_inputs=self.config.benchmark.input == "real",
+            free_sizes=any(tensor.is_free for tensor in self.inputs),
+            compiles=self.config.tool.compiler is not None,
+        )
+
+
+def _is_free(size: Any) -> bool:
+    """Return whether a size in a model's shape is null or a name."""
+    return size is None or isinstance(size, str)
+
+
+def _height_and_width(name: str, given: list[int] | None) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    if len(given) != 2:
+        raise ConfigError(f"model.preprocess.{name} is {given}", "give [height, width] in pixels")
+    return given[0], given[1]
+
+
+def _bytes(given: Any) -> tuple[int, ...]:
+    values = given if isinstance(given, list) else [given]
+    if not all(isinstance(value, int) for value in values):
+        raise ConfigError(f"model.preprocess.pad_value is {given!r}", "give a byte, 0 to 255, or one per channel")
+    return tuple(values)
 
 
 def open_store(config: RunConfig) -> Store:

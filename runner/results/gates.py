@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from runner.core import BatchComparison, Fidelity, Figure, Scores
@@ -128,28 +128,41 @@ def throughput_gates(
     ]
 
 
-def batch_invariance_gates(comparison: BatchComparison | None, cosine: float) -> list[Gate]:
-    """Gate the cosine of each output to that at another batch size; skipped if no other batch size has been run."""
+def batch_invariance_gates(
+    comparison: BatchComparison | None, cosine: float, dependent: str | None = None
+) -> list[Gate]:
+    """Gate the cosine of each output to that at another batch size; skipped if no other batch size has been run.
+
+    `dependent` is the declared reason why the outputs depend on the batch: then gates report and are skipped.
+    """
     if comparison is None:
         reason = "no other batch size has been run on these samples; -m batch=1,N compares"
         return [Gate(name="batch_invariance", expected=cosine, tolerance=0.0, verdict="skip", reason=reason)]
     source = f"the same samples at batch {comparison.other_batch}"
-    return [
+    judged = [
         _at_least(f"batch_invariance.{name}", fidelity.cosine, cosine, 0.0, source)
         for name, fidelity in comparison.outputs.items()
     ]
+    if dependent is None:
+        return judged
+    return [replace(gate, verdict="skip", reason=f"declared to depend on the batch: {dependent}") for gate in judged]
 
 
 def fidelity_gates(
-    fidelity: dict[str, Fidelity], cosine: float, top1_agreement: float | None, source: str
+    fidelity: dict[str, Fidelity], cosine: float, equal: float, top1_agreement: float | None, source: str
 ) -> list[Gate]:
     """Gate the cosine of each output, and its argmax agreement if the model demands a minimum.
+
+    Of an output of whole numbers, such as a label map, it is the percentage of equal elements.
 
     The agreement may fall short by one sample, or any disagreement would fail a run of few samples.
     """
     gates = []
     for name, measured in fidelity.items():
-        gates.append(_at_least(f"fidelity.{name}.cosine", measured.cosine, cosine, 0.0, source))
+        if measured.equal is not None:
+            gates.append(_at_least(f"fidelity.{name}.equal", measured.equal, equal, 0.0, source))
+        else:
+            gates.append(_at_least(f"fidelity.{name}.cosine", measured.cosine, cosine, 0.0, source))
         if top1_agreement is not None and measured.top1_agreement is not None:
             one_sample = 100.0 / measured.samples
             gates.append(

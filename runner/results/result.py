@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from runner.core import Command, Fidelity, Timing, write_atomically
+from runner.core import Command, ComparedAccuracy, Fidelity, Timing, write_atomically
 from runner.results.gates import Gate
 
 SCHEMA = 1
@@ -65,12 +65,18 @@ class OutputFidelity:
     cosine: float | None = None
     max_abs: float | None = None
     mean_abs: float | None = None
+    equal: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorstFidelity(OutputFidelity):
-    """The worst fidelity of all outputs, and each of them."""
+    """The worst fidelity of all outputs, and each of them.
 
+    `accuracy` holds the metrics of PyTorch's outputs, `tool_accuracy` those of the tool's on the same samples.
+    """
+
+    accuracy: dict[str, float] = field(default_factory=dict)
+    tool_accuracy: dict[str, float] = field(default_factory=dict)
     per_output: dict[str, OutputFidelity] = field(default_factory=dict)
 
 
@@ -215,16 +221,20 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def worst(fidelity: Mapping[str, Fidelity]) -> WorstFidelity:
-    """Return the worst fidelity of all outputs, and each of them."""
+def worst(fidelity: Mapping[str, Fidelity], compared: ComparedAccuracy | None) -> WorstFidelity:
+    """Return the worst fidelity of all outputs, and each of them, with the metrics of both on the same samples."""
     outputs = fidelity.values()
     agreements = [each.top1_agreement for each in outputs if each.top1_agreement is not None]
+    equal = [each.equal for each in outputs if each.equal is not None]
     return WorstFidelity(
         samples=min(each.samples for each in outputs),
         top1_agreement=min(agreements, default=None),
         cosine=min(each.cosine for each in outputs),
         max_abs=max(each.max_abs for each in outputs),
         mean_abs=max(each.mean_abs for each in outputs),
+        equal=min(equal, default=None),
+        accuracy=compared.reference if compared else {},
+        tool_accuracy=compared.tool if compared else {},
         per_output={name: OutputFidelity(**asdict(each)) for name, each in fidelity.items()},
     )
 

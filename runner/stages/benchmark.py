@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,16 +32,24 @@ class BenchmarkSpec:
     limits: MeasuringLimits
     machine: tuple[str, ...]
     normalisation: Normalisation | None = None
+    real_inputs: bool = False
     isolate: bool = False
 
 
 def benchmark(spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None = None, *, out: Path) -> Timing:
     """Measure the first batch of the samples, or a batch of random inputs, with the device locked.
 
+    A model with inputs of free sizes is measured in the shape that most samples have.
+
     Raises:
         ToolError: the tool fails. DataError: the samples cannot be read.
     """
-    inputs = _inputs(spec, model, samples)
+    indices = None
+    if samples is not None and any(tensor.is_free for tensor in model.inputs):
+        shapes = list(batches.shapes_of(samples))
+        chosen = Counter(shapes).most_common(1)[0][0]
+        model, indices = model.at(chosen), [index for index, each in enumerate(shapes) if each == chosen]
+    inputs = _inputs(spec, model, samples if spec.real_inputs else None, indices)
     work = out / "work"
     work.mkdir()
     with exclusive(spec.placement):
@@ -53,7 +62,9 @@ def benchmark(spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None
     return timing
 
 
-def _inputs(spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None) -> Mapping[str, NDArray[Any]]:
+def _inputs(
+    spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None, indices: list[int] | None
+) -> Mapping[str, NDArray[Any]]:
     if samples is None:
         return random_inputs.batch_of(model.inputs, model.batch)
-    return next(batches.iterate(samples, spec.normalisation, model.batch)).inputs
+    return next(batches.iterate(samples, spec.normalisation, model.batch, indices)).inputs

@@ -8,8 +8,9 @@ from typing import Any
 
 from runner.config import targets
 from runner.config.targets import Target
-from runner.core import CompiledModel, ExportError, OnnxModel, Placement, TensorSpec, sha256_of
-from runner.data import Normalisation
+from runner.core import CompiledModel, ExportError, Gear, OnnxModel, Placement, Samples, TensorSpec, sha256_of
+from runner.data import Normalisation, batches, random_inputs
+from runner.graph import onnx_files
 from runner.tools import Compiler, CompileRequest
 
 
@@ -25,8 +26,10 @@ class CompileSpec:
     aipp: Normalisation | None
 
 
-def compile(spec: CompileSpec, model: OnnxModel, out: Path) -> CompiledModel:
+def compile(spec: CompileSpec, model: OnnxModel, samples: Samples | None = None, *, out: Path) -> CompiledModel:
     """Compile the model for the SoC and the batch size, or use the ONNX model itself.
+
+    A model with inputs of free sizes is compiled for the shapes that the samples have.
 
     Raises:
         ExportError: the model is fixed to another batch.
@@ -48,27 +51,41 @@ def compile(spec: CompileSpec, model: OnnxModel, out: Path) -> CompiledModel:
             outputs=model.outputs,
         )
     compiler: Compiler = targets.call(spec.compiler)
+    gears = () if samples is None else _gears(model, spec.batch, samples)
     request = CompileRequest(
         model=model.path,
-        inputs=model.inputs,
+        inputs=gears[0].inputs if len(gears) == 1 else model.inputs,
         batch=spec.batch,
         fixed_batch=model.batch is not None,
         placement=spec.placement,
         flags=spec.flags,
         aipp=spec.aipp,
+        gears=tuple(gear.inputs for gear in gears) if len(gears) > 1 else (),
     )
     path = compiler.compile(request, out / "model")
     argv = compiler.commands(request, out / "model")[-1]
-    inputs = model.inputs if spec.aipp is None else tuple(map(_as_picture, model.inputs))
+    inputs = request.inputs if spec.aipp is None else tuple(map(_as_picture, model.inputs))
     return CompiledModel(
         path=path,
         sha256=sha256_of(path),
         soc=soc,
         batch=spec.batch,
         inputs=inputs,
-        outputs=model.outputs,
+        outputs=gears[0].outputs if len(gears) == 1 else model.outputs,
         argv=argv,
+        gears=gears if len(gears) > 1 else (),
     )
+
+
+def _gears(model: OnnxModel, batch: int, samples: Samples) -> tuple[Gear, ...]:
+    """Return the distinct shapes of the samples with the outputs' shapes, which ONNX Runtime tells."""
+    gears = []
+    names = [tensor.name for tensor in model.outputs]
+    for shapes in dict.fromkeys(batches.shapes_of(samples)):
+        inputs = tuple(tensor.at(shape) for tensor, shape in zip(model.inputs, shapes, strict=True))
+        rows = batch if model.batch is not None else 1
+        gears.append(Gear(inputs, onnx_files.outputs_of(model.path, names, [random_inputs.batch_of(inputs, rows)])))
+    return tuple(gears)
 
 
 def _as_picture(tensor: TensorSpec) -> TensorSpec:

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.core import ExportError, OnnxModel, TensorSpec, Weights, sha256_of
+from runner.core import FREE, ExportError, OnnxModel, TensorSpec, Weights, sha256_of
 from runner.core.lazy import torch
 from runner.data import random_inputs
 from runner.graph import export_patches, onnx_files
@@ -61,9 +61,13 @@ def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
     tensors = spec.network.inputs
     names = [tensor.name for tensor in tensors]
     inputs = tuple(
-        torch.zeros(spec.batch or 1, *tensor.shape, dtype=getattr(torch, tensor.dtype)) for tensor in tensors
+        torch.zeros(spec.batch or 1, *random_inputs.example(tensor).shape, dtype=getattr(torch, tensor.dtype))
+        for tensor in tensors
     )
     free = {} if spec.batch is not None else {name: {0: "batch"} for name in (*names, *spec.outputs)}
+    for tensor in tensors:
+        axes = {axis: f"{tensor.name}_{axis}" for axis, size in enumerate(tensor.shape, 1) if size == FREE}
+        free.setdefault(tensor.name, {}).update(axes)
     network.register_forward_hook(lambda _, __, result: tuple(named_outputs(result, spec.outputs).values()))
     try:
         with torch.no_grad(), export_patches(), warnings.catch_warnings(record=True) as caught:
@@ -96,14 +100,7 @@ def _remedy(opset: int, complaint: str) -> str:
 
 
 def _probed_outputs(path: Path, spec: ExportSpec) -> tuple[TensorSpec, ...]:
-    """Return the outputs as computed by ONNX Runtime, which reveals a batch size hard-coded in the graph."""
-    batch = spec.batch or _PROBE_BATCH
-    feeds = random_inputs.batch_of(spec.network.inputs, batch)
-    arrays = dict(zip(spec.outputs, onnx_files.run(path, feeds), strict=True))
-    for name, array in arrays.items():
-        if array.ndim == 0 or array.shape[0] != batch:
-            raise ExportError(
-                f"for {batch} samples the output {name} of the ONNX model is {list(array.shape)}",
-                "set model.export.fixed_batch=true, or make the network keep its first axis for the batch",
-            )
-    return tuple(TensorSpec(name, str(array.dtype), array.shape[1:]) for name, array in arrays.items())
+    """Return the outputs as computed by ONNX Runtime, which reveals sizes that are hard-coded in the graph."""
+    return onnx_files.outputs_of(
+        path, spec.outputs, random_inputs.probes(spec.network.inputs, spec.batch or _PROBE_BATCH)
+    )

@@ -26,12 +26,18 @@ STORED = (*STAGES, INVARIANCE)
 """Stages whose artifacts are in the store."""
 
 
-def needs(*, plays: bool, real_inputs: bool) -> Needs:
-    """Return the dependencies, including those of samples made by the network and of benchmarks on real inputs."""
+def needs(*, plays: bool = False, real_inputs: bool = False, free_sizes: bool = False, compiles: bool = False) -> Needs:
+    """Return the dependencies, including those that options add.
+
+    Samples may be made by the network, and a benchmark may run on real inputs. Where inputs have free sizes, the shapes
+    of the samples are what a benchmark measures and, if the tool `compiles`, what the model is compiled for.
+    """
     more: dict[str, tuple[str, ...]] = {}
     if plays:
         more["prepare"] = ("weights",)
-    if real_inputs:
+    if free_sizes and compiles:
+        more["compile"] = (*NEEDS["compile"], "prepare")
+    if real_inputs or free_sizes:
         more["benchmark"] = (*NEEDS["benchmark"], "prepare")
     return {**NEEDS, **more}
 
@@ -39,7 +45,6 @@ def needs(*, plays: bool, real_inputs: bool) -> Needs:
 def wanted(names: Sequence[str] | None, needs: Needs) -> set[str]:
     """Return the named stages and their dependencies; all for None."""
     chosen = set(STAGES if names is None else names)
-    for name in reversed(STAGES):
-        if name in chosen:
-            chosen |= set(needs[name])
+    while more := {need for name in chosen for need in needs.get(name, ())} - chosen:
+        chosen |= more
     return chosen

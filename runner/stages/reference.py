@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,19 @@ BATCH = 8
 """Small enough for PNASNet's activations to fit in 2 GB."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReferenceSpec:
-    """`samples` is the number of evenly spaced samples to compute; None for all."""
+    """`samples` is the number of evenly spaced samples to compute; None for all.
+
+    `batch` is the batch size of the run for a model whose outputs depend on the batch: then whole batches are computed,
+    with the same samples together and the same padding. None for others.
+    """
 
     network: NetworkSpec
     outputs: tuple[str, ...]
     normalisation: Normalisation
     samples: int | None
+    batch: int | None = None
 
 
 def reference(spec: ReferenceSpec, weights: Weights, samples: Samples, out: Path) -> Predictions:
@@ -32,7 +38,8 @@ def reference(spec: ReferenceSpec, weights: Weights, samples: Samples, out: Path
     Raises:
         DataError: the network rejects a sample. ExportError: its result does not match its declared outputs.
     """
-    chosen = spread(samples.count, spec.samples)
+    together = _rows_by_sample(samples) if spec.batch is None else batches.indices(samples, spec.batch)
+    chosen = _chosen(together, samples.count, spec.samples)
     ids = [row.id for row in rows.read(samples.path, chosen)]
     outputs = _outputs(spec, weights, samples, chosen)
     return predictions.write(out / "predictions.npz", spec.outputs, ids, outputs)
@@ -45,12 +52,24 @@ def spread(count: int, wanted: int | None) -> list[int]:
     return [int(index) for index in np.linspace(0, count - 1, wanted).round()]
 
 
+def _rows_by_sample(samples: Samples) -> list[list[int]]:
+    """Return the indices of each sample's rows."""
+    grouped = groupby(enumerate(rows.read(samples.path)), key=lambda row: row[1].sample_id)
+    return [[index for index, _ in together] for _, together in grouped]
+
+
+def _chosen(together: list[list[int]], count: int, wanted: int | None) -> list[int]:
+    """Return the indices of at least `wanted` of `count` rows, evenly spaced; what belongs together stays so."""
+    groups = None if wanted is None else -(-wanted * len(together) // count)
+    return [index for number in spread(len(together), groups) for index in together[number]]
+
+
 def _outputs(
     spec: ReferenceSpec, weights: Weights, samples: Samples, chosen: list[int]
 ) -> Iterator[dict[str, NDArray[Any]]]:
     network = build_network(spec.network, weights)
     with torch.no_grad(), track("reference", len(chosen), "samples") as advance:
-        for batch in batches.iterate(samples, spec.normalisation, BATCH, chosen):
+        for batch in batches.iterate(samples, spec.normalisation, spec.batch or BATCH, chosen):
             inputs = [torch.from_numpy(batch.inputs[tensor.name]) for tensor in spec.network.inputs]
             try:
                 result = network(*inputs)
@@ -59,5 +78,6 @@ def _outputs(
                     f"{spec.network.target.name} cannot take the samples {', '.join(batch.ids)}: {error}",
                     "choose a dataset= that fits the model, or correct model.inputs",
                 ) from error
-            yield {name: tensor.numpy() for name, tensor in named_outputs(result, spec.outputs).items()}
+            outputs = named_outputs(result, spec.outputs)
+            yield {name: tensor.numpy()[: len(batch.ids)] for name, tensor in outputs.items()}
             advance(len(batch.ids))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from runner.config.targets import Target
-from runner.core import ConfigError, DataError, Predictions, Samples, Scores
-from runner.data import predictions, rows
-from runner.tasks import Decode, decode_of, fidelity, metric_of
+from runner.core import ComparedAccuracy, ConfigError, DataError, Fidelity, Figure, Predictions, Samples, Scores
+from runner.core.lazy import NDArray, np
+from runner.data import Row, predictions, storage
+from runner.tasks import Decode, Metric, decode_of, fidelity, metric_of
+
+Outputs = Mapping[str, "NDArray[Any]"]
+Sides = tuple[Outputs, ...]
+"""The outputs [N, ...] of the same rows, of one side or of several."""
 
 
 @dataclass(frozen=True)
@@ -30,42 +35,125 @@ def score(spec: ScoreSpec, inferred: Predictions, expected: Predictions, samples
         ComparisonError: NaN or infinity anywhere, outputs of other names or shapes, samples that do not match.
         DataError: the data set has no ground truth, or it does not fit.
     """
-    metrics = [metric_of(name, target) for name, target in spec.metrics.items()]
-    figures = {name: figure for metric in metrics for name, figure in metric.figures.items()}
-    if len(figures) < sum(len(metric.figures) for metric in metrics):
-        raise ConfigError(
-            f"dataset.metrics: two metrics have a figure of one name among {', '.join(figures)}",
-            "leave one of them out",
-        )
+    scored = _Tally(spec)
     closeness = fidelity.compare(inferred, expected)
-    against = _against_reference if spec.scored_against == "reference" else _against_truth
-    for results, truths in against(decode_of(spec.decode), inferred, expected, samples):
-        for metric in metrics:
-            metric.add(results, truths)
-    accuracy = {name: float(value) for metric in metrics for name, value in metric.compute().items()}
-    return Scores(accuracy=accuracy, figures=figures, samples=inferred.count, fidelity=closeness)
-
-
-Scored = tuple[Any, Any]
-"""Results, and the truths they are scored against."""
-
-
-def _against_reference(
-    decode: Decode, inferred: Predictions, expected: Predictions, samples: Samples
-) -> Iterator[Scored]:
-    facts = enumerate(rows.read(samples.path))
-    for pair in fidelity.pairs(inferred, expected):
-        chunk = [next(row for index, row in facts if index == wanted) for wanted in pair.rows]
-        yield decode(pair.outputs, chunk), decode(pair.reference, chunk)
-
-
-def _against_truth(decode: Decode, inferred: Predictions, expected: Predictions, samples: Samples) -> Iterator[Scored]:
+    if spec.scored_against == "reference":
+        for outputs, reference, rows in _pairs(inferred, expected, samples):
+            scored.add(outputs, rows, scored.decode(reference, rows))
+        return scored.scores(closeness, None)
     if not samples.has_truth:
         raise DataError(
             "the metrics of this data set need labels, and it has none",
             "give dataset.labels=FILE, or a data set whose metrics compare with PyTorch",
         )
-    facts = rows.read(samples.path)
-    for outputs in predictions.iterate_all(inferred, fidelity.CHUNK):
-        chunk = list(islice(facts, len(next(iter(outputs.values())))))
-        yield decode(outputs, chunk), [row.truth for row in chunk]
+    for outputs, rows in _all_rows(inferred, samples):
+        scored.add(outputs, rows)
+    return scored.scores(closeness, _compared(spec, scored, inferred, expected, samples))
+
+
+def _compared(
+    spec: ScoreSpec, scored: _Tally, inferred: Predictions, expected: Predictions, samples: Samples
+) -> ComparedAccuracy:
+    """Return the metrics of both on the samples that PyTorch computed; `scored` has seen all of the tool's outputs."""
+    reference = _Tally(spec)
+    tool = scored if expected.count == inferred.count else _Tally(spec)
+    for ours, theirs, rows in _pairs(inferred, expected, samples):
+        reference.add(theirs, rows)
+        if tool is not scored:
+            tool.add(ours, rows)
+    return ComparedAccuracy(reference.samples, tool.accuracy(), reference.accuracy())
+
+
+class _Tally:
+    """A data set's metrics over the samples added so far."""
+
+    def __init__(self, spec: ScoreSpec) -> None:
+        self.decode: Decode = decode_of(spec.decode)
+        self.metrics: list[Metric] = [metric_of(name, target) for name, target in spec.metrics.items()]
+        self.figures: dict[str, Figure] = {}
+        for metric in self.metrics:
+            self.figures |= metric.figures
+        if len(self.figures) < sum(len(metric.figures) for metric in self.metrics):
+            raise ConfigError(
+                f"dataset.metrics: two metrics have a figure of one name among {', '.join(self.figures)}",
+                "leave one of them out",
+            )
+        self.samples = 0
+
+    def add(self, outputs: Outputs, rows: Sequence[Row], truths: Any = None) -> None:
+        """Decode the rows of whole samples and score them, against the samples' own ground truth if none is given."""
+        results = self.decode(outputs, rows)
+        firsts = [row for index, row in enumerate(rows) if index == 0 or row.sample_id != rows[index - 1].sample_id]
+        if len(results) != len(firsts):
+            raise DataError(
+                f"model.decode returned {len(results)} results for {len(rows)} rows of {len(firsts)} samples",
+                "return one result per sample: consecutive rows with one `sample` belong together (tiles, crops)",
+            )
+        for metric in self.metrics:
+            metric.add(results, [row.truth for row in firsts] if truths is None else truths)
+        self.samples += len(firsts)
+
+    def accuracy(self) -> dict[str, float]:
+        """Return the metrics' values by name."""
+        return {name: float(value) for metric in self.metrics for name, value in metric.compute().items()}
+
+    def scores(self, closeness: dict[str, Fidelity], compared: ComparedAccuracy | None) -> Scores:
+        """Return the scores of everything added."""
+        return Scores(
+            accuracy=self.accuracy(),
+            figures=self.figures,
+            samples=self.samples,
+            fidelity=closeness,
+            compared=compared,
+        )
+
+
+def _all_rows(inferred: Predictions, samples: Samples) -> Iterator[tuple[Outputs, list[Row]]]:
+    """Yield the tool's outputs of whole samples with the metadata of their rows."""
+    facts = storage.facts(samples.path)
+    chunks = (((outputs,), list(islice(facts, _count(outputs)))) for outputs in predictions.iterate(inferred))
+    yield from ((outputs, rows) for (outputs,), rows in _whole_samples(chunks))
+
+
+def _pairs(
+    inferred: Predictions, expected: Predictions, samples: Samples
+) -> Iterator[tuple[Outputs, Outputs, list[Row]]]:
+    """Yield both sides' outputs of the whole samples that PyTorch computed, with the metadata of their rows."""
+    facts = enumerate(storage.facts(samples.path))
+
+    def chunks() -> Iterator[tuple[Sides, list[Row]]]:
+        for pair in fidelity.pairs(inferred, expected):
+            rows = [next(row for index, row in facts if index == wanted) for wanted in pair.rows]
+            yield (pair.outputs, pair.reference), rows
+
+    for (outputs, reference), rows in _whole_samples(chunks()):
+        yield outputs, reference, rows
+
+
+def _whole_samples(chunks: Iterable[tuple[Sides, list[Row]]]) -> Iterator[tuple[Sides, list[Row]]]:
+    """Yield the same rows so that the rows of a sample are never in two chunks."""
+    held: tuple[Sides, list[Row]] | None = None
+    for sides, rows in chunks:
+        if held and held[1][-1].sample_id == rows[0].sample_id:
+            sides, rows = tuple(map(_joined, held[0], sides)), held[1] + rows
+        elif held:
+            yield held
+        last = next(index for index, row in enumerate(rows) if row.sample_id == rows[-1].sample_id)
+        start = last if rows[-1].sample is not None else len(rows)
+        if start:
+            yield tuple(_part(side, slice(start)) for side in sides), rows[:start]
+        held = (tuple(_part(side, slice(start, None)) for side in sides), rows[start:]) if rows[start:] else None
+    if held:
+        yield held
+
+
+def _part(outputs: Outputs, rows: slice) -> Outputs:
+    return {name: array[rows] for name, array in outputs.items()}
+
+
+def _joined(first: Outputs, second: Outputs) -> Outputs:
+    return {name: np.concatenate([array, second[name]]) for name, array in first.items()}
+
+
+def _count(outputs: Outputs) -> int:
+    return len(next(iter(outputs.values())))

@@ -98,11 +98,14 @@ def rewrites(spec: SimplifySpec, model: OnnxModel, fuse: bool = True) -> Iterato
 
 
 def _simplified(model: OnnxModel, batch: int | None, fuse: bool) -> onnx.ModelProto:
-    shapes = None if batch is None else {tensor.name: [batch, *tensor.shape] for tensor in model.inputs}
+    fixable = batch is not None and not any(tensor.is_free for tensor in model.inputs)
+    shapes = {tensor.name: [batch, *tensor.shape] for tensor in model.inputs} if fixable else None
     try:
         with _printing_to_log():
             # onnxsim's own check is off: it accepts wrong shapes, and _check does more.
             given = onnx_files.load(model.path)
+            if batch is not None and not fixable:
+                onnx_files.fix_batch(given, batch)
             simplified: onnx.ModelProto = onnxsim.simplify(
                 given, overwrite_input_shapes=shapes, perform_optimization=fuse
             )[0]

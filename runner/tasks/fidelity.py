@@ -9,10 +9,10 @@ from typing import Any
 from runner.core import ComparisonError, Fidelity, Predictions
 from runner.core.lazy import NDArray, np
 from runner.data import predictions
-from runner.tasks.similarity import agreement, are_class_scores, cosine
+from runner.tasks.similarity import agreement, are_class_scores, cosine_of
 
-CHUNK = 256
-"""Number of samples compared at once."""
+BLOCK_ELEMENTS = 1 << 18
+"""Number of elements compared at once, which fit into the processor's cache."""
 
 Outputs = dict[str, "NDArray[Any]"]
 
@@ -53,14 +53,14 @@ def pairs(inferred: Predictions, expected: Predictions) -> Iterator[Pair]:
         raise ComparisonError(f"{len(missing)} samples were not inferred, {missing[0]} the first")
     rows = np.array([row_of[sample] for sample in expected_ids])
     reference = _rows_in_turn(expected)
-    for index, chunk in enumerate(predictions.iterate_all(inferred, CHUNK)):
-        start = index * CHUNK
-        end = start + len(next(iter(chunk.values())))
+    end = 0
+    for chunk in predictions.iterate(inferred):
+        start, end = end, end + len(next(iter(chunk.values())))
         _check_finite(chunk, ids[start:end], "the compiled model")
         inside = rows[(rows >= start) & (rows < end)]
         if len(inside):
             taken = [next(reference) for _ in inside]
-            wanted = {name: np.stack([row[name] for row in taken]) for name in chunk}
+            wanted = {name: _stacked([row[name] for row in taken], array, name) for name, array in chunk.items()}
             _check_finite(wanted, [ids[row] for row in inside], "PyTorch")
             yield Pair(inside, {name: array[inside - start] for name, array in chunk.items()}, wanted)
 
@@ -72,14 +72,20 @@ class _Sums:
         self.samples = self.elements = 0
         self.cosine = self.absolute = self.largest = 0.0
         self.agreeing: list[float] = []
+        self.equal: list[int] = []
 
     def add(self, outputs: NDArray[Any], reference: NDArray[Any]) -> None:
-        difference = np.abs(outputs.astype(np.float64) - reference.astype(np.float64))
         self.samples += len(outputs)
-        self.cosine += float(cosine(outputs, reference).sum())
-        self.absolute += float(difference.sum())
-        self.elements += difference.size
-        self.largest = max(self.largest, float(difference.max()))
+        self.elements += outputs.size
+        products = np.zeros((3, len(outputs)))
+        for left, right in _blocks(outputs, reference):
+            difference = np.abs(left - right)
+            self.absolute += float(difference.sum())
+            self.largest = max(self.largest, float(difference.max(initial=0.0)))
+            products += [np.einsum("ij,ij->i", *pair) for pair in ((left, right), (left, left), (right, right))]
+        self.cosine += float(cosine_of(*products).sum())
+        if not np.issubdtype(outputs.dtype, np.floating):
+            self.equal.append(int(np.count_nonzero(outputs == reference)))
         if are_class_scores(outputs):
             self.agreeing.append(float(agreement(outputs, reference).sum()))
 
@@ -90,7 +96,27 @@ class _Sums:
             cosine=self.cosine / self.samples,
             max_abs=self.largest,
             mean_abs=self.absolute / self.elements,
+            equal=100.0 * sum(self.equal) / self.elements if self.equal else None,
         )
+
+
+def _blocks(outputs: NDArray[Any], reference: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield the same parts [N, elements] of both in float64."""
+    left, right = outputs.reshape(len(outputs), -1), reference.reshape(len(reference), -1)
+    width = max(1, BLOCK_ELEMENTS // max(1, len(left)))
+    for start in range(0, left.shape[1], width):
+        part = slice(start, start + width)
+        yield left[:, part].astype(np.float64), right[:, part].astype(np.float64)
+
+
+def _stacked(rows: list[NDArray[Any]], outputs: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return PyTorch's rows of an output as one array, in the shape of the compiled model's [N, ...]."""
+    for row in rows:
+        if row.shape != outputs.shape[1:]:
+            raise ComparisonError(
+                f"output {name!r} is {list(outputs.shape[1:])} compiled and {list(row.shape)} in PyTorch"
+            )
+    return np.stack(rows)
 
 
 def _check_outputs(inferred: Predictions, expected: Predictions) -> None:
@@ -99,14 +125,10 @@ def _check_outputs(inferred: Predictions, expected: Predictions) -> None:
             f"the compiled model gives {', '.join(inferred.outputs)}, PyTorch {', '.join(expected.outputs)}",
             "correct model.outputs: outputs are compared by exact name",
         )
-    for name in inferred.outputs:
-        compiled, reference = (predictions.row_shape(side.path, name) for side in (inferred, expected))
-        if compiled != reference:
-            raise ComparisonError(f"output {name!r} is {list(compiled)} compiled and {list(reference)} in PyTorch")
 
 
 def _rows_in_turn(expected: Predictions) -> Iterator[Outputs]:
-    for chunk in predictions.iterate_all(expected, CHUNK):
+    for chunk in predictions.iterate(expected):
         for row in range(len(next(iter(chunk.values())))):
             yield {name: array[row] for name, array in chunk.items()}
 

@@ -8,7 +8,7 @@ The task defines results and truths. `Mean` makes a metric of a function of both
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, Protocol, TypeVar
 
 from runner.config import targets
@@ -51,7 +51,8 @@ class Mean:
 
     def add(self, results: Results, truths: Results) -> None:
         """Add the function's values to the sum."""
-        self._total += float(self._function(np.asarray(results), np.asarray(truths)).sum())
+        for part in _of_one_shape(results, truths):
+            self._total += float(self._function(*part).sum())
         self._count += len(results)
 
     def merge(self, other: Mean) -> None:
@@ -62,6 +63,13 @@ class Mean:
     def compute(self) -> dict[str, float]:
         """Return the mean, by the metric's name."""
         return {name: self._total / self._count for name in self.figures}
+
+
+def _of_one_shape(results: Results, truths: Results) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield results and truths as arrays: all at once, or one sample at a time where their shapes differ."""
+    same = all(len({np.shape(each) for each in values}) <= 1 for values in (results, truths))
+    for part in (slice(None),) if same else (slice(index, index + 1) for index in range(len(results))):
+        yield np.asarray(results[part]), np.asarray(truths[part])
 
 
 def measured_in(

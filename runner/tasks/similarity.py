@@ -19,10 +19,16 @@ def mean_absolute_difference(outputs: NDArray[Any], reference: NDArray[Any]) -> 
 def cosine(outputs: NDArray[Any], reference: NDArray[Any]) -> NDArray[np.float64]:
     """Return the cosine similarity per sample, [N]; 1 if both vectors are zero, 0 if only one is."""
     left, right = _rows(outputs), _rows(reference)
-    norms = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    both_zero = ~left.any(axis=1) & ~right.any(axis=1)
-    safe = np.where(norms > 0, norms, 1.0)
-    return np.where(norms > 0, np.einsum("ij,ij->i", left, right) / safe, both_zero.astype(np.float64))
+    return cosine_of(*(np.einsum("ij,ij->i", *pair) for pair in ((left, right), (left, left), (right, right))))
+
+
+def cosine_of(
+    products: NDArray[np.float64], left: NDArray[np.float64], right: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return cosines [N] from vectors' inner products and from the squares of the left and the right ones' norms."""
+    norms = np.sqrt(left) * np.sqrt(right)
+    both_zero = (left == 0) & (right == 0)
+    return np.where(norms > 0, products / np.where(norms > 0, norms, 1.0), both_zero.astype(np.float64))
 
 
 @measured_in("percent", better="higher", is_share=True)

@@ -15,7 +15,8 @@ from runner.data import Normalisation
 class CompileRequest:
     """What to compile. `fixed_batch` is whether the ONNX model supports only this batch size.
 
-    `flags` are the model's own flags; `aipp` is the normalisation to do on the card, if any.
+    `flags` are the model's own flags; `aipp` is the normalisation to do on the card, if any. `gears` are the shapes to
+    compile for, the inputs of each, if `inputs` have free sizes.
     """
 
     model: Path
@@ -25,6 +26,7 @@ class CompileRequest:
     placement: Placement
     flags: Mapping[str, Any]
     aipp: Normalisation | None = None
+    gears: tuple[tuple[TensorSpec, ...], ...] = ()
 
 
 class Compiler(Protocol):

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError, Problem, Samples, first_few, is_unicode
-from runner.core.lazy import NDArray, np
+from runner.core import DataError, Problem, Samples, first_few
 from runner.data import (
-    Geometry,
     HashFiles,
+    Picture,
     Policy,
     Request,
-    load_picture,
+    file_names,
+    files_source,
+    find_pictures,
+    picture_bytes,
     picture_problems,
-    picture_tensor,
+    same_name,
+    sample_ids,
     storage,
     write_pictures,
 )
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 LABEL_FILE = "val_label.txt"
+ROOT_FIX = "give dataset.root=DIR holding val/ or the pictures, or dataset=synthetic_images to try without ImageNet"
 LABEL_FIX = "write `name label` a line, the label a number from 0, as in: ILSVRC2012_val_00000001.JPEG 65"
 
 
@@ -70,30 +72,21 @@ class ImageFolder:
         }
 
     def stored_bytes(self, request: Request) -> int:
-        count = storage.wanted_count(request.limit, len(self._listing.files))
-        return storage.stored_bytes((picture_tensor(request),), count)
+        listing = self._listing
+        source = files_source(listing.folder, request.geometry)
+        return picture_bytes(source, listing.files[: storage.wanted_count(request.limit, len(listing.files))], request)
 
     def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
         listing = self._listing
         count = storage.wanted_count(request.limit, len(listing.files))
-        tensor = picture_tensor(request)
-        write_pictures(partial(_load, listing.folder, request.geometry), listing.files[:count], tensor, out)
+        pictures = list(map(Picture, listing.files[:count], listing.ids, listing.labels))
+        rows = write_pictures(files_source(listing.folder, request.geometry), pictures, request, out)
         notes = (listing.note, storage.limit_note(request.limit, len(listing.files), "pictures"))
-        return storage.finish(
-            out,
-            request.inputs,
-            listing.ids[:count],
-            listing.labels[:count],
-            note="; ".join(note for note in notes if note) or None,
-        )
+        return storage.finish(out, request.inputs, rows, note="; ".join(note for note in notes if note) or None)
 
     @cached_property
     def _listing(self) -> Listing:
         return list_samples(self.root, self.labels)
-
-
-def _load(folder: Path, geometry: Geometry, file: str) -> NDArray[np.uint8]:
-    return load_picture(folder / file, geometry)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,16 +106,16 @@ def list_samples(root: str | None, labels: str | None) -> Listing:
     Raises:
         DataError: images or labels are missing, ambiguous or unreadable.
     """
-    folder, files = find_pictures(root)
+    folder, files = find_pictures(root, "val", ROOT_FIX)
     label_file = find_label_file(folder, labels)
     if label_file is None:
         return Listing(
-            folder=folder, files=tuple(files), ids=_sample_ids(files), labels=_synset_labels(folder, files), note=None
+            folder=folder, files=tuple(files), ids=sample_ids(files), labels=_synset_labels(folder, files), note=None
         )
     by_name = read_labels(label_file)
-    ids = _sample_names(files)
+    ids = file_names(files)
     if len(set(ids)) < len(ids):
-        first, second = _same_name(files, ids)
+        first, second = same_name(files, ids)
         raise DataError(
             f"{label_file} labels pictures by file name, but {first} and {second} in {folder} have one name",
             "rename one of them, or remove one",
@@ -138,79 +131,6 @@ def list_samples(root: str | None, labels: str | None) -> Listing:
     note = some if len(by_name) > len(files) else None
     labelled = tuple(by_name[name] for name in ids)
     return Listing(folder=folder, files=tuple(files), ids=tuple(ids), labels=labelled, note=note)
-
-
-def find_pictures(root: str | None) -> tuple[Path, list[str]]:
-    """Return the images' folder and their relative paths, sorted by file name and then by path.
-
-    Raises:
-        DataError: no root, no such folder, no images in it, or a broken symlink.
-    """
-    fix = "give dataset.root=DIR holding val/ or the pictures, or dataset=synthetic_images to try without ImageNet"
-    if root is None:
-        raise DataError("dataset.root is not set", fix)
-    base = Path(root).expanduser().absolute()
-    if not base.is_dir():
-        raise DataError(f"dataset.root: {base} is {'a file, not' if base.exists() else 'not'} a folder", fix)
-    folder = base / "val" if (base / "val").is_dir() else base
-    try:
-        files = list(_scan(folder, "", ()))
-    except OSError as error:
-        raise DataError(f"dataset.root: {error.filename}: {error.strerror}", "give permission to read it") from error
-    if not files:
-        raise DataError(f"dataset.root: there are no pictures ({', '.join(EXTENSIONS)}) in {folder}", fix)
-    return folder, sorted(files, key=lambda file: (file.rpartition("/")[2], file))
-
-
-def _scan(folder: Path, prefix: str, parents: tuple[Path, ...]) -> Iterator[str]:
-    """Yield all images below `folder`/`prefix`, relative to `folder`; symlinks are followed, but not in cycles."""
-    place = (folder / prefix).resolve()
-    if place in parents:
-        return
-    with os.scandir(place) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _scan(folder, f"{prefix}{entry.name}/", (*parents, place))
-            elif entry.name.lower().endswith(EXTENSIONS):
-                _check_picture(entry, folder / prefix)
-                yield prefix + entry.name
-
-
-def _check_picture(entry: os.DirEntry[str], folder: Path) -> None:
-    if not entry.is_file():
-        path = folder / entry.name
-        raise DataError(f"dataset.root: {path} is neither a file nor a link to one", "mend the link, or remove it")
-    if not is_unicode(entry.name):
-        raise DataError(f"dataset.root: the file name {entry.name!a} is not UTF-8", "rename the file")
-
-
-def _sample_names(files: Sequence[str]) -> tuple[str, ...]:
-    """Return file names truncated at their first dot."""
-    return tuple(file.rpartition("/")[2].partition(".")[0] for file in files)
-
-
-def _sample_ids(files: Sequence[str]) -> tuple[str, ...]:
-    """Return file names truncated at their first dot if these are unique, else paths without extension."""
-    names = _sample_names(files)
-    if len(set(names)) == len(names):
-        return names
-    paths = tuple(file.rpartition(".")[0] for file in files)
-    if len(set(paths)) < len(paths):
-        first, second = _same_name(files, paths)
-        raise DataError(f"{first} and {second} differ only in their extension", "rename one of them, or remove one")
-    return paths
-
-
-def _same_name(files: Sequence[str], names: Sequence[str]) -> tuple[str, str]:
-    """Return two files with the same name."""
-    seen: dict[str, str] = {}
-    for file, name in zip(files, names, strict=True):
-        if name in seen:
-            return seen[name], file
-        seen[name] = file
-    raise ValueError("all names differ")
 
 
 def find_label_file(folder: Path, labels: str | None) -> Path | None:

@@ -8,17 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runner.core import Problem, Samples, bounded, bounds
-from runner.core.lazy import Image, NDArray, np
+from runner.core import DataError, Problem, Samples, bounded, bounds
+from runner.core.lazy import Image, np
 from runner.data import (
-    Geometry,
     HashFiles,
+    Picture,
+    PictureSource,
     Policy,
     Request,
-    load_picture,
+    open_picture,
+    picture_bytes,
     picture_problems,
-    picture_tensor,
-    resized_size,
+    place,
     storage,
     write_pictures,
 )
@@ -48,15 +49,18 @@ class SyntheticImages:
         return problems or self._size_problems(request)
 
     def _size_problems(self, request: Request) -> list[Problem]:
-        width, height = resized_size(self.width, self.height, request.geometry.resize, request.geometry.keep_ratio)
-        crop = request.geometry.crop
-        wanted = request.inputs[0].shape
-        if (crop is None and (3, height, width) == wanted) or (crop is not None and crop <= min(width, height)):
-            return []
+        tensor, geometry = request.inputs[0], request.geometry
+        try:
+            pieces = place((self.height, self.width), geometry, tensor.shape[1:])  # type: ignore[arg-type]
+            made = f"{pieces[0].size[1]}x{pieces[0].size[0]}"
+            if tensor.takes((tensor.shape[0], *pieces[0].size)):
+                return []
+        except DataError as error:
+            made = f"unusable: {error.message}"
         return [
             Problem(
-                f"pictures of {self.width}x{self.height} become {width}x{height} by "
-                f"resize {request.geometry.resize}, and the model takes {list(wanted)} with crop {crop}",
+                f"pictures of {self.width}x{self.height} become {made} by model.preprocess, and the model takes "
+                f"{list(tensor.shape)}",
                 "set dataset.reader.width and dataset.reader.height to what the model takes",
             )
         ]
@@ -65,28 +69,39 @@ class SyntheticImages:
         return None
 
     def stored_bytes(self, request: Request) -> int:
-        return storage.stored_bytes((picture_tensor(request),), storage.wanted_count(request.limit, self.count))
+        return picture_bytes(self._source(request), self._items(request), request)
 
     def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        count = storage.wanted_count(request.limit, self.count)
-        tensor = picture_tensor(request)
-        load = partial(_load, request.seed, self.width, self.height, request.geometry)
-        write_pictures(load, [str(index) for index in range(count)], tensor, out)
-        labels = np.random.default_rng(request.seed).integers(0, self.classes, self.count)[:count]
+        items = self._items(request)
+        labels = np.random.default_rng(request.seed).integers(0, self.classes, self.count).tolist()
+        ids = storage.numbered("synthetic_", len(items), 5, self.count)
+        pictures = list(map(Picture, items, ids, labels))
         return storage.finish(
             out,
             request.inputs,
-            storage.numbered("synthetic_", count, 5, self.count),
-            labels.tolist(),
+            write_pictures(self._source(request), pictures, request, out),
             substitute=f"synthetic pictures generated from seed {request.seed}",
             note=storage.limit_note(request.limit, self.count, "pictures"),
         )
 
+    def _items(self, request: Request) -> list[str]:
+        return [str(index) for index in range(storage.wanted_count(request.limit, self.count))]
 
-def _load(seed: int, width: int, height: int, geometry: Geometry, index: str) -> NDArray[np.uint8]:
+    def _source(self, request: Request) -> PictureSource:
+        return PictureSource(
+            load=partial(_load, request.seed, self.width, self.height, request.geometry.channels),
+            size_of=partial(_size, self.height, self.width),
+        )
+
+
+def _size(height: int, width: int, item: str) -> tuple[int, int]:
+    return height, width
+
+
+def _load(seed: int, width: int, height: int, channels: str, index: str) -> Image.Image:
     jpeg = io.BytesIO()
     draw_picture(seed, int(index), width, height).save(jpeg, "JPEG", quality=JPEG_QUALITY)
-    return load_picture(jpeg, geometry)
+    return open_picture(jpeg, channels)
 
 
 def draw_picture(seed: int, index: int, width: int, height: int) -> Image.Image:

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.core import Problem, Samples, TensorSpec, bounded, bounds, track
 from runner.core.lazy import np
-from runner.data import HashFiles, Policy, Request, random_inputs, storage
+from runner.data import HashFiles, Policy, Request, Row, random_inputs, storage
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,23 @@ class Noise:
         return None
 
     def stored_bytes(self, request: Request) -> int:
-        return storage.stored_bytes(request.inputs, storage.wanted_count(request.limit, self.count))
+        return storage.stored_bytes(_inputs(request), storage.wanted_count(request.limit, self.count))
 
     def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
         count = storage.wanted_count(request.limit, self.count)
-        for position, tensor in enumerate(request.inputs):
+        for position, tensor in enumerate(_inputs(request)):
             _write_noise(np.random.default_rng([request.seed, position]), tensor, count, out)
         return storage.finish(
             out,
             request.inputs,
-            storage.numbered("noise_", count, 4, self.count),
+            [Row(id=name) for name in storage.numbered("noise_", count, 4, self.count)],
             substitute=_substitute(request),
             note=storage.limit_note(request.limit, self.count, "samples of noise"),
         )
+
+
+def _inputs(request: Request) -> list[TensorSpec]:
+    return [random_inputs.example(tensor) for tensor in request.inputs]
 
 
 def _substitute(request: Request) -> str | None:

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError
 from runner.core.lazy import Image, NDArray, np
-from runner.data import predictions
+from runner.tasks.preview import Example
 
 IMAGES = 64
 COLUMNS = 8
 BORDER_PIXELS = 2
 
 
-def write_image_grid(predictions_path: Path, output: str, target: Path) -> Path | None:
-    """Write the first 64 images of an output [N, 1 or 3, H, W] as one PNG; return None for other shapes.
-
-    Raises:
-        DataError: there is no output of that name.
-    """
-    try:
-        shape = predictions.row_shape(predictions_path, output)
-    except KeyError as error:
-        raise DataError(
-            f"{predictions_path} has no output {output!r}",
-            "name one of model.outputs",
-        ) from error
-    if len(shape) != 3 or shape[0] not in (1, 3) or 0 in shape:
+def write_image_grid(examples: Iterator[Example], folder: Path) -> Path | None:
+    """Write the first 64 results, images [1 or 3, H, W], as one PNG; return None for other shapes."""
+    images = [np.asarray(example.result) for example in islice(examples, IMAGES)]
+    if not images or images[0].ndim != 3 or images[0].shape[0] not in (1, 3) or not images[0].size:
         return None
-    images = next(predictions.iterate(predictions_path, output, IMAGES), None)
-    if images is None:
-        return None
-    Image.fromarray(_grid(_to_bytes(images))).save(target)
+    target = folder / "grid.png"
+    Image.fromarray(_grid(_to_bytes(np.stack(images)))).save(target)
     return target
 
 

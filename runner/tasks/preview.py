@@ -1,0 +1,110 @@
+"""Previews: what a task lets a person look at in the run folder, such as pictures with boxes drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Protocol
+
+from runner.core import Predictions, Samples
+from runner.core.lazy import Image, NDArray, np
+from runner.data import Row, predictions, storage
+from runner.tasks.decode import Decode
+
+ONLY_PREVIEW = 64
+"""The largest number of samples that are decoded for a preview."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A sample with what became of it.
+
+    `rows` are its rows' metadata, `inputs` [rows, ...] the arrays by name as stored, `outputs` [rows, ...] the model's
+    by name, `result` what the decoder made of them. `channels` is the order of a picture's: rgb, bgr or grey.
+    """
+
+    rows: Sequence[Row]
+    inputs: Mapping[str, NDArray[Any]]
+    outputs: Mapping[str, NDArray[Any]]
+    result: Any
+    channels: str
+
+    @property
+    def id(self) -> str:
+        """The id of the sample."""
+        return self.rows[0].sample_id
+
+    @property
+    def truth(self) -> Any:
+        """The ground truth of the sample; None if it is unknown."""
+        return self.rows[0].truth
+
+    @cached_property
+    def picture(self) -> Image.Image:
+        """The picture in its original size, RGB, put together from the rows without their padding."""
+        stored = next(iter(self.inputs.values()))
+        first = self.rows[0]
+        if first.original_size is None or first.scale is None:
+            return _as_picture(stored[0], self.channels)
+        height, width = (round(side * scale) for side, scale in zip(first.original_size, first.scale, strict=True))
+        canvas = Image.new("RGB", (width, height))
+        for row, values in zip(self.rows, stored, strict=True):
+            top, left, bottom, right = row.padding or (0, 0, 0, 0)
+            content = values[:, max(0, top) : values.shape[1] - max(0, bottom)]
+            content = content[:, :, max(0, left) : values.shape[2] - max(0, right)]
+            canvas.paste(_as_picture(content, self.channels), (max(0, -left), max(0, -top)))
+        return canvas.resize(first.original_size[::-1], Image.Resampling.BILINEAR)
+
+
+class Preview(Protocol):
+    """Writes what a person can look at: a function, or a frozen dataclass with the arguments beside `_target_`."""
+
+    def __call__(self, examples: Iterator[Example], folder: Path) -> Path | None:
+        """Write a file into the run folder from the first examples; return it, or None if nothing can be shown."""
+
+
+def examples(samples: Samples, inferred: Predictions, decode: Decode, channels: str) -> Iterator[Example]:
+    """Yield the first samples with their results, at most ONLY_PREVIEW of them.
+
+    Raises:
+        DataError: the samples on disk are damaged, or the decoder rejects the outputs.
+    """
+    grouped = groupby(enumerate(_outputs(inferred)), key=lambda _: next(facts).sample_id)
+    facts = storage.facts(samples.path)
+    rows = storage.facts(samples.path)
+    arrays = {tensor.name: storage.open_array(samples.path, tensor.name) for tensor in samples.spec}
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(array.path.open("rb", buffering=0)) for name, array in arrays.items()}
+        for _, (_, members) in zip(range(ONLY_PREVIEW), grouped, strict=False):
+            together = list(members)
+            own_rows = [next(rows) for _ in together]
+            outputs = {name: np.stack([each[name] for _, each in together]) for name in inferred.outputs}
+            stored = {
+                name: np.stack([storage.read_at(files[name], array, index) for index, _ in together])
+                for name, array in arrays.items()
+            }
+            yield Example(
+                rows=own_rows,
+                inputs=stored,
+                outputs=outputs,
+                result=decode(outputs, own_rows)[0],
+                channels=channels,
+            )
+
+
+def _outputs(inferred: Predictions) -> Iterator[dict[str, NDArray[Any]]]:
+    for chunk in predictions.iterate(inferred):
+        for index in range(len(next(iter(chunk.values())))):
+            yield {name: array[index] for name, array in chunk.items()}
+
+
+def _as_picture(values: NDArray[Any], channels: str) -> Image.Image:
+    """Return stored values [1 or 3, height, width] in 0..255 as an RGB picture."""
+    pixels = np.clip(np.round(values), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    if channels == "bgr":
+        pixels = pixels[:, :, ::-1]
+    return Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
