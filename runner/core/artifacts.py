@@ -143,8 +143,8 @@ class Samples:
     For each input `<path>/<name>.npy` holds one array [count, *shape] (runner.data.storage, also where shapes differ):
     images and frames as uint8 before normalisation, anything else as the network takes it (see `spec`), except the
     inputs that `unnormalised` names, which are to be normalised as pictures are. `<path>/rows.jsonl` holds the metadata
-    of each row (runner.data.rows); `has_truth` is whether samples have a ground truth. `substitute` says why this is not
-    the data set of the published figures, None if it is. `note` is a remark to show beside an accuracy.
+    of each row (runner.data.rows); `has_truth` is whether samples have a ground truth. `substitute` says why this is
+    not the data set of the published figures, None if it is. `note` is a remark to show beside an accuracy.
     """
 
     path: Path

@@ -180,15 +180,18 @@ def _task(setup: Setup) -> Iterator[Problem]:
             f"model.decode is not given, and the outputs of a model for {model.task} need decoding",
             f"name one of runner.tasks.{kind.folder}; docs/add_a_model.md lists them",
         )
-    called = {"model.decode": (setup.decode, model.task)} if setup.decode else {}
-    called |= {f"dataset.metrics.{name}": (target, dataset.task) for name, target in setup.metrics.items()}
-    for place, (target, task) in called.items():
-        folder = folder_of(target.name)
-        if folder is not None and task in TASKS and folder != TASKS[task].folder:
-            yield Problem(
-                f"{place} names {target.name}, which is not for {task}",
-                f"name one of runner.tasks.{TASKS[task].folder}",
-            )
+    if setup.decode is not None:
+        yield from _of_task("model.decode", setup.decode, model.task)
+    for name, target in setup.metrics.items():
+        yield from _of_task(f"dataset.metrics.{name}", target, dataset.task)
+
+
+def _of_task(place: str, target: Target, task: str | None) -> Iterator[Problem]:
+    folder, kind = folder_of(target.name), TASKS.get(task or "")
+    if folder is not None and kind is not None and folder != kind.folder:
+        yield Problem(
+            f"{place} names {target.name}, which is not for {task}", f"name one of runner.tasks.{kind.folder}"
+        )
 
 
 def _decode(setup: Setup) -> list[Problem]:

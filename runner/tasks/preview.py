@@ -73,8 +73,8 @@ def examples(samples: Samples, inferred: Predictions, decode: Decode, channels: 
     Raises:
         DataError: the samples on disk are damaged, or the decoder rejects the outputs.
     """
-    grouped = groupby(enumerate(_outputs(inferred)), key=lambda _: next(facts).sample_id)
-    facts = storage.facts(samples.path)
+    names = (row.sample_id for row in storage.facts(samples.path))
+    grouped = groupby(enumerate(_outputs(inferred)), key=lambda _: next(names))
     rows = storage.facts(samples.path)
     arrays = {tensor.name: storage.open_array(samples.path, tensor.name) for tensor in samples.spec}
     with ExitStack() as stack:
