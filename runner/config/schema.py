@@ -41,7 +41,7 @@ class TensorConfig:
 class CheckpointConfig:
     """The published checkpoint: its location, and how its layout maps to the network's own state dict."""
 
-    file: str = MISSING
+    file: str = ""
     """File name in checkpoints/."""
     url: Optional[str] = None
     sha256: Optional[str] = None
@@ -140,6 +140,23 @@ class GuideConfig:
 
 
 @dataclass
+class OnnxConfig:
+    """An ONNX file from outside, which takes the place of a network and its checkpoint."""
+
+    file: str = MISSING
+    """File name in checkpoints/; with `package`, its path in the installed package of that name."""
+    package: Optional[str] = None
+    url: Optional[str] = None
+    sha256: Optional[str] = None
+    """All 64 digits, or the leading ones."""
+    size_bytes: Optional[int] = None
+    where: Optional[str] = None
+    """Where to get the file by hand if there is no direct URL."""
+    made_by: Optional[str] = None
+    """How it was made: the command, or the repository and its commit."""
+
+
+@dataclass
 class ModelConfig:
     name: str = MISSING
     arch: Optional[str] = None
@@ -150,6 +167,8 @@ class ModelConfig:
     guide: GuideConfig = field(default_factory=GuideConfig)
     network: dict[str, Any] = field(default_factory=dict)
     """`_target_` and its arguments."""
+    onnx: Optional[OnnxConfig] = None
+    """An ONNX file from outside instead of `network` and `checkpoint`."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     inputs: list[TensorConfig] = MISSING
     outputs: list[str] = MISSING

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -87,7 +87,10 @@ class TensorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxModel:
-    """An ONNX file. `batch` is the fixed batch size of its inputs, or None if the batch axis is dynamic."""
+    """An ONNX file. `batch` is the fixed batch size of its inputs, or None if the batch axis is dynamic.
+
+    `metadata` is what a file from outside says of itself, by key.
+    """
 
     path: Path
     sha256: str
@@ -95,6 +98,7 @@ class OnnxModel:
     batch: int | None
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    metadata: dict[str, str] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:

@@ -26,15 +26,19 @@ class Batch:
 
 
 def iterate(
-    samples: Samples, normalisation: Normalisation | None, batch: int, indices: Sequence[int] | None = None
+    samples: Samples,
+    normalisation: Normalisation | None,
+    batch: int,
+    indices: Sequence[int] | None = None,
+    padded: bool = True,
 ) -> Iterator[Batch]:
     """Yield all samples, or those at `indices`, in batches of `batch`.
 
-    A batch with fewer samples is padded with its first one, as in ais_bench. A batch never mixes shapes. Floating point
-    inputs that are stored as uint8 (images) or named in `samples.unnormalised` are normalised; all others are stored in
-    the network's type. Without a normalisation all inputs must be images, which are returned unchanged with channels
-    last: [batch, H, W, C], as for AIPP. Memory holds one batch: files are read at offsets, since memory-mapped pages
-    would count as the process's own memory.
+    A batch with fewer samples is `padded` with its first one, as in ais_bench. A batch never mixes shapes. Floating
+    point inputs that are stored as uint8 (images) or named in `samples.unnormalised` are normalised; all others are
+    stored in the network's type. Without a normalisation all inputs must be images, which are returned unchanged with
+    channels last: [batch, H, W, C], as for AIPP. Memory holds one batch: files are read at offsets, since memory-mapped
+    pages would count as the process's own memory.
 
     Raises:
         DataError: the samples on disk are damaged, or do not fit the normalisation.
@@ -45,8 +49,9 @@ def iterate(
     with ExitStack() as stack:
         files = [(tensor, array, stack.enter_context(array.path.open("rb", buffering=0))) for tensor, array in arrays]
         for batch_indices in _of_one_shape([array for _, array in arrays], chosen, batch):
+            size = batch if padded else len(batch_indices)
             inputs = {
-                tensor.name: _as_taken(_read(file, array, batch_indices, batch), tensor, normalisation, samples)
+                tensor.name: _as_taken(_read(file, array, batch_indices, size), tensor, normalisation, samples)
                 for tensor, array, file in files
             }
             yield Batch(tuple(islice(names, len(batch_indices))), inputs)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ def check_weights_beside(model: onnx.ModelProto, path: Path) -> None:
                     f"{path} wants the weights of {tensor.name!r} from {location!r}, which is not in its own folder",
                     "put the file beside the model: onnx.save(model, path, save_as_external_data=True)",
                 )
+
+
+def data_files(model: onnx.ModelProto) -> list[str]:
+    """Return the files beside the model that hold its weights."""
+    entries = (entry for tensor in _tensors(model) for entry in tensor.external_data if entry.key == "location")
+    return sorted({str(entry.value) for entry in entries})
 
 
 def _is_inside(folder: Path, location: str | bytes) -> bool:
@@ -123,7 +130,7 @@ def _check_inputs(model: onnx.ModelProto, inputs: Sequence[TensorSpec], batch: i
         )
     for value, tensor in zip(actual, inputs, strict=True):
         dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
-        axes = _axes(value)
+        axes = axes_of(value)
         sizes = tuple(FREE if isinstance(axis, str) else axis for axis in axes[1:])
         if dtype != tensor.dtype or sizes != tensor.shape or not _is_batch(axes, batch):
             raise ExportError(
@@ -138,7 +145,7 @@ def _check_outputs(model: onnx.ModelProto, outputs: Sequence[str], batch: int | 
     if names != list(outputs):
         raise ExportError(f"the ONNX model has the outputs {names}, not {list(outputs)}", "correct model.outputs")
     for value in model.graph.output:
-        axes = _axes(value)
+        axes = axes_of(value)
         if not _is_batch(axes, batch):
             raise ExportError(
                 f"the output {value.name} of the ONNX model is {list(axes)}; its first axis is not {_shown(batch)}",
@@ -162,7 +169,8 @@ def outputs_of(path: Path, names: Sequence[str], probes: Sequence[Mapping[str, n
     """
     batch = len(next(iter(probes[0].values())))
     specs = []
-    for name, arrays in zip(names, zip(*(run(path, feeds) for feeds in probes), strict=True), strict=True):
+    loaded = session(path, probes[0])
+    for name, arrays in zip(names, zip(*map(loaded, probes), strict=True), strict=True):
         shapes = [array.shape for array in arrays]
         if any(len(shape) == 0 or shape[0] != batch or len(shape) != len(shapes[0]) for shape in shapes):
             raise ExportError(
@@ -174,7 +182,8 @@ def outputs_of(path: Path, names: Sequence[str], probes: Sequence[Mapping[str, n
     return tuple(specs)
 
 
-def _axes(value: onnx.ValueInfoProto) -> tuple[Dimension, ...]:
+def axes_of(value: onnx.ValueInfoProto) -> tuple[Dimension, ...]:
+    """Return the sizes of a tensor, or the names of its dynamic axes ("?" if they have none)."""
     return tuple(
         axis.dim_value if axis.HasField("dim_value") else axis.dim_param or "?"
         for axis in value.type.tensor_type.shape.dim
@@ -189,11 +198,26 @@ def _shown(batch: int | None) -> Dimension:
     return "batch" if batch is None else batch
 
 
+Run = Callable[[Mapping[str, "np.ndarray"]], "list[np.ndarray]"]
+"""Inputs by name -> outputs in order."""
+
+
 def run(model: onnx.ModelProto | Path, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Run a model in ONNX Runtime on the CPU without optimisations; return the outputs in order.
+    """Run a model once, as `session` does.
 
     Raises:
         ExportError: ONNX Runtime rejects the model or the inputs.
+    """
+    return session(model, feeds)(feeds)
+
+
+def session(model: onnx.ModelProto | Path, feeds: Mapping[str, np.ndarray] | None = None) -> Run:
+    """Load a model in ONNX Runtime on the CPU without optimisations; return what runs it.
+
+    It raises ExportError where ONNX Runtime rejects the inputs.
+
+    Raises:
+        ExportError: ONNX Runtime rejects the model; `feeds` are named then.
     """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -201,9 +225,20 @@ def run(model: onnx.ModelProto | Path, feeds: Mapping[str, np.ndarray]) -> list[
     if isinstance(model, Path):
         load_without_data(model)  # checks the weights' location; ONNX Runtime would read any file
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    with _as_export_error(feeds or {}):
+        loaded = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+    def run_it(given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        with _as_export_error(given):
+            return list(loaded.run(None, dict(given)))
+
+    return run_it
+
+
+@contextmanager
+def _as_export_error(feeds: Mapping[str, np.ndarray]) -> Iterator[None]:
     try:
-        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-        return list(session.run(None, dict(feeds)))
+        yield
     except Exception as error:  # the binding has an exception class for each status, without a common base
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in feeds.items())
         raise ExportError(

@@ -116,12 +116,17 @@ def _figures(result: Result) -> Iterator[tuple[str, str]]:
     yield "data set", result.dataset
     for name, value in result.figures.items():
         yield name, values.with_unit(value, result.meaning(name))
+        if fidelity and name in fidelity.accuracy:
+            of = "" if fidelity.samples == result.accuracy.get("samples") else f", {fidelity.samples} samples"
+            yield f"  by {fidelity.reference}{of}", values.with_unit(fidelity.accuracy[name], result.meaning(name))
     if result.accuracy:
         yield "samples", f"{result.accuracy['samples']}"
     if fidelity:
         if fidelity.top1_agreement is not None:
-            yield "agreement with PyTorch", f"{fidelity.top1_agreement:.2f} %"
-        yield "cosine to PyTorch", f"{fidelity.cosine:.8f}"
+            yield f"agreement with {fidelity.reference}", f"{fidelity.top1_agreement:.2f} %"
+        if fidelity.equal is not None:
+            yield f"equal to {fidelity.reference}", f"{fidelity.equal:.4f} %"
+        yield f"cosine to {fidelity.reference}", f"{fidelity.cosine:.8f}"
         yield "largest difference", f"{fidelity.max_abs:.2e}"
     if performance:
         latency_ms = {name: getattr(performance.latency_ms, name) for name in ("mean", "p50", "p99")}

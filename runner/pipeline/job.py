@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.config import schema, targets
 from runner.core import (
+    OnnxModel,
     Predictions,
     RunnerError,
     Samples,
@@ -26,7 +27,7 @@ from runner.pipeline import display, dry_run, outcome, preflight, run_folder
 from runner.pipeline.execute import Run
 from runner.pipeline.setup import Setup, open_store
 from runner.results import Failure, result
-from runner.tasks import decode_of, preview
+from runner.tasks import decode_of, preview, reads_metadata
 
 log = logging.getLogger(__name__)
 
@@ -115,8 +116,11 @@ def _preview(run: Run) -> None:
     node = run.setup.config.dataset.preview
     if not node or not isinstance(samples, Samples) or not isinstance(inferred, Predictions):
         return
-    examples = preview.examples(samples, inferred, decode_of(run.setup.decode), run.setup.geometry.channels)
     try:
+        model = run.artifacts.get("export")
+        metadata = model.metadata if isinstance(model, OnnxModel) and reads_metadata(run.setup.decode) else None
+        decode = decode_of(run.setup.decode, metadata)
+        examples = preview.examples(samples, inferred, decode, run.setup.geometry.channels)
         written = targets.call(targets.parse(node, "dataset.preview"), examples, run.folder)
     except RunnerError as error:  # the result is there
         display.notice(f"no preview: {error}")

@@ -33,6 +33,7 @@ from runner.results import (
     StageRecord,
     UsedArtifacts,
     UsedWeights,
+    WorstFidelity,
     gates,
     result,
 )
@@ -68,7 +69,7 @@ def build(
         weights=UsedWeights(weights.origin, str(weights.path), weights.sha256) if weights else None,
         accuracy={**scores.accuracy, "samples": scores.samples} if scores else None,
         metrics={name: Meaning(each.unit, each.better) for name, each in scores.figures.items()} if scores else {},
-        fidelity=result.worst(scores.fidelity, scores.compared) if scores else None,
+        fidelity=_closeness(setup, scores) if scores else None,
         performance=performance(timing) if timing else None,
         gates=tuple(judge(setup, artifacts)),
         artifacts=_paths(artifacts),
@@ -77,6 +78,11 @@ def build(
         environment=Environment(**environment.describe({config.tool.name: _tool_version(setup)})),
         error=failure,
     )
+
+
+def _closeness(setup: Setup, scores: Scores) -> WorstFidelity:
+    reference = result.OUTSIDE if setup.is_outside else result.PYTORCH
+    return result.worst(scores.fidelity, scores.compared, reference)
 
 
 def refused(failure: Failure) -> Result:

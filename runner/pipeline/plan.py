@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from runner.config.targets import Target
 from runner.core import CompiledModel, OnnxModel, Predictions, Samples, Scores, Timing, Weights, environment, modules
@@ -16,7 +17,9 @@ from runner.stages import order
 from runner.stages.benchmark import BenchmarkSpec
 from runner.stages.compile import CompileSpec
 from runner.stages.export import ExportSpec
+from runner.stages.import_onnx import ImportSpec
 from runner.stages.infer import InferSpec
+from runner.stages.onnx_reference import OnnxReferenceSpec
 from runner.stages.play import PlaySpec
 from runner.stages.prepare import PrepareSpec
 from runner.stages.random_weights import RandomWeightsSpec
@@ -61,7 +64,7 @@ def plan(setup: Setup, hash_files: HashFiles) -> Plan:
 
 def _weights(setup: Setup, hash_files: HashFiles) -> Stage:
     origin, path = setup.weights
-    checkpoint = setup.config.model.checkpoint
+    published = setup.published
     if origin == "random":
         return Stage(
             name="weights",
@@ -77,13 +80,22 @@ def _weights(setup: Setup, hash_files: HashFiles) -> Stage:
         digest = hash_files(path.parent, [Path(path.name)])[0] if path.is_file() else None
         spec = FileSpec(path, digest)
     else:
-        spec = UrlSpec(checkpoint.url or "", checkpoint.file, checkpoint.sha256, checkpoint.size_bytes)
+        spec = UrlSpec(published.url or "", published.file, published.sha256, published.size_bytes)
     return Stage(name="weights", needs=setup.needs["weights"], kind=Weights, spec=spec, resumes=True)
 
 
 def _export(setup: Setup) -> Stage:
     export = setup.config.model.export
     batch = setup.config.batch.size if export.fixed_batch else None
+    if setup.is_outside:
+        return Stage(
+            name="export",
+            needs=setup.needs["export"],
+            function="import_onnx",
+            kind=OnnxModel,
+            spec=ImportSpec(setup.inputs, setup.outputs, batch),
+            packages=("onnx", "onnxruntime"),
+        )
     return Stage(
         name="export",
         needs=setup.needs["export"],
@@ -174,17 +186,26 @@ def _infer(setup: Setup) -> Stage:
 
 
 def _reference(setup: Setup) -> Stage:
+    computed: dict[str, Any] = {
+        "outputs": setup.outputs,
+        "normalisation": setup.normalisation,
+        "samples": setup.reference_samples,
+        "batch": setup.config.batch.size if setup.config.model.batch_dependent else None,
+    }
+    if setup.is_outside:
+        return Stage(
+            name="reference",
+            needs=setup.needs["reference"],
+            function="onnx_reference",
+            kind=Predictions,
+            spec=OnnxReferenceSpec(**computed),
+            packages=("onnxruntime", "numpy"),
+        )
     return Stage(
         name="reference",
         needs=setup.needs["reference"],
         kind=Predictions,
-        spec=ReferenceSpec(
-            network=setup.network,
-            outputs=setup.outputs,
-            normalisation=setup.normalisation,
-            samples=setup.reference_samples,
-            batch=setup.config.batch.size if setup.config.model.batch_dependent else None,
-        ),
+        spec=ReferenceSpec(network=setup.network, **computed),
         hooks=_network_hooks(setup.network),
         packages=("torch", "numpy"),
     )

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import groups, options, targets
-from runner.config.schema import CHECKPOINTS
 from runner.config.targets import Target
-from runner.core import FREE, PreflightError, Problem, RunnerError, bounds
+from runner.core import FREE, PreflightError, Problem, RunnerError, Weights, bounds
 from runner.core.modules import LIBRARIES, module_path
 from runner.data import geometry_problems
 from runner.pipeline import keys, plan
 from runner.pipeline.plan import Plan
 from runner.pipeline.setup import Setup
 from runner.stages import order
+from runner.stages.import_onnx import fitted
 from runner.store import Store
 from runner.tasks import TASKS, decode_of, folder_of, metric_of
 
@@ -49,6 +49,7 @@ def find_problems(setup: Setup, store: Store) -> list[Problem]:
         ("", _hooks),
         ("", _model),
         ("weights", _weights),
+        ("export", lambda setup: _outside(setup, store)),
         ("prepare", lambda setup: geometry_problems(setup.geometry, setup.normalisation, setup.inputs)),
         ("score", _task),
         ("score", _decode),
@@ -109,7 +110,7 @@ def _hooks(setup: Setup) -> Iterator[Problem]:
         ("dataset.preview", setup.config.dataset.preview),
     ]
     for where, node in named:
-        if node or where == "model.network":
+        if node or (where == "model.network" and not setup.is_outside):
             try:
                 yield from _existing(targets.parse(node, where), where)
             except RunnerError as error:
@@ -117,6 +118,9 @@ def _hooks(setup: Setup) -> Iterator[Problem]:
 
 
 def _model(setup: Setup) -> Iterator[Problem]:
+    model = setup.config.model
+    if setup.is_outside and (model.network or model.checkpoint.file):
+        yield Problem("model.onnx is given beside model.network or model.checkpoint", "an ONNX file takes their place")
     for tensor in setup.inputs:
         if any(not isinstance(size, int) or (size < 1 and size != FREE) for size in tensor.shape):
             yield Problem(
@@ -137,24 +141,42 @@ def _existing(target: Target, where: str) -> Iterator[Problem]:
 
 
 def _weights(setup: Setup) -> Iterator[Problem]:
-    checkpoint = setup.config.model.checkpoint
-    origin, path = setup.weights
-    if not _is_plain(checkpoint.file):
+    published, place = setup.published, "onnx" if setup.is_outside else "checkpoint"
+    if not all(map(_is_plain, _parts(setup))):
         yield Problem(
-            f"model.checkpoint.file is {checkpoint.file!r}, which is no plain file name",
+            f"model.{place}.file is {published.file!r}, which is no plain file name",
             "name the file alone: it lies in checkpoints/, and a download gets that name",
         )
         return
-    own = CHECKPOINTS / checkpoint.file
+    origin, path = setup.weights
+    own = setup.own_file
     if path is not None and not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         yield Problem(f"weights: {path} {what}", "give weights=PATH of a checkpoint, weights=auto or weights=random")
-    if origin == "url" and checkpoint.url is None:
-        source = checkpoint.where or "the model's YAML names no source"
+    if origin == "url" and published.url is None:
+        source = published.where or "the model's YAML names no source"
         yield Problem(
             f"weights=auto: {own} is missing, and there is no direct URL to fetch it from",
             f"get it there: {source}; put it at {own.absolute()}, or give weights=PATH or weights=random",
         )
+
+
+def _parts(setup: Setup) -> list[str]:
+    """Return the names that the path of the published file consists of: several only in an installed package."""
+    package = setup.config.model.onnx.package if setup.config.model.onnx else None
+    return setup.published.file.split("/") if package else [setup.published.file]
+
+
+def _outside(setup: Setup, store: Store) -> list[Problem]:
+    """Check an ONNX file from outside, unless that is stored; find_problems reports what this raises."""
+    origin, path = setup.weights
+    if not setup.is_outside or path is None or not path.is_file():
+        return []
+    export = next(stage for stage in plan.plan(setup, store.hash_files).stages if stage.name == "export")
+    weights = Weights(path, store.hash_files(path.parent, [Path(path.name)])[0], origin)
+    if store.find("export", keys.key(export, {"weights": weights}), export.kind) is None:
+        fitted(export.spec, path)
+    return []
 
 
 def _is_plain(name: str) -> bool:

@@ -5,13 +5,14 @@ Each value is resolved on first access, so that an error in one does not hide er
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from runner.config import targets
-from runner.config.schema import CHECKPOINTS, RunConfig
+from runner.config.schema import CHECKPOINTS, CheckpointConfig, OnnxConfig, RunConfig
 from runner.config.targets import Target
 from runner.core import FREE, ConfigError, Origin, Placement, TensorSpec
 from runner.data import Geometry, Normalisation, Reader, Request
@@ -19,6 +20,7 @@ from runner.measure import MeasuringLimits
 from runner.networks import CheckpointLayout, NetworkSpec
 from runner.stages import order
 from runner.store import Store
+from runner.tasks import reads_metadata
 from runner.tools import Compiler, CompileRequest, Tool
 
 
@@ -66,16 +68,46 @@ class Setup:
         fixed = model.export.fixed_batch or (model.simplify.enabled and model.simplify.fixed_batch)
         return self.config.batch.size if fixed else None
 
+    @property
+    def published(self) -> CheckpointConfig | OnnxConfig:
+        """The published file: the checkpoint, or the ONNX model from outside."""
+        return self.config.model.onnx or self.config.model.checkpoint
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the model is an ONNX file from outside and not a network."""
+        return self.config.model.onnx is not None
+
     @cached_property
     def weights(self) -> tuple[Origin, Path | None]:
         """The origin of the weights, and their file if the origin is a file."""
         chosen = self.config.weights
         if chosen == "random":
+            if self.is_outside:
+                raise ConfigError(
+                    f"weights=random, and model={self.config.model.name} is an ONNX file with weights of its own",
+                    "leave weights out, or give another file of the same model with weights=PATH",
+                )
             return "random", None
-        path = CHECKPOINTS / self.config.model.checkpoint.file if chosen == "auto" else Path(chosen).expanduser()
+        path = self.own_file if chosen == "auto" else Path(chosen).expanduser()
         if chosen == "auto" and not path.exists():
             return "url", None
         return "file", path.absolute()
+
+    @cached_property
+    def own_file(self) -> Path:
+        """Where `weights=auto` looks first: checkpoints/, or the installed package that ships the file."""
+        package = self.config.model.onnx.package if self.config.model.onnx else None
+        if package is None:
+            return CHECKPOINTS / self.published.file
+        found = importlib.util.find_spec(package) if package.isidentifier() else None
+        folders = found.submodule_search_locations if found else None
+        if not folders:
+            raise ConfigError(
+                f"model.onnx.package is {package!r}, which is not installed",
+                self.published.where or f"pip install {package}, or give the file with weights=PATH",
+            )
+        return Path(folders[0]) / self.published.file
 
     @cached_property
     def reader_target(self) -> Target:
@@ -213,6 +245,8 @@ class Setup:
             real_inputs=self.config.benchmark.input == "real",
             free_sizes=any(tensor.is_free for tensor in self.inputs),
             compiles=self.config.tool.compiler is not None,
+            is_outside=self.is_outside,
+            reads_metadata=self.is_outside and reads_metadata(self.decode),
         )
 
 

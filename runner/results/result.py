@@ -17,6 +17,9 @@ from runner.results.gates import Gate
 SCHEMA = 1
 NAME = "result.json"
 LATENCIES = "latencies_ms.json"
+PYTORCH = "PyTorch"
+OUTSIDE = "ONNX Runtime without optimisation"
+"""What outputs are compared with: those of a network, and those of an ONNX file from outside."""
 Status = Literal["ran", "reused", "skipped", "failed"]
 
 
@@ -72,9 +75,11 @@ class OutputFidelity:
 class WorstFidelity(OutputFidelity):
     """The worst fidelity of all outputs, and each of them.
 
-    `accuracy` holds the metrics of PyTorch's outputs, `tool_accuracy` those of the tool's on the same samples.
+    `reference` is what they were compared with; `accuracy` holds the metrics of its outputs, and `tool_accuracy` those
+    of the tool's on the same samples.
     """
 
+    reference: str = PYTORCH
     accuracy: dict[str, float] = field(default_factory=dict)
     tool_accuracy: dict[str, float] = field(default_factory=dict)
     per_output: dict[str, OutputFidelity] = field(default_factory=dict)
@@ -221,7 +226,9 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def worst(fidelity: Mapping[str, Fidelity], compared: ComparedAccuracy | None) -> WorstFidelity:
+def worst(
+    fidelity: Mapping[str, Fidelity], compared: ComparedAccuracy | None, reference: str = PYTORCH
+) -> WorstFidelity:
     """Return the worst fidelity of all outputs, and each of them, with the metrics of both on the same samples."""
     outputs = fidelity.values()
     agreements = [each.top1_agreement for each in outputs if each.top1_agreement is not None]
@@ -233,6 +240,7 @@ def worst(fidelity: Mapping[str, Fidelity], compared: ComparedAccuracy | None) -
         max_abs=max(each.max_abs for each in outputs),
         mean_abs=max(each.mean_abs for each in outputs),
         equal=min(equal, default=None),
+        reference=reference,
         accuracy=compared.reference if compared else {},
         tool_accuracy=compared.tool if compared else {},
         per_output={name: OutputFidelity(**asdict(each)) for name, each in fidelity.items()},

@@ -26,11 +26,20 @@ STORED = (*STAGES, INVARIANCE)
 """Stages whose artifacts are in the store."""
 
 
-def needs(*, plays: bool = False, real_inputs: bool = False, free_sizes: bool = False, compiles: bool = False) -> Needs:
+def needs(
+    *,
+    plays: bool = False,
+    real_inputs: bool = False,
+    free_sizes: bool = False,
+    compiles: bool = False,
+    is_outside: bool = False,
+    reads_metadata: bool = False,
+) -> Needs:
     """Return the dependencies, including those that options add.
 
     Samples may be made by the network, and a benchmark may run on real inputs. Where inputs have free sizes, the shapes
-    of the samples are what a benchmark measures and, if the tool `compiles`, what the model is compiled for.
+    of the samples are what a benchmark measures and, if the tool `compiles`, what the model is compiled for. An ONNX
+    model from outside is its own reference, and its metadata may be what the decoder needs.
     """
     more: dict[str, tuple[str, ...]] = {}
     if plays:
@@ -39,6 +48,10 @@ def needs(*, plays: bool = False, real_inputs: bool = False, free_sizes: bool = 
         more["compile"] = (*NEEDS["compile"], "prepare")
     if real_inputs or free_sizes:
         more["benchmark"] = (*NEEDS["benchmark"], "prepare")
+    if is_outside:
+        more["reference"] = ("export", "prepare")
+    if reads_metadata:
+        more["score"] = (*NEEDS["score"], "export")
     return {**NEEDS, **more}
 
 

@@ -38,11 +38,20 @@ def reference(spec: ReferenceSpec, weights: Weights, samples: Samples, out: Path
     Raises:
         DataError: the network rejects a sample. ExportError: its result does not match its declared outputs.
     """
-    together = _rows_by_sample(samples) if spec.batch is None else batches.indices(samples, spec.batch)
-    chosen = _chosen(together, samples.count, spec.samples)
+    chosen = chosen_rows(samples, spec.samples, spec.batch)
     ids = [row.id for row in rows.read(samples.path, chosen)]
     outputs = _outputs(spec, weights, samples, chosen)
     return predictions.write(out / "predictions.npz", spec.outputs, ids, outputs)
+
+
+def chosen_rows(samples: Samples, wanted: int | None, batch: int | None) -> list[int]:
+    """Return the indices of at least `wanted` rows, evenly spaced; all for None.
+
+    Rows of a sample stay together, or, with `batch`, the rows of each batch of that size.
+    """
+    together = _rows_by_sample(samples) if batch is None else batches.indices(samples, batch)
+    groups = None if wanted is None else -(-wanted * len(together) // samples.count)
+    return [index for number in spread(len(together), groups) for index in together[number]]
 
 
 def spread(count: int, wanted: int | None) -> list[int]:
@@ -58,18 +67,13 @@ def _rows_by_sample(samples: Samples) -> list[list[int]]:
     return [[index for index, _ in together] for _, together in grouped]
 
 
-def _chosen(together: list[list[int]], count: int, wanted: int | None) -> list[int]:
-    """Return the indices of at least `wanted` of `count` rows, evenly spaced; what belongs together stays so."""
-    groups = None if wanted is None else -(-wanted * len(together) // count)
-    return [index for number in spread(len(together), groups) for index in together[number]]
-
-
 def _outputs(
     spec: ReferenceSpec, weights: Weights, samples: Samples, chosen: list[int]
 ) -> Iterator[dict[str, NDArray[Any]]]:
     network = build_network(spec.network, weights)
     with torch.no_grad(), track("reference", len(chosen), "samples") as advance:
-        for batch in batches.iterate(samples, spec.normalisation, spec.batch or BATCH, chosen):
+        fed = batches.iterate(samples, spec.normalisation, spec.batch or BATCH, chosen, padded=spec.batch is not None)
+        for batch in fed:
             inputs = [torch.from_numpy(batch.inputs[tensor.name]) for tensor in spec.network.inputs]
             try:
                 result = network(*inputs)

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from runner.config.targets import Target
-from runner.core import ComparedAccuracy, ConfigError, DataError, Fidelity, Figure, Predictions, Samples, Scores
+from runner.core import (
+    ComparedAccuracy,
+    ConfigError,
+    DataError,
+    Fidelity,
+    Figure,
+    OnnxModel,
+    Predictions,
+    Samples,
+    Scores,
+)
 from runner.core.lazy import NDArray, np
 from runner.data import Row, predictions, storage
 from runner.tasks import Decode, Metric, decode_of, fidelity, metric_of
@@ -28,18 +38,29 @@ class ScoreSpec:
     metrics: dict[str, Target]
 
 
-def score(spec: ScoreSpec, inferred: Predictions, expected: Predictions, samples: Samples, out: Path) -> Scores:
+def score(
+    spec: ScoreSpec,
+    inferred: Predictions,
+    expected: Predictions,
+    samples: Samples,
+    model: OnnxModel | None = None,
+    *,
+    out: Path,
+) -> Scores:
     """Score the tool's outputs against ground truth or PyTorch's outputs, and compare every output with PyTorch's.
+
+    `model` is the ONNX model from outside whose metadata the decoder reads.
 
     Raises:
         ComparisonError: NaN or infinity anywhere, outputs of other names or shapes, samples that do not match.
         DataError: the data set has no ground truth, or it does not fit.
     """
-    scored = _Tally(spec)
+    decode = decode_of(spec.decode, model.metadata if model else None)
+    scored = _Tally(spec, decode)
     closeness = fidelity.compare(inferred, expected)
     if spec.scored_against == "reference":
         for outputs, reference, rows in _pairs(inferred, expected, samples):
-            scored.add(outputs, rows, scored.decode(reference, rows))
+            scored.add(outputs, rows, decode(reference, rows))
         return scored.scores(closeness, None)
     if not samples.has_truth:
         raise DataError(
@@ -55,8 +76,8 @@ def _compared(
     spec: ScoreSpec, scored: _Tally, inferred: Predictions, expected: Predictions, samples: Samples
 ) -> ComparedAccuracy:
     """Return the metrics of both on the samples that PyTorch computed; `scored` has seen all of the tool's outputs."""
-    reference = _Tally(spec)
-    tool = scored if expected.count == inferred.count else _Tally(spec)
+    reference = _Tally(spec, scored.decode)
+    tool = scored if expected.count == inferred.count else _Tally(spec, scored.decode)
     for ours, theirs, rows in _pairs(inferred, expected, samples):
         reference.add(theirs, rows)
         if tool is not scored:
@@ -67,8 +88,8 @@ def _compared(
 class _Tally:
     """A data set's metrics over the samples added so far."""
 
-    def __init__(self, spec: ScoreSpec) -> None:
-        self.decode: Decode = decode_of(spec.decode)
+    def __init__(self, spec: ScoreSpec, decode: Decode) -> None:
+        self.decode = decode
         self.metrics: list[Metric] = [metric_of(name, target) for name, target in spec.metrics.items()]
         self.figures: dict[str, Figure] = {}
         for metric in self.metrics:
