@@ -1,0 +1,159 @@
+"""Reader of pictures with the polygons of their words: ICDAR 2015's files, or a list as PaddleOCR writes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from runner.core import DataError, Problem, Samples, first_few
+from runner.data import (
+    HashFiles,
+    Picture,
+    Policy,
+    Request,
+    files_source,
+    list_pictures,
+    picture_bytes,
+    picture_problems,
+    root_folder,
+    sample_ids,
+    storage,
+    write_pictures,
+)
+
+IGNORED = ("###", "*")
+"""Transcriptions of words that count for nothing."""
+LIST = "labels.txt"
+_FIX = (
+    "give dataset.root=DIR with pictures/ and words/gt_NAME.txt, lines of x1,y1,x2,y2,x3,y3,x4,y4,text; or with "
+    f'{LIST}, lines of NAME<tab>[{{"points": [[x, y], ...], "transcription": "text"}}, ...]'
+)
+
+
+@dataclass(frozen=True)
+class Icdar:
+    """`root` holds `pictures`, and `words` with `gt_NAME.txt` for each; or a list, `labels.txt`, beside the pictures.
+
+    Words whose text is `###` or `*` cannot be read and are ignored by the metric.
+    """
+
+    root: str | None = None
+    pictures: str = "pictures"
+    words: str = "words"
+
+    needs_policy = False
+    seeded = False
+
+    def validate(self, request: Request) -> list[Problem]:
+        try:
+            self.stored_bytes(request)
+        except DataError as error:
+            return [*picture_problems(request), error.problem]
+        return picture_problems(request)
+
+    def content(self, request: Request, hash_files: HashFiles) -> Any:
+        pictures = self._wanted(request)
+        return {
+            "ids": [picture.id for picture in pictures],
+            "truths": [picture.truth for picture in pictures],
+            "sha256": list(hash_files(self._folder, [Path(picture.item) for picture in pictures])),
+        }
+
+    def stored_bytes(self, request: Request) -> int:
+        items = [picture.item for picture in self._wanted(request)]
+        return picture_bytes(files_source(self._folder, request.geometry), items, request)
+
+    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
+        source = files_source(self._folder, request.geometry)
+        rows = write_pictures(source, self._wanted(request), request, out)
+        note = storage.limit_note(request.limit, len(self._pictures), "pictures")
+        return storage.finish(out, request.inputs, rows, note=note)
+
+    def _wanted(self, request: Request) -> list[Picture]:
+        return self._pictures[: storage.wanted_count(request.limit, len(self._pictures))]
+
+    @cached_property
+    def _root(self) -> Path:
+        return root_folder(self.root, _FIX)
+
+    @cached_property
+    def _folder(self) -> Path:
+        folder = self._root / self.pictures
+        return folder if folder.is_dir() else self._root
+
+    @cached_property
+    def _pictures(self) -> list[Picture]:
+        files = list_pictures(self._folder, _FIX)
+        listed = next((path for path in (self._root / LIST, self._folder / LIST) if path.is_file()), None)
+        if listed is not None:
+            return _of_list(listed, files)
+        return [
+            Picture(file, name, _of_file(self._root / self.words / f"gt_{Path(file).stem}.txt", file))
+            for file, name in zip(files, sample_ids(files), strict=True)
+        ]
+
+
+def _of_file(path: Path, picture: str) -> dict[str, Any]:
+    """Return the words of a file of ICDAR 2015: eight coordinates and the text in each line."""
+    polygons, ignored = [], []
+    for where, line in _lines(path, f"{picture} has no file of words: {path}"):
+        fields = line.split(",", 8)
+        try:
+            values = [float(value) for value in fields[:8]]
+        except ValueError:
+            values = []
+        if len(values) < 8:
+            raise DataError(f"{where}: {line[:80]!r} is not x1,y1,x2,y2,x3,y3,x4,y4,text", "correct the line")
+        polygons.append([values[index : index + 2] for index in range(0, 8, 2)])
+        ignored.append((fields[8] if len(fields) > 8 else "").strip() in IGNORED)
+    return {"polygons": polygons, "ignored": ignored}
+
+
+def _of_list(path: Path, files: list[str]) -> list[Picture]:
+    """Return the pictures that a list names, in its order."""
+    by_name = {file.rpartition("/")[2]: file for file in files}
+    pictures, missing = [], []
+    for where, line in _lines(path, f"{path} cannot be read"):
+        name, _, words = line.partition("\t")
+        file = by_name.get(name.strip().rpartition("/")[2])
+        if file is None:
+            missing.append(name)
+        else:
+            pictures.append(Picture(file, Path(file).stem, _words(where, words)))
+    if missing:
+        raise DataError(
+            f"{len(missing)} pictures that {path} lists are not there: {first_few(missing, 3)}",
+            "put them beside it, or take their lines away",
+        )
+    if not pictures:
+        raise DataError(f"{path} lists no pictures", _FIX)
+    return pictures
+
+
+def _words(where: str, text: str) -> dict[str, Any]:
+    try:
+        words = json.loads(text)
+        polygons = [[[float(x), float(y)] for x, y in word["points"]] for word in words]
+        ignored = [word["transcription"] in IGNORED for word in words]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{where}: the words cannot be read: {error}",
+            'write NAME<tab>[{"points": [[x, y], ...], "transcription": "text"}, ...]',
+        ) from error
+    return {"polygons": polygons, "ignored": ignored}
+
+
+def _lines(path: Path, complaint: str) -> Iterator[tuple[str, str]]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{complaint}: {error.strerror}", _FIX) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not a text file in UTF-8: {error}", _FIX) from error
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield f"{path}:{number}", line

@@ -1,0 +1,67 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from runner.core import FREE, ExportError, Samples, TensorSpec, Weights, sha256_of
+from runner.data import Normalisation, Row, predictions, storage
+from runner.stages.import_onnx import ImportSpec, import_onnx
+from runner.stages.onnx_reference import OnnxReferenceSpec, onnx_reference
+
+
+@pytest.fixture
+def weights(tmp_path):
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "two"], ["double"]), helper.make_node("Relu", ["double"], ["y"])],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, "h", "w"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1, "h", "w"])],
+        [helper.make_tensor("two", TensorProto.FLOAT, [1], [2.0])],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=8)
+    helper.set_model_props(made, {"character": "a\nb"})
+    path = tmp_path / "given.onnx"
+    onnx.save(made, path)
+    return Weights(path, sha256_of(path), "file")
+
+
+def imported(weights, out, shape=(1, 4, 6), outputs=("y",), batch=None):
+    out.mkdir()
+    return import_onnx(ImportSpec((TensorSpec("x", "float32", shape),), outputs, batch), weights, out)
+
+
+def test_a_model_is_described_by_what_it_computes(weights, tmp_path):
+    model = imported(weights, tmp_path / "out")
+    assert (model.opset, model.batch, model.outputs) == (12, None, (TensorSpec("y", "float32", (1, 4, 6)),))
+    assert model.metadata == {"character": "a\nb"}
+
+
+def test_it_is_cut_at_the_declared_outputs(weights, tmp_path):
+    model = imported(weights, tmp_path / "out", outputs=("double",))
+    assert [node.op_type for node in onnx.load(model.path).graph.node] == ["Mul"]
+
+
+def test_free_sizes_stay_free(weights, tmp_path):
+    model = imported(weights, tmp_path / "out", shape=(1, FREE, FREE))
+    assert model.outputs[0].shape == (1, FREE, FREE)
+
+
+def test_a_file_that_is_no_model_is_told(tmp_path):
+    path = tmp_path / "given.onnx"
+    path.write_bytes(b"no model")
+    with pytest.raises(ExportError, match=r"given\.onnx is no ONNX model"):
+        imported(Weights(path, "0", "file"), tmp_path / "out")
+
+
+def test_its_reference_is_the_model_itself_without_optimisation(weights, tmp_path):
+    model = imported(weights, tmp_path / "out", shape=(1, 2, 2))
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    values = np.arange(-6, 6, dtype=np.float32).reshape(3, 1, 2, 2)
+    np.save(folder / "x.npy", values)
+    samples: Samples = storage.finish(folder, model.inputs, [Row(id=name) for name in "abc"])
+    (tmp_path / "reference").mkdir()
+    spec = OnnxReferenceSpec(outputs=("y",), normalisation=Normalisation(1.0, (0.0,), (1.0,)), samples=None)
+    written = onnx_reference(spec, model, samples, tmp_path / "reference")
+    (chunk,) = predictions.iterate(written)
+    np.testing.assert_array_equal(chunk["y"], np.maximum(2 * values, 0))
