@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from runner.core import FREE, ComparisonError, Predictions, sha256_of
+from runner.core import FREE, ComparisonError, Predictions, TensorSpec, sha256_of
 from runner.core.lazy import NDArray, np
 
 IDS = "ids"
@@ -51,21 +51,31 @@ class _Layout:
 
 
 def write(
-    path: Path, names: Sequence[str], ids: Sequence[str], batches: Iterable[Mapping[str, NDArray[Any]]]
+    path: Path,
+    names: Sequence[str],
+    ids: Sequence[str],
+    batches: Iterable[Mapping[str, NDArray[Any]]],
+    streamed: TensorSpec | None = None,
 ) -> Predictions:
     """Write the outputs [rows, ...] of consecutive batches, `len(ids)` rows in total.
+
+    The others than `streamed`, an output whose shape is known, are collected in files beside it first.
 
     Raises:
         ComparisonError: a batch has other outputs, an output changes its type or number of axes, or rows are missing.
     """
     spools = {name: path.with_name(f".{path.name}.{index}.spool") for index, name in enumerate(names)}
+    known = {} if streamed is None else {streamed.name: _Layout(np.dtype(streamed.dtype), [(streamed.shape, len(ids))])}
     try:
-        layouts = _spool(spools, len(ids), batches)
         with zipfile.ZipFile(path, "w") as archive:
+            with ExitStack() as stack:
+                sinks = {name: stack.enter_context(_sink(archive, name, spools, known)) for name in names}
+                layouts = _write_rows(sinks, len(ids), batches)
+            if streamed is not None and layouts[streamed.name] != known[streamed.name]:
+                raise ComparisonError(f"output {streamed.name!r} is {layouts[streamed.name]}, not {streamed}")
             for name, layout in layouts.items():
-                with spools[name].open("rb") as spool, archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    _write_header(member, layout, len(ids))
-                    shutil.copyfileobj(spool, member, CHUNK_BYTES)
+                if name not in known:
+                    _copy(archive, name, layout, spools[name])
                 if layout.shapes is not None:
                     with archive.open(f"{name}{SHAPES}.npy", "w") as member:
                         np.lib.format.write_array(member, layout.shapes)
@@ -77,19 +87,34 @@ def write(
     return Predictions(path, sha256_of(path), tuple(names), len(ids))
 
 
-def _spool(spools: Mapping[str, Path], count: int, batches: Iterable[Mapping[str, NDArray[Any]]]) -> dict[str, _Layout]:
+def _sink(archive: zipfile.ZipFile, name: str, spools: Mapping[str, Path], known: Mapping[str, _Layout]) -> IO[bytes]:
+    """Return where an output's values are written: its place in the archive if its layout is known, else its spool."""
+    if name not in known:
+        return spools[name].open("wb")
+    member = archive.open(f"{name}.npy", "w", force_zip64=True)
+    _write_header(member, known[name])
+    return member
+
+
+def _copy(archive: zipfile.ZipFile, name: str, layout: _Layout, spool_path: Path) -> None:
+    with spool_path.open("rb") as spool, archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        _write_header(member, layout)
+        shutil.copyfileobj(spool, member, CHUNK_BYTES)
+
+
+def _write_rows(
+    sinks: Mapping[str, IO[bytes]], count: int, batches: Iterable[Mapping[str, NDArray[Any]]]
+) -> dict[str, _Layout]:
     layouts: dict[str, _Layout] = {}
     done = 0
-    with ExitStack() as stack:
-        files = {name: stack.enter_context(spool.open("wb")) for name, spool in spools.items()}
-        for batch in batches:
-            _check_names(spools, batch)
-            for name, array in batch.items():
-                layout = layouts.setdefault(name, _Layout(array.dtype))
-                _check_layout(name, layout, array, done)
-                layout.add(array.shape[1:], len(array))
-                files[name].write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
-            done += min(len(array) for array in batch.values())
+    for batch in batches:
+        _check_names(sinks, batch)
+        for name, array in batch.items():
+            layout = layouts.setdefault(name, _Layout(array.dtype))
+            _check_layout(name, layout, array, done)
+            layout.add(array.shape[1:], len(array))
+            sinks[name].write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+        done += min(len(array) for array in batch.values())
     if done != count:
         raise ComparisonError(
             f"{count} samples went in, {done} outputs came out", "look for a failure in the tool's log"
@@ -114,8 +139,9 @@ def _check_names(expected: Iterable[str], batch: Mapping[str, Any]) -> None:
         )
 
 
-def _write_header(member: IO[bytes], layout: _Layout, count: int) -> None:
-    total = (count, *layout.runs[0][0]) if len(layout.runs) == 1 else (_elements(layout.runs),)
+def _write_header(member: IO[bytes], layout: _Layout) -> None:
+    (shape, count), *others = layout.runs
+    total = (_elements(layout.runs),) if others else (count, *shape)
     description = np.lib.format.dtype_to_descr(layout.dtype)
     np.lib.format.write_array_header_2_0(member, {"descr": description, "fortran_order": False, "shape": total})
 

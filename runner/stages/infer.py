@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -47,7 +48,9 @@ def infer(spec: InferSpec, model: CompiledModel, samples: Samples, out: Path) ->
 
         names = [tensor.name for tensor in model.outputs]
         outputs = _outputs(tool, spec.placement, model, fed(), work)
-        written = predictions.write(out / "predictions.npz", names, rows.ids(samples.path), outputs)
+        fixed = [tensor for tensor in model.outputs if not tensor.is_free]
+        largest = max(fixed, key=lambda tensor: math.prod(tensor.shape), default=None)
+        written = predictions.write(out / "predictions.npz", names, rows.ids(samples.path), outputs, largest)
     shutil.rmtree(work)
     return written
 
