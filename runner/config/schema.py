@@ -84,7 +84,12 @@ class PreprocessConfig:
     """Length of the shorter side in pixels; the longer one keeps the ratio, truncated."""
     keep_ratio: bool = True
     """If false, both sides become `resize`."""
-    interpolation: str = one_of("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming", default="bilinear")
+    interpolation: str = one_of(
+        *("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"),
+        *("cv2_nearest", "cv2_linear", "cv2_cubic", "cv2_area"),
+        default="bilinear",
+    )
+    """Pillow's, or with cv2_ OpenCV's, whose linear and cubic look at few pixels however small a picture becomes."""
     crop: Optional[int] = bounded(None, least=1)
     """Side of the centre crop in pixels."""
     channels: str = one_of("rgb", "bgr", "grey")

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import cv2
     import numpy as np
     import onnx
     import onnxruntime
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-__all__ = ["Image", "NDArray", "np", "onnx", "onnxruntime", "onnxsim", "requests", "timm", "torch", "torchvision"]
+__all__ = ["Image", "NDArray", "cv2", "np", "onnx", "onnxruntime", "onnxsim", "requests", "timm", "torch", "torchvision"]
 
 
 class _Module(ModuleType):
@@ -43,6 +44,7 @@ class _Module(ModuleType):
 
 if not TYPE_CHECKING:
     Image = _Module("PIL.Image")
+    cv2 = _Module("cv2")
     np = _Module("numpy")
     onnx = _Module("onnx")
     onnxruntime = _Module("onnxruntime")

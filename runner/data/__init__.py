@@ -16,11 +16,11 @@ from runner.data.pictures import (
     Picture,
     PictureSource,
     TruthArrays,
+    picture_bytes,
     picture_problems,
     picture_tensor,
     write_pictures,
 )
-from runner.data.pictures import stored_bytes as picture_bytes
 from runner.data.preprocess import (
     Geometry,
     Normalisation,

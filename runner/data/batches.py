@@ -45,10 +45,11 @@ def iterate(
     """
     chosen = range(samples.count) if indices is None else indices
     names = (row.id for row in rows.read(samples.path, chosen))
-    arrays = [(tensor, open_array(samples.path, tensor.name)) for tensor in samples.spec]
+    arrays = _arrays(samples)
     with ExitStack() as stack:
-        files = [(tensor, array, stack.enter_context(array.path.open("rb", buffering=0))) for tensor, array in arrays]
-        for batch_indices in _of_one_shape([array for _, array in arrays], chosen, batch):
+        opened = [stack.enter_context(array.path.open("rb", buffering=0)) for array in arrays]
+        files = list(zip(samples.spec, arrays, opened, strict=True))
+        for batch_indices in _of_one_shape(arrays, chosen, batch):
             size = batch if padded else len(batch_indices)
             inputs = {
                 tensor.name: _as_taken(_read(file, array, batch_indices, size), tensor, normalisation, samples)
@@ -63,8 +64,7 @@ def indices(samples: Samples, batch: int) -> list[list[int]]:
     Raises:
         DataError: the samples on disk are damaged.
     """
-    arrays = [open_array(samples.path, tensor.name) for tensor in samples.spec]
-    return [list(each) for each in _of_one_shape(arrays, range(samples.count), batch)]
+    return [list(each) for each in _of_one_shape(_arrays(samples), range(samples.count), batch)]
 
 
 def shapes_of(samples: Samples) -> Iterator[tuple[tuple[int, ...], ...]]:
@@ -73,9 +73,21 @@ def shapes_of(samples: Samples) -> Iterator[tuple[tuple[int, ...], ...]]:
     Raises:
         DataError: the samples on disk are damaged.
     """
-    arrays = [open_array(samples.path, tensor.name) for tensor in samples.spec]
+    arrays = _arrays(samples)
     for index in range(samples.count):
         yield tuple(array.shape_of(index) for array in arrays)
+
+
+def _arrays(samples: Samples) -> list[StoredArray]:
+    """Return the layout of each input's samples."""
+    arrays = [open_array(samples.path, tensor.name) for tensor in samples.spec]
+    for array in arrays:
+        if array.count != samples.count:
+            raise DataError(
+                f"the prepared samples {array.path} are {array.count}, not {samples.count}",
+                "run again with force=[prepare]",
+            )
+    return arrays
 
 
 def _of_one_shape(arrays: Sequence[StoredArray], chosen: Sequence[int], batch: int) -> Iterator[Sequence[int]]:

@@ -127,7 +127,7 @@ def _is_picture(tensor: TensorSpec, channels: int) -> bool:
     return "uint8" in storable_types(tensor) and len(tensor.shape) == 3 and tensor.shape[0] == channels
 
 
-def stored_bytes(source: PictureSource, items: Sequence[str], request: Request) -> int:
+def picture_bytes(source: PictureSource, items: Sequence[str], request: Request) -> int:
     """Return the size on disk of the rows and the truths that `write_pictures` would write.
 
     Raises:

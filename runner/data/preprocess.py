@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from runner.core import FREE, DataError, Problem, TensorSpec
-from runner.core.lazy import Image, NDArray, np
+from runner.core.lazy import Image, NDArray, cv2, np
 
+OPENCV = "cv2"
+"""Begins the names of OpenCV's interpolations, as in cv2_linear for cv2.INTER_LINEAR."""
 LARGEST_PIXELS = 1 << 26
 """Maximum pixels of a resized image: resizing a strip one pixel wide could exceed any memory."""
 
@@ -168,7 +170,7 @@ def fit_picture(picture: Image.Image, placed: Placed, geometry: Geometry) -> NDA
     """Resize, pad and cut a decoded picture; return uint8 [channels, height, width]."""
     height, width = placed.resized_size
     if (width, height) != picture.size:
-        picture = picture.resize((width, height), Image.Resampling[geometry.interpolation.upper()])
+        picture = _resize(picture, (width, height), geometry.interpolation)
     top, left, bottom, right = placed.padding
     if min(placed.padding) < 0:
         picture = picture.crop((max(0, -left), max(0, -top), width + min(0, right), height + min(0, bottom)))
@@ -183,6 +185,15 @@ def fit_picture(picture: Image.Image, placed: Placed, geometry: Geometry) -> NDA
     top, left = max(0, top), max(0, left)
     row[:, top : top + values.shape[1], left : left + values.shape[2]] = values
     return row
+
+
+def _resize(picture: Image.Image, size: tuple[int, int], interpolation: str) -> Image.Image:
+    """Resize to [width, height]: by Pillow, which weighs all pixels when it makes smaller, or by OpenCV."""
+    library, _, name = interpolation.rpartition("_")
+    if library != OPENCV:
+        return picture.resize(size, Image.Resampling[name.upper()])
+    resized = cv2.resize(np.asarray(picture), size, interpolation=getattr(cv2, f"INTER_{name.upper()}"))
+    return Image.fromarray(resized)
 
 
 def open_picture(source: Path | IO[bytes], channels: str = "rgb") -> Image.Image:

@@ -139,7 +139,7 @@ def _layout(path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any
 
 def write_at(descriptor: int, values: NDArray[Any], position: int) -> None:
     """Write all bytes of a contiguous array into an open file."""
-    rest = values.data.cast("B")
+    rest = values.data.cast("B") if values.size else b""  # an empty array cannot be cast
     while rest:
         written = os.pwrite(descriptor, rest, position)
         rest, position = rest[written:], position + written

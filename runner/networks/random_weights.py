@@ -42,7 +42,7 @@ def randomise(spec: NetworkSpec, seed: int) -> torch.nn.Module:
         torch.default_generator.manual_seed(seed)
         network = construct(spec.target)
         norms = [module for module in network.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
-        inputs = [_random_input(tensor) for tensor in spec.inputs]
+        inputs = [_random_input(random_inputs.example(tensor)) for tensor in spec.inputs]
         with torch.no_grad():
             _spread_constants(network)
             try:

@@ -14,8 +14,8 @@ from runner.tools import DryRunPaths
 def shell_lines(setup: Setup, stages: Collection[str], known: Mapping[str, Artifact]) -> list[str]:
     """Return shell lines, ready to paste in order, for the external programs of some stages.
 
-    The ONNX model is named by its path in the store if it is `known`, else as `<model>.onnx` in this folder; a comment
-    says what makes it.
+    The ONNX model is named by its path in the store if it is `known`, else as `<model>.onnx` in this folder; comments
+    say what makes it, and what stands for sizes that the samples decide.
     """
     commands = [command for command in _commands(setup, known) if command.stage in stages]
     if not commands:
@@ -26,7 +26,11 @@ def shell_lines(setup: Setup, stages: Collection[str], known: Mapping[str, Artif
         f"# {setup.config.model.name}.onnx is what the stages up to simplify make, samples/ what prepare makes,"
         " one_batch/ a batch of random inputs or of samples"
     )
-    return [made, *sourced, *(shlex.join(command.argv) for command in commands)]
+    is_free = any(tensor.is_free for tensor in setup.inputs)
+    sizes = [
+        "# -1 is a size of the samples, known after prepare: the compiler gets all their shapes, the tool one a call"
+    ]
+    return [made, *(sizes if is_free else []), *sourced, *(shlex.join(command.argv) for command in commands)]
 
 
 def _commands(setup: Setup, known: Mapping[str, Artifact]) -> list[Command]:

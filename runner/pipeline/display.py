@@ -117,7 +117,8 @@ def _figures(result: Result) -> Iterator[tuple[str, str]]:
     for name, value in result.figures.items():
         yield name, values.with_unit(value, result.meaning(name))
         if fidelity and name in fidelity.accuracy:
-            of = "" if fidelity.samples == result.accuracy.get("samples") else f", {fidelity.samples} samples"
+            samples = result.accuracy["samples"] if result.accuracy else None
+            of = "" if fidelity.samples == samples else f", {fidelity.samples} samples"
             yield f"  by {fidelity.reference}{of}", values.with_unit(fidelity.accuracy[name], result.meaning(name))
     if result.accuracy:
         yield "samples", f"{result.accuracy['samples']}"

@@ -144,7 +144,8 @@ def _accuracy(setup: Setup, scores: Scores, samples: Samples, weights: Weights) 
     substitutes = ["random weights"] if weights.origin == "random" else []
     substitutes += [samples.substitute] if samples.substitute else []
     nearest = nearest_published(config.model, config.soc.name, config.batch.size)
-    return gates.accuracy_gates(scores, nearest, config.gates.accuracy.tolerance, substitutes, samples.note or "")
+    tolerance = config.gates.accuracy.tolerance
+    return gates.accuracy_gates(scores, nearest, tolerance, substitutes, samples.note or "", config.limit)
 
 
 def _fidelity(setup: Setup, scores: Scores) -> list[Gate]:

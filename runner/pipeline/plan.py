@@ -162,7 +162,7 @@ def prepare(setup: Setup, hash_files: HashFiles) -> Stage:
         kind=Samples,
         spec=PrepareSpec(target, request, content),
         hooks=(target.name,),
-        packages=("numpy", "pillow"),
+        packages=("numpy", "pillow", "opencv-python-headless"),
         resumes=True,
     )
 

@@ -149,15 +149,15 @@ def _weights(setup: Setup) -> Iterator[Problem]:
         )
         return
     origin, path = setup.weights
-    own = setup.own_file
     if path is not None and not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         yield Problem(f"weights: {path} {what}", "give weights=PATH of a checkpoint, weights=auto or weights=random")
     if origin == "url" and published.url is None:
         source = published.where or "the model's YAML names no source"
+        or_random = "" if setup.is_outside else " or weights=random"
         yield Problem(
-            f"weights=auto: {own} is missing, and there is no direct URL to fetch it from",
-            f"get it there: {source}; put it at {own.absolute()}, or give weights=PATH or weights=random",
+            f"weights=auto: {setup.own_file} is missing, and there is no direct URL to fetch it from",
+            f"get it there: {source}; put it at {setup.own_file.absolute()}, or give weights=PATH{or_random}",
         )
 
 
@@ -244,13 +244,19 @@ def _soc_and_tool(setup: Setup) -> Iterator[Problem]:
             f"choose a tool that serves {soc.kind}, or a soc of the kind {' or '.join(tool.serves)}",
         )
         return
-    yield from setup.tool.validate(setup.placement)
+    yield from setup.tool.validate(setup.placement, setup.inputs)
     if setup.compiler is not None:
         opset = setup.config.model.export.opset
-        yield from setup.compiler.validate(setup.placement, setup.compiler_flags, opset)
+        yield from setup.compiler.validate(setup.placement, setup.compiler_flags, opset, setup.inputs)
     if setup.config.model.aipp and setup.placement.kind != "ascend":
         yield Problem(
             f"model.aipp is true, and soc={soc.name} is no Ascend card to normalise on", "leave model.aipp out"
+        )
+    free = [tensor.name for tensor in setup.inputs if tensor.is_free]
+    if setup.config.model.aipp and free:
+        yield Problem(
+            f"model.aipp is true, and sizes of {', '.join(free)} are free: AIPP normalises pictures of one size",
+            "set model.aipp=false: the host normalises then; or give the sizes in model.inputs",
         )
 
 

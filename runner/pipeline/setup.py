@@ -212,7 +212,7 @@ class Setup:
             model=onnx,
             inputs=self.inputs,
             batch=self.config.batch.size,
-            fixed_batch=self.onnx_batch is not None,
+            is_static=self.onnx_batch is not None and not any(tensor.is_free for tensor in self.inputs),
             placement=self.placement,
             flags=self.compiler_flags,
             aipp=self.aipp,

@@ -35,19 +35,25 @@ class Published:
 
 
 def accuracy_gates(
-    scores: Scores, published: Published | None, tolerance: float, substitutes: Sequence[str], note: str
+    scores: Scores,
+    published: Published | None,
+    tolerance: float,
+    substitutes: Sequence[str],
+    note: str,
+    limit: int | None = None,
 ) -> list[Gate]:
     """Return a gate for each published metric, which must be reached within an allowed shortfall.
 
     Allowed are `tolerance` percentage points, or two standard errors if these are larger for few samples; metrics that
     are not in percent declare their own tolerance. Gates are skipped for the reasons in `substitutes` (random weights,
-    generated data), and if nothing is published. `note` is added to the reason of a gate that is not skipped.
+    generated data), and if nothing is published. With a `limit` of samples only shares of samples are judged, whose
+    standard error is known. `note` is added to the reason of a gate that is not skipped.
     """
     if published is None or not published.accuracy:
         reason = "; ".join([*substitutes, "no published accuracy for this model"])
         return [Gate(name="accuracy", verdict="skip", reason=reason)]
     return [
-        _accuracy_gate(name, expected, scores, published.source, tolerance, substitutes, note)
+        _accuracy_gate(name, expected, scores, published.source, tolerance, substitutes, note, limit)
         for name, expected in published.accuracy.items()
     ]
 
@@ -60,6 +66,7 @@ def _accuracy_gate(
     tolerance: float,
     substitutes: Sequence[str],
     note: str,
+    limit: int | None,
 ) -> Gate:
     value = scores.accuracy.get(name)
     figure = scores.figures.get(name, Figure())
@@ -71,6 +78,8 @@ def _accuracy_gate(
         verdict, reason = "skip", f"the data set does not measure {name}"
     elif figure.better is None:
         verdict, reason = "skip", f"{name} does not say which way is better"
+    elif limit is not None and not figure.is_share:
+        verdict, reason = "skip", f"limit={limit}: {name} of a part of the data set says little of the whole"
     else:
         # Both compare false with NaN, so it fails.
         good = value <= expected + allowed if figure.better == "lower" else value >= expected - allowed

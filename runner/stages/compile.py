@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def compile(spec: CompileSpec, model: OnnxModel, samples: Samples | None = None,
         model=model.path,
         inputs=gears[0].inputs if len(gears) == 1 else model.inputs,
         batch=spec.batch,
-        fixed_batch=model.batch is not None,
+        is_static=model.batch is not None and not any(tensor.is_free for tensor in model.inputs),
         placement=spec.placement,
         flags=spec.flags,
         aipp=spec.aipp,
@@ -78,10 +79,10 @@ def compile(spec: CompileSpec, model: OnnxModel, samples: Samples | None = None,
 
 
 def _gears(model: OnnxModel, batch: int, samples: Samples) -> tuple[Gear, ...]:
-    """Return the distinct shapes of the samples with the outputs' shapes, which ONNX Runtime tells."""
+    """Return the shapes of the samples, the most common first, with the outputs' shapes, which ONNX Runtime tells."""
     gears = []
     names = [tensor.name for tensor in model.outputs]
-    for shapes in dict.fromkeys(batches.shapes_of(samples)):
+    for shapes, _ in Counter(batches.shapes_of(samples)).most_common():
         inputs = tuple(tensor.at(shape) for tensor, shape in zip(model.inputs, shapes, strict=True))
         rows = batch if model.batch is not None else 1
         gears.append(Gear(inputs, onnx_files.outputs_of(model.path, names, [random_inputs.batch_of(inputs, rows)])))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.core import FREE, ExportError, OnnxModel, TensorSpec, Weights, sha256_of
-from runner.core.lazy import torch
+from runner.core.lazy import onnx, torch
 from runner.data import random_inputs
 from runner.graph import export_patches, onnx_files
 from runner.networks import NetworkSpec, build_network, named_outputs
@@ -89,6 +89,10 @@ def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
             f"torch cannot export {spec.network.target.name} with the inputs {shapes}: {error}",
             _remedy(spec.opset, str(error)),
         ) from error
+    if spec.batch is not None and any(tensor.is_free for tensor in tensors):
+        model = onnx_files.load(path)
+        onnx_files.fix_batch(model, spec.batch)  # which torch does not know of outputs whose sizes are free
+        onnx.save(model, path)
     for warning in caught:
         log.debug("%s: %s", warning.category.__name__, warning.message)
 

@@ -45,7 +45,7 @@ def reference(spec: ReferenceSpec, weights: Weights, samples: Samples, out: Path
 
 
 def chosen_rows(samples: Samples, wanted: int | None, batch: int | None) -> list[int]:
-    """Return the indices of at least `wanted` rows, evenly spaced; all for None.
+    """Return the indices of about `wanted` rows, evenly spaced; all for None.
 
     Rows of a sample stay together, or, with `batch`, the rows of each batch of that size.
     """

@@ -155,14 +155,18 @@ def _check(
     onnx_files.check(changed, model.inputs, list(expected), model.opset, batch)
     samples = len(next(iter(feeds.values())))
     rows = np.arange(batch or samples) % samples
-    actual = onnx_files.run(changed, {name: array[rows] for name, array in feeds.items()})
+    fix = "set model.simplify.enabled=false" if author == "onnxsim" else f"mend {author}, or take it out"
+    try:
+        actual = onnx_files.run(changed, {name: array[rows] for name, array in feeds.items()})
+    except ExportError as error:
+        raise ExportError(f"{author} broke {model.path}: {error.message}", fix) from error
     for (name, wanted), got in zip(expected.items(), actual, strict=True):
         difference = _difference(got, wanted[rows])
         if not difference <= _RELATIVE_TOLERANCE:
             raise ExportError(
                 f"{author} changed what {model.path} computes: its output {name} {list(got.shape)} differs by "
                 f"{difference:.2g} of the largest value from {list(wanted[rows].shape)} before",
-                "set model.simplify.enabled=false" if author == "onnxsim" else f"mend {author}, or take it out",
+                fix,
             )
 
 

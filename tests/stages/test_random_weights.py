@@ -1,9 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import load_file
 
 from runner.config.targets import Target
-from runner.core import TensorSpec
+from runner.core import FREE, TensorSpec
 from runner.networks import CheckpointLayout, NetworkSpec, build_network
 from runner.stages.random_weights import RandomWeightsSpec, random_weights
 
@@ -25,3 +26,9 @@ def test_equal_seeds_give_equal_files(tmp_path: Path) -> None:
     for seed in (1, 1, 2):
         hashes.append(random_weights(RandomWeightsSpec(NETWORK, seed), tmp_path).sha256)
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_network_whose_inputs_have_free_sizes_gets_random_weights(tmp_path: Path) -> None:
+    free = replace(NETWORK, target=Target("zoo.espcn.Espcn"), inputs=(TensorSpec("luma", "float32", (1, FREE, FREE)),))
+    found = random_weights(RandomWeightsSpec(free, 0), tmp_path)
+    assert load_file(found.path).keys() == build_network(free, found).state_dict().keys()

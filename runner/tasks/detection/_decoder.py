@@ -1,0 +1,225 @@
+"""What the decoders of detection share: checks of outputs, selection of candidates, and the way back to the picture."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from typing import Any, ClassVar, Literal
+
+from runner.core import ConfigError, DataError
+from runner.core.lazy import NDArray, np
+from runner.data import Row
+from runner.tasks.detection.boxes import Boxes, to_original
+from runner.tasks.detection.nms import suppress
+
+Categories = Literal["coco91"]
+Layout = tuple[int | str, ...]
+"""The axes of an output without the batch: sizes, or names of sizes, which are the same wherever the name occurs."""
+
+_UNUSED_COCO_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
+"""The ids from 1 to 90 that COCO's instances_*.json files have no category for."""
+_COCO_IDS = 91
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Boxes [n, 4] in pixels of a row as x1, y1, x2, y2, scores [n], and classes [n], -1 for none of the data set's."""
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    classes: NDArray[np.int64]
+
+    def __getitem__(self, chosen: NDArray[Any]) -> Candidates:
+        return Candidates(self.boxes[chosen], self.scores[chosen], self.classes[chosen])
+
+
+def together(parts: Sequence[Candidates]) -> Candidates:
+    """Return the candidates of all parts."""
+    return Candidates(
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.classes for part in parts]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxDecoder(ABC):
+    """Decodes outputs to Boxes: candidates with scores above `score`, of which the best `keep` are kept.
+
+    Classes count from 0 in the order of the network's, without a background class. `categories: coco91` is for
+    networks whose classes are COCO's category ids, 1 to 90 with gaps; they become COCO's 80 classes from 0.
+
+    Raises:
+        DataError: the outputs are not what the network gives that this decodes.
+    """
+
+    score: float = 0.05
+    keep: int = 100
+    categories: Categories | None = None
+
+    background: ClassVar[int] = 0
+    """The number of classes before the first one of the data set."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.score < 1:
+            raise ConfigError(
+                f"model.decode.score is {self.score}", "give a share from 0 to below 1, as in score: 0.05"
+            )
+        if self.keep < 1:
+            raise ConfigError(f"model.decode.keep is {self.keep}", "give the number of boxes to keep, as in keep: 100")
+        if self.categories not in (None, "coco91"):
+            raise ConfigError(f"model.decode.categories is {self.categories!r}", "give coco91, or leave it out")
+
+    def __call__(self, outputs: Mapping[str, NDArray[Any]], rows: Sequence[Row]) -> list[Boxes]:
+        """Return the boxes found in each sample; those of a sample of several rows (tiles) are put together."""
+        self.check(outputs, rows[0])
+        for name, array in outputs.items():
+            if not np.isfinite(array.sum(dtype=np.float32)):  # one pass, where isfinite(array).all() takes two
+                raise DataError(
+                    f"output {name!r} has NaN or infinity", "look for the cause with python -m runner.debug"
+                )
+        results = []
+        for _, members in groupby(range(len(rows)), key=lambda index: rows[index].sample_id):
+            parts = [self._of_row([array[index] for array in outputs.values()], rows[index]) for index in members]
+            found = parts[0] if len(parts) == 1 else self.select(together(parts))
+            results.append(Boxes(found.boxes, found.scores, found.classes))
+        return results
+
+    def _of_row(self, outputs: list[NDArray[Any]], row: Row) -> Candidates:
+        candidates = self.candidates(outputs, row)
+        chosen = self.select(candidates[candidates.classes >= 0])
+        return Candidates(to_original(chosen.boxes, row), chosen.scores, chosen.classes)
+
+    @abstractmethod
+    def check(self, outputs: Mapping[str, NDArray[Any]], row: Row) -> None:
+        """Reject outputs of another number or shape.
+
+        Raises:
+            DataError: tells the output, its shape and what is decoded.
+        """
+
+    @abstractmethod
+    def candidates(self, outputs: list[NDArray[Any]], row: Row) -> Candidates:
+        """Return the candidates of one row, whose outputs have no batch axis."""
+
+    def select(self, candidates: Candidates) -> Candidates:
+        """Return the candidates that are kept, best first."""
+        return candidates[np.argsort(-candidates.scores, kind="stable")[: self.keep]]
+
+    def indices(self, columns: int) -> NDArray[np.int64]:
+        """Return the class of each column of the network's class scores, -1 for none.
+
+        Raises:
+            DataError: the network has not as many classes as COCO's ids.
+        """
+        if self.categories == "coco91" and columns not in (_COCO_IDS, _COCO_IDS - 1):
+            raise DataError(
+                f"{type(self).__name__} has categories coco91, and the outputs have {columns} classes, not 90 or 91",
+                "leave model.decode.categories out for classes that count from 0",
+            )
+        return _indices(columns, self.categories, self.background)
+
+    def refused(self, name: str, array: NDArray[Any], takes: str) -> DataError:
+        """Return the error for an output of another shape."""
+        return DataError(
+            f"output {name!r} is {['N', *array.shape[1:]]}, and {type(self).__name__} takes {takes}".replace(
+                "'N'", "N"
+            ),
+            "correct model.outputs, which are decoded in their order, or name the decoder of this network",
+        )
+
+    def sizes(self, outputs: Mapping[str, NDArray[Any]], layouts: Sequence[Layout]) -> dict[str, int]:
+        """Return the named sizes of outputs that have the given layouts, in order.
+
+        Raises:
+            DataError: an output has another layout, or there are more or fewer.
+        """
+        takes = ", ".join(f"[{', '.join(map(str, ('N', *layout)))}]" for layout in layouts)
+        if len(outputs) != len(layouts):
+            raise self.miscounted(outputs, f"{len(layouts)}: {takes}")
+        known: dict[str, int] = {}
+        for (name, array), layout in zip(outputs.items(), layouts, strict=True):
+            fits = array.ndim == len(layout) + 1 and all(
+                size == (axis if isinstance(axis, int) else known.setdefault(axis, size))
+                for size, axis in zip(array.shape[1:], layout, strict=True)
+            )
+            if not fits:
+                raise self.refused(name, array, takes)
+        return known
+
+    def miscounted(self, outputs: Mapping[str, NDArray[Any]], takes: str) -> DataError:
+        """Return the error for another number of outputs."""
+        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in outputs.items())
+        return DataError(
+            f"there are {len(outputs)} outputs ({shapes}), and {type(self).__name__} takes {takes}",
+            "correct model.outputs, or name the decoder of this network in model.decode",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuppressingDecoder(BoxDecoder):
+    """A decoder with non-maximum suppression by class of boxes that overlap by more than `iou`."""
+
+    iou: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.iou <= 1:
+            raise ConfigError(f"model.decode.iou is {self.iou}", "give a share above 0 and up to 1, as in iou: 0.5")
+
+    def select(self, candidates: Candidates) -> Candidates:
+        return candidates[suppress(candidates.boxes, candidates.scores, candidates.classes, self.iou, self.keep)]
+
+
+@lru_cache
+def _indices(columns: int, categories: Categories | None, background: int) -> NDArray[np.int64]:
+    if categories is None:
+        return np.maximum(np.arange(columns) - background, -1)
+    ids = np.arange(_COCO_IDS)
+    used = (ids > 0) & ~np.isin(ids, _UNUSED_COCO_IDS)
+    return np.where(used, np.cumsum(used) - 1, -1)[_COCO_IDS - columns :]
+
+
+def row_size(row: Row) -> tuple[int, int]:
+    """Return the [height, width] of a row, the picture with its padding.
+
+    Raises:
+        DataError: the row is not of a picture.
+    """
+    if row.original_size is None or row.scale is None:
+        raise DataError(
+            f"sample {row.id} says nothing of its picture's size, which boxes depend on",
+            "choose a data set of pictures, such as dataset=coco or dataset=synthetic_boxes",
+        )
+    height, width = (round(side * scale) for side, scale in zip(row.original_size, row.scale, strict=True))
+    top, left, bottom, right = row.padding or (0, 0, 0, 0)
+    return height + top + bottom, width + left + right
+
+
+def clipped_to_picture(boxes: NDArray[np.float32], row: Row) -> NDArray[np.float32]:
+    """Return boxes [n, 4] in pixels of the row, clipped to the picture in it, without the padding."""
+    height, width = row_size(row)
+    top, left, bottom, right = (max(0, pixels) for pixels in row.padding or (0, 0, 0, 0))
+    points = np.clip(boxes.reshape(-1, 2, 2), (left, top), (width - right, height - bottom))
+    return np.asarray(points.reshape(-1, 4), np.float32)
+
+
+def from_centres(centres: NDArray[Any], sizes: NDArray[Any]) -> NDArray[np.float32]:
+    """Return boxes [n, 4] as x1, y1, x2, y2 from centres x, y and widths, heights, both [n, 2]."""
+    half = sizes / 2
+    return np.concatenate([centres - half, centres + half], axis=1, dtype=np.float32)
+
+
+def sigmoid(logits: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # exp is infinite for logits below -88, and the result 0 as it should be
+        return np.asarray(1 / (1 + np.exp(-logits.astype(np.float32))), np.float32)
+
+
+def logit(probability: NDArray[Any] | float) -> NDArray[np.float32]:
+    """Return the inverse of `sigmoid`, so that thresholds are compared with logits; infinite for 0 and 1."""
+    values = np.asarray(probability, np.float32)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(values / (1 - values)), np.float32)

@@ -1,0 +1,198 @@
+"""Reader of pictures of words or lines of text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from runner.core import DataError, Problem, Samples, bounds, first_few, one_of
+from runner.data import (
+    HashFiles,
+    Picture,
+    Policy,
+    Request,
+    file_names,
+    files_source,
+    find_pictures,
+    picture_bytes,
+    picture_problems,
+    root_folder,
+    sample_ids,
+    storage,
+    write_pictures,
+)
+from runner.tasks.recognition.ctc import is_known
+
+LABEL_FILE = "labels.txt"
+PICTURES = "pictures"
+ROOT_FIX = "give dataset.root=DIR holding labels.txt and the pictures, or dataset=synthetic_words to try without"
+LABEL_FIX = 'write a line per picture, as in `0001.png text`, `0001.png, "text"`, or with a tab between name and text'
+_QUOTED = re.compile(r'(\S+),\s*"(.*)"')
+"""A line of ICDAR's lists."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """Pictures below `root`, or `root`/pictures, with the text in each.
+
+    `text_from` list: `labels` (labels.txt in `root` by default) is a UTF-8 file with a line `name text`,
+    `name, "text"` (as of ICDAR), or name and text with a tab between (as of PP-OCR) per picture; samples are in its
+    order, and pictures that it does not name are left out. `text_from` name: the text is the file's name up to the
+    first underscore or dot, and `labels` is unused. `alphabet` are the characters that the model knows, if they are
+    known.
+    """
+
+    root: str | None = None
+    labels: str | None = None
+    text_from: str = one_of("list", "name")
+    alphabet: str | Sequence[str] | None = None
+
+    needs_policy = False
+    seeded = False
+
+    def validate(self, request: Request) -> list[Problem]:
+        problems = [*picture_problems(request), *bounds.problems(self, "dataset.reader")]
+        try:
+            listing = self._listing
+            if not problems:
+                self.stored_bytes(request)
+                _check_readable(listing.texts, self.alphabet)
+        except DataError as error:
+            problems.append(error.problem)
+        return problems
+
+    def content(self, request: Request, hash_files: HashFiles) -> Any:
+        listing = self._listing
+        count = storage.wanted_count(request.limit, len(listing.files))
+        return {
+            "ids": list(listing.ids[:count]),
+            "texts": list(listing.texts[:count]),
+            "sha256": list(hash_files(listing.folder, [Path(file) for file in listing.files[:count]])),
+        }
+
+    def stored_bytes(self, request: Request) -> int:
+        listing = self._listing
+        source = files_source(listing.folder, request.geometry)
+        return picture_bytes(source, listing.files[: storage.wanted_count(request.limit, len(listing.files))], request)
+
+    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
+        listing = self._listing
+        count = storage.wanted_count(request.limit, len(listing.files))
+        pictures = list(map(Picture, listing.files[:count], listing.ids, listing.texts))
+        rows = write_pictures(files_source(listing.folder, request.geometry), pictures, request, out)
+        notes = (
+            _unreadable_note(listing.texts[:count], self.alphabet),
+            storage.limit_note(request.limit, len(listing.files), "pictures"),
+        )
+        return storage.finish(out, request.inputs, rows, note="; ".join(note for note in notes if note) or None)
+
+    @cached_property
+    def _listing(self) -> Listing:
+        return _named_listing(self.root) if self.text_from == "name" else _listed(self.root, self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A data set's samples in order. `files` are paths relative to `folder`."""
+
+    folder: Path
+    files: tuple[str, ...]
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+def _named_listing(root: str | None) -> Listing:
+    folder, files = find_pictures(root, PICTURES, ROOT_FIX)
+    texts = tuple(name.partition("_")[0] for name in file_names(files))
+    empty = [file for file, text in zip(files, texts, strict=True) if not text]
+    if empty:
+        raise DataError(
+            f"{len(empty)} of the {len(files)} pictures in {folder} have no text before the first underscore of their "
+            f"names: {first_few(empty, 3)}",
+            "rename them, or give a list with dataset.reader.text_from=list",
+        )
+    return Listing(folder=folder, files=tuple(files), ids=sample_ids(files), texts=texts)
+
+
+def _listed(root: str | None, labels: str | None) -> Listing:
+    base = root_folder(root, ROOT_FIX)
+    label_file = base / LABEL_FILE if labels is None else Path(labels).expanduser()
+    texts = read_texts(label_file)
+    folder = base / PICTURES if (base / PICTURES).is_dir() else base
+    missing = [file for file in texts if not (folder / file).is_file()]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of the {len(texts)} pictures that {label_file} lists are not in {folder}: "
+            + first_few(missing, 3),
+            "add them, take their lines out, or give the right folder with dataset.root=DIR",
+        )
+    files = tuple(texts)
+    return Listing(folder=folder, files=files, ids=sample_ids(files), texts=tuple(texts.values()))
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """Return texts by picture, in the order of the list.
+
+    Raises:
+        DataError: the file cannot be read, is empty, a line has no text, or a picture has two lines.
+    """
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+    except OSError as error:
+        fix = f"give dataset.labels=FILE, or dataset.reader.text_from=name; {LABEL_FIX}"
+        raise DataError(f"dataset.labels: {path}: {error.strerror}", fix) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"dataset.labels: {path} is not UTF-8 text: {error}", LABEL_FIX) from error
+    texts: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        name, text = _parse(line.strip())
+        if not text:
+            raise DataError(f"{path}:{number}: {line.strip()[:80]!r} is not `name text`", LABEL_FIX)
+        if name in texts:
+            raise DataError(f"{path}:{number}: {name} has a line above already", "remove one of the lines")
+        texts[name] = text
+    if not texts:
+        raise DataError(f"dataset.labels: {path} lists no pictures", LABEL_FIX)
+    return texts
+
+
+def _parse(line: str) -> tuple[str, str]:
+    """Return name and text of a line; the text is empty if there is none."""
+    quoted = _QUOTED.fullmatch(line)
+    if "\t" not in line and quoted is not None:
+        return quoted[1], re.sub(r'\\(["\\])', r"\1", quoted[2])
+    name, _, text = line.partition("\t") if "\t" in line else line.replace(" ", "\t", 1).partition("\t")
+    return name.strip(), text.strip()
+
+
+def _check_readable(texts: Sequence[str], alphabet: str | Sequence[str] | None) -> None:
+    if is_known(alphabet) and len(_unreadable(texts, alphabet)) == len(texts):
+        raise DataError(
+            f"each of the {len(texts)} texts has characters that model.decode.alphabet lacks, as {texts[0]!r}",
+            "choose a data set in the model's script, or correct model.decode.alphabet",
+        )
+
+
+def _unreadable_note(texts: Sequence[str], alphabet: str | Sequence[str] | None) -> str | None:
+    """Return a note on the texts that a model with this alphabet cannot get right, if there are any."""
+    unreadable = _unreadable(texts, alphabet) if is_known(alphabet) else {}
+    if not unreadable:
+        return None
+    lacking = sorted(set().union(*unreadable.values()))
+    return (
+        f"{len(unreadable)} of {len(texts)} texts have characters that the model's alphabet lacks "
+        f"({first_few(lacking, 8)}) and count as they are read"
+    )
+
+
+def _unreadable(texts: Sequence[str], alphabet: str | Sequence[str]) -> dict[int, set[str]]:
+    """Return the characters that the alphabet lacks in either case, by the index of the text that has them."""
+    known = set("".join(alphabet).casefold())
+    lacking = {index: set(text.casefold()) - known for index, text in enumerate(texts)}
+    return {index: characters for index, characters in lacking.items() if characters}

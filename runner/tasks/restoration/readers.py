@@ -1,0 +1,239 @@
+"""Readers of pictures whose network input is made from the true picture, or lies beside it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from runner.core import DataError, Problem, Samples, bounded, bounds, first_few
+from runner.core.lazy import Image, NDArray, np
+from runner.data import (
+    Geometry,
+    HashFiles,
+    Picture,
+    PictureSource,
+    Policy,
+    Request,
+    TruthArrays,
+    files_source,
+    list_pictures,
+    open_picture,
+    picture_bytes,
+    picture_size,
+    root_folder,
+    sample_ids,
+    storage,
+    write_pictures,
+)
+from runner.tasks.restoration import _pixels
+
+ROOT_FIX = "give dataset.root=DIR holding the pictures, or dataset=synthetic_textures to try without"
+
+
+class _PictureFiles(ABC):
+    """Pictures in files below a folder; subclasses say in which, and how inputs and truths are made of them."""
+
+    needs_policy = False
+    seeded = False
+
+    @property
+    @abstractmethod
+    def _folder(self) -> Path:
+        """The folder of the files that name the samples."""
+
+    @abstractmethod
+    def _source(self, request: Request) -> PictureSource:
+        """Return what makes inputs and truths; items are files relative to the folder."""
+
+    def validate(self, request: Request) -> list[Problem]:
+        problems = [*_pixels.problems(request), *bounds.problems(self, "dataset.reader")]
+        try:
+            files = self._chosen(request)
+            if not problems:
+                self._check(files)
+                self.stored_bytes(request)
+        except DataError as error:
+            problems.append(error.problem)
+        return problems
+
+    def content(self, request: Request, hash_files: HashFiles) -> Any:
+        files = [Path(file) for file in self._chosen(request)]
+        return {
+            "ids": list(self._ids[: len(files)]),
+            "sha256": [list(hash_files(folder, files)) for folder in self._read_folders()],
+        }
+
+    def stored_bytes(self, request: Request) -> int:
+        return picture_bytes(self._source(request), self._chosen(request), request)
+
+    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
+        source = self._source(request)
+        pictures = list(map(Picture, self._chosen(request), self._ids))
+        return storage.finish(
+            out,
+            request.inputs,
+            write_pictures(source, pictures, request, out),
+            unnormalised=_pixels.altered(source, request),
+            note=storage.limit_note(request.limit, len(self._files), "pictures"),
+        )
+
+    def _check(self, files: Iterable[str]) -> None:
+        """Raise DataError for the first file whose header tells that it is unusable."""
+        for file in files:
+            picture_size(self._folder / file)
+
+    def _read_folders(self) -> list[Path]:
+        """Return the folders whose files make up the samples."""
+        return [self._folder]
+
+    def _chosen(self, request: Request) -> list[str]:
+        return self._files[: storage.wanted_count(request.limit, len(self._files))]
+
+    @cached_property
+    def _files(self) -> list[str]:
+        return list_pictures(self._folder, ROOT_FIX)
+
+    @cached_property
+    def _ids(self) -> tuple[str, ...]:
+        return sample_ids(self._files)
+
+
+@dataclass(frozen=True)
+class NoisyPictures(_PictureFiles):
+    """Clean pictures below `root`; the network gets them with seeded noise N(0, sigma) added, in units of 0..255.
+
+    Noise is not clipped to 0..255, differs between pictures, and is added after padding and tiling: tiles of one
+    picture have the same. The truth is the clean picture.
+    """
+
+    root: str | None = None
+    sigma: float = bounded(25.0, least=0)
+
+    seeded = True
+
+    @property
+    def _folder(self) -> Path:
+        return root_folder(self.root, ROOT_FIX)
+
+    def _source(self, request: Request) -> PictureSource:
+        return files_source(
+            self._folder,
+            request.geometry,
+            truth=_pixels.true_pictures(self._folder, request.geometry),
+            alter=partial(_pixels.add_noise, request.seed, self.sigma),
+        )
+
+
+@dataclass(frozen=True)
+class PicturePairs(_PictureFiles):
+    """Pictures in `root`/`inputs`; the true ones, `factor` times as large, have the same names in `root`/`targets`."""
+
+    root: str | None = None
+    inputs: str = "data"
+    targets: str = "target"
+    factor: int = bounded(1, least=1)
+
+    @property
+    def _folder(self) -> Path:
+        return self._subfolder(self.inputs)
+
+    def _subfolder(self, name: str) -> Path:
+        folder = root_folder(self.root, ROOT_FIX) / name
+        if not folder.is_dir():
+            raise DataError(
+                f"dataset.root: there is no folder {folder}",
+                f"give dataset.root=DIR holding {self.inputs}/ (what the network gets) and {self.targets}/ (the truth)",
+            )
+        return folder
+
+    def _read_folders(self) -> list[Path]:
+        return [self._folder, self._subfolder(self.targets)]
+
+    def _check(self, files: Iterable[str]) -> None:
+        inputs, targets = self._read_folders()
+        lacking = [file for file in files if not (targets / file).is_file()]
+        if lacking:
+            raise DataError(
+                f"{len(lacking)} of the {len(self._files)} pictures in {inputs} have none of their name in {targets}: "
+                + first_few(lacking, 3),
+                "add the true pictures, or take the others away",
+            )
+        for file in files:
+            (height, width), true_size = picture_size(inputs / file), picture_size(targets / file)
+            if true_size != (height * self.factor, width * self.factor):
+                raise DataError(
+                    f"{targets / file} is {true_size[1]}x{true_size[0]} pixels, and the picture in {inputs} is "
+                    f"{width}x{height}: not {self.factor} times smaller",
+                    "choose the pictures for the model's scale, or correct model.decode.scale",
+                )
+
+    def _source(self, request: Request) -> PictureSource:
+        targets = self._subfolder(self.targets)
+        return files_source(self._folder, request.geometry, truth=_pixels.true_pictures(targets, request.geometry))
+
+
+@dataclass(frozen=True)
+class ShrunkPictures(_PictureFiles):
+    """Large pictures below `root`, the truth; the network gets them `factor` times smaller, by PIL's bicubic filter.
+
+    A picture whose sides are no multiples of `factor` loses its last rows and columns first.
+    """
+
+    root: str | None = None
+    factor: int = bounded(2, least=1)
+
+    @property
+    def _folder(self) -> Path:
+        return root_folder(self.root, ROOT_FIX)
+
+    def _check(self, files: Iterable[str]) -> None:
+        for file in files:
+            height, width = picture_size(self._folder / file)
+            if min(height, width) < self.factor:
+                raise DataError(
+                    f"{self._folder / file} is {width}x{height} pixels, too small to be shrunk {self.factor} times",
+                    "take it out of the data set",
+                )
+
+    def _source(self, request: Request) -> PictureSource:
+        folder, geometry = self._folder, request.geometry
+        return PictureSource(
+            load=partial(_load_shrunk, folder, geometry.channels, self.factor),
+            size_of=partial(_shrunk_size, folder, self.factor),
+            truth=TruthArrays(
+                dtype="uint8",
+                shape_of=partial(_cut_shape, folder, geometry, self.factor),
+                load=partial(_load_cut, folder, geometry.channels, self.factor),
+            ),
+        )
+
+
+def shrink(picture: Image.Image, factor: int) -> Image.Image:
+    """Return a picture whose sides are multiples of `factor` that many times smaller, by PIL's bicubic filter."""
+    return picture.resize((picture.width // factor, picture.height // factor), Image.Resampling.BICUBIC)
+
+
+def _load_shrunk(folder: Path, channels: str, factor: int, file: str) -> Image.Image:
+    return shrink(_cut(open_picture(folder / file, channels), factor), factor)
+
+
+def _shrunk_size(folder: Path, factor: int, file: str) -> tuple[int, int]:
+    height, width = picture_size(folder / file)
+    return height // factor, width // factor
+
+
+def _load_cut(folder: Path, channels: str, factor: int, file: str) -> NDArray[np.uint8]:
+    return _pixels.as_array(_cut(open_picture(folder / file, channels), factor))
+
+
+def _cut_shape(folder: Path, geometry: Geometry, factor: int, file: str) -> tuple[int, ...]:
+    height, width = _shrunk_size(folder, factor, file)
+    return _pixels.true_shape(geometry, (height * factor, width * factor))
+
+
+def _cut(picture: Image.Image, factor: int) -> Image.Image:
+    return picture.crop((0, 0, picture.width // factor * factor, picture.height // factor * factor))
