@@ -13,7 +13,9 @@ pytestmark = pytest.mark.slow
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = pytest.mark.parametrize(
-    "page", [DOCS / "add_a_model.md", DOCS / "score_a_model.md"], ids=lambda page: page.stem
+    "page",
+    [DOCS / f"{name}.md" for name in ("add_a_model", "score_a_model", "tasks", "detector", "onnx_from_outside")],
+    ids=lambda page: page.stem,
 )
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n+```(?P<kind>python|yaml|console)\n(?P<text>.*?)```", re.DOTALL)
 FILE = re.compile(r"(?P<how>In|Append to) `(?P<path>[^`]+)`")
