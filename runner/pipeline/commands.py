@@ -22,15 +22,15 @@ def shell_lines(setup: Setup, stages: Collection[str], known: Mapping[str, Artif
         return []
     script = setup.config.tool.environment_script
     sourced = [shlex.join(["source", script])] if script else []
-    made = (
+    notes = [
         f"# {setup.config.model.name}.onnx is what the stages up to simplify make, samples/ what prepare makes,"
         " one_batch/ a batch of random inputs or of samples"
-    )
-    is_free = any(tensor.is_free for tensor in setup.inputs)
-    sizes = [
-        "# -1 is a size of the samples, known after prepare: the compiler gets all their shapes, the tool one a call"
     ]
-    return [made, *(sizes if is_free else []), *sourced, *(shlex.join(command.argv) for command in commands)]
+    if any(tensor.is_free for tensor in setup.inputs):
+        notes.append(
+            "# -1 is a size of the samples, known after prepare: the compiler gets all their shapes, a call has one"
+        )
+    return [*notes, *sourced, *(shlex.join(command.argv) for command in commands)]
 
 
 def _commands(setup: Setup, known: Mapping[str, Artifact]) -> list[Command]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.core import Command, CompiledModel, Placement, Problem, Timing, ToolError, bounded, bounds
+from runner.core import Command, CompiledModel, Placement, Problem, TensorSpec, Timing, ToolError, bounded, bounds
 from runner.core.environment import package_version
 from runner.core.lazy import NDArray, onnxruntime
 from runner.data import Batch
@@ -38,7 +38,7 @@ class OnnxRuntime:
         """Return no arguments."""
         return ()
 
-    def validate(self, placement: Placement) -> list[Problem]:
+    def validate(self, placement: Placement, inputs: Sequence[TensorSpec] = ()) -> list[Problem]:
         """Return problems: a missing package or provider, negative threads, several devices, or the CPU as device 1."""
         problems = list(bounds.problems(self, "tool.adapter"))
         if importlib.util.find_spec("onnxruntime") is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -43,8 +43,8 @@ class Tool(Protocol):
     def excluded_from_key(self, stage: str) -> tuple[str, ...]:
         """Return the arguments that do not affect the result of stage `infer` or `benchmark`, such as a timeout."""
 
-    def validate(self, placement: Placement) -> list[Problem]:
-        """Return the problems that prevent it from running here."""
+    def validate(self, placement: Placement, inputs: Sequence[TensorSpec] = ()) -> list[Problem]:
+        """Return the problems that prevent it from running here; `inputs` are the model's, if one is chosen."""
 
     def measuring(self) -> Measuring:
         """Return how it measures."""

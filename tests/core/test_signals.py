@@ -31,7 +31,7 @@ class Waiting:
 
     def version(self): return "waiting 1"
     def excluded_from_key(self, stage): return ()
-    def validate(self, placement): return []
+    def validate(self, placement, inputs): return []
     def measuring(self): return Measuring(takes_inputs=True, in_process=True)
     def commands(self, paths, placement, limits): return []
 

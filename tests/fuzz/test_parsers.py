@@ -162,7 +162,7 @@ def test_what_atc_prints_when_it_fails(
         model=tmp_path / "m.onnx",
         inputs=MODEL.inputs,
         batch=2,
-        fixed_batch=False,
+        is_static=False,
         placement=Placement(soc="310P3", kind="ascend", devices=(0,)),
         flags={},
     )

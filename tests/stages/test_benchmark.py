@@ -6,6 +6,7 @@ import pytest
 
 from runner.config.targets import Target
 from runner.core.artifacts import CompiledModel, TensorSpec, Timing
+from runner.data import Row
 from runner.data.preprocess import Normalisation
 from runner.data.storage import create_array, finish, write_at
 from runner.stages.benchmark import BenchmarkSpec, benchmark
@@ -52,7 +53,7 @@ def test_real_inputs_are_the_first_batch_of_the_samples(recorder, tmp_path) -> N
     array = create_array(tmp_path, replace(TENSOR, dtype="uint8"), 6)
     with array.path.open("r+b") as file:
         write_at(file.fileno(), values, array.offset)
-    samples = finish(tmp_path, (TENSOR,), [str(index) for index in range(6)])
+    samples = finish(tmp_path, (TENSOR,), [Row(id=str(index)) for index in range(6)])
     spec = BenchmarkSpec(
         tool=Target("a.b"),
         tool_version="1",
@@ -60,6 +61,7 @@ def test_real_inputs_are_the_first_batch_of_the_samples(recorder, tmp_path) -> N
         limits=LIMITS,
         machine=(),
         normalisation=Normalisation(1.0, (0.0,), (2.0,)),
+        real_inputs=True,
     )
     benchmark(spec, MODEL, samples, out=tmp_path)
     np.testing.assert_array_equal(recorder.given[2]["x"], values[:4] / 2)

@@ -1,6 +1,25 @@
-import pytest
+"""Which samples PyTorch computes, and that it computes them as the run does."""
 
-from runner.stages.reference import spread
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from runner.config import targets
+from runner.config.targets import Target
+from runner.core import FREE, Samples, TensorSpec, Weights
+from runner.data import Normalisation, Row, predictions, rows, storage
+from runner.networks import CheckpointLayout, NetworkSpec
+from runner.stages.reference import ReferenceSpec, chosen_rows, reference, spread
+
+PLAIN = CheckpointLayout(unwrap=(), rename={}, drop_background=None, settings=None)
+IDENTITY = Normalisation(1.0, (0.0,), (1.0,))
 
 
 @pytest.mark.parametrize(
@@ -15,3 +34,89 @@ def test_no_sample_is_chosen_twice() -> None:
     for count in range(1, 60):
         for wanted in range(1, count + 1):
             assert len(set(spread(count, wanted))) == wanted
+
+
+class Doubled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor([2.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+
+class Centred(Doubled):
+    """Its outputs depend on the other samples of the batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(0)
+
+
+@pytest.fixture(autouse=True)
+def networks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    module = ModuleType("networks_of_reference")
+    module.Doubled, module.Centred = Doubled, Centred  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "networks_of_reference", module)
+    targets.allow(["networks_of_reference", __name__])
+    yield
+    targets.allow([])
+
+
+def samples_of(folder: Path, widths: list[int], names: list[str] | None = None) -> Samples:
+    """Samples [width] that hold their index; `names` are the samples that the rows belong to."""
+    shapes = [(width,) for width in widths]
+    array = storage.create_array(folder, TensorSpec("x", "float32", (FREE,)), len(widths), shapes)
+    with array.path.open("r+b") as file:
+        for index, width in enumerate(widths):
+            storage.write_at(file.fileno(), np.full(width, index, np.float32), array.position(index))
+    facts = [Row(id=f"s{index}", sample=names[index] if names else None) for index in range(len(widths))]
+    return storage.finish(folder, [TensorSpec("x", "float32", (FREE,))], facts)
+
+
+def computed(folder: Path, samples: Samples, network: str, wanted: int | None, batch: int | None = None):
+    """The outputs by id."""
+    save_file(Doubled().state_dict(), folder / "w.safetensors")
+    spec = NetworkSpec(Target(f"networks_of_reference.{network}"), PLAIN, samples.spec)
+    made = reference(
+        ReferenceSpec(network=spec, outputs=("y",), normalisation=IDENTITY, samples=wanted, batch=batch),
+        Weights(folder / "w.safetensors", "", "random"),
+        samples,
+        folder,
+    )
+    values = [row.tolist() for chunk in predictions.iterate(made) for row in chunk["y"]]
+    return dict(zip(predictions.read_ids(made.path), values, strict=True))
+
+
+def test_outputs_are_the_networks_on_samples_of_any_shape(tmp_path: Path) -> None:
+    samples = samples_of(tmp_path, [1, 1, 2, 3])
+    assert computed(tmp_path, samples, "Doubled", None) == {"s0": [0], "s1": [2], "s2": [4, 4], "s3": [6, 6, 6]}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"), [(None, [0, 1, 2, 3, 4, 5]), (1, [0, 1, 2]), (3, [0, 1, 2, 4, 5]), (6, [0, 1, 2, 3, 4, 5])]
+)
+def test_whole_samples_are_chosen(tmp_path: Path, wanted: int | None, chosen: list[int]) -> None:
+    rows.write(tmp_path, [Row(id=f"r{index}", sample=name) for index, name in enumerate("aaabcc")])
+    samples = Samples(path=tmp_path, sha256="", count=6, spec=())
+    assert chosen_rows(samples, wanted, None) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"), [(1, [0, 1]), (3, [0, 1, 5, 6]), (5, [0, 1, 3, 4, 5, 6]), (None, [0, 1, 2, 3, 4, 5, 6])]
+)
+def test_whole_batches_are_chosen_for_a_model_that_depends_on_the_batch(
+    tmp_path: Path, wanted: int | None, chosen: list[int]
+) -> None:
+    samples = samples_of(tmp_path, [1, 1, 1, 2, 2, 2, 2])  # batches 01 2 34 56
+    assert chosen_rows(samples, wanted, 2) == chosen
+
+
+def test_a_model_that_depends_on_the_batch_sees_the_batches_of_the_run(tmp_path: Path) -> None:
+    samples = samples_of(tmp_path, [1] * 5)
+    found = computed(tmp_path, samples, "Centred", 3, batch=2)
+    assert found == {"s0": [-0.5], "s1": [0.5], "s4": [0.0]}  # the last batch is padded with its own first
+
+
+def test_other_batches_are_not_padded(tmp_path: Path) -> None:
+    samples = samples_of(tmp_path, [1, 1, 1])
+    assert computed(tmp_path, samples, "Centred", None) == {"s0": [-1.0], "s1": [0.0], "s2": [1.0]}

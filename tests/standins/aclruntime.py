@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import om_file
@@ -31,7 +31,10 @@ class tensor_desc:
     def __init__(self, name: str, dtype: str, shape: list[int]) -> None:
         self.name, self.datatype, self.format, self.shape = name, DTYPES[dtype], 2, shape
         self.numpy_dtype = dtype
-        self.size = self.realsize = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        self.size = self.realsize = self.bytes_of(shape)
+
+    def bytes_of(self, shape: list[int]) -> int:
+        return int(np.prod(shape)) * np.dtype(self.numpy_dtype).itemsize
 
 
 class sumary:
@@ -95,6 +98,11 @@ class InferenceSession:
         header = _loaded(model_path)
         self._inputs = [tensor_desc(t["name"], t["dtype"], t["shape"]) for t in header["inputs"]]
         self._outputs = [tensor_desc(t["name"], t["dtype"], t["shape"]) for t in header["outputs"]]
+        self._by = header["gears"] and header["gears"]["by"]
+        self._gears = om_file.gears_of(header)
+        self._gear: dict[str, list[int]] | None = None if self._by else self._gears[0]
+        for desc in self._inputs:  # as memory is for the largest
+            desc.size = desc.realsize = max(desc.bytes_of(gear[desc.name]) for gear in self._gears)
 
     def get_inputs(self) -> list[tensor_desc]:
         return self._inputs
@@ -112,14 +120,35 @@ class InferenceSession:
         self._sumary.exec_time_list.clear()
 
     def set_staticbatch(self) -> None:
-        pass
+        self._gear = None if self._by else self._gears[0]
+
+    def set_dynamic_hw(self, height: int, width: int) -> None:
+        if self._by != "dynamic_image_size":
+            _fail("the dynamic_image_size parameter is not specified for model conversion")
+        gears = [gear for gear in self._gears if next(iter(gear.values()))[2:] == [height, width]]
+        self._set(gears, "the dymHW parameter is not correct")
+
+    def set_dynamic_dims(self, text: str) -> None:
+        """As the real one, compare the sizes of all inputs in order, whatever the names."""
+        if self._by != "dynamic_dims":
+            _fail("the dynamic_dims parameter is not specified for model conversion")
+        sizes = [int(size) for part in text.split(";") for size in part.rpartition(":")[2].split(",")]
+        gears = [gear for gear in self._gears if [size for shape in gear.values() for size in shape] == sizes]
+        self._set(gears, "check dynamic dims failed, please set correct dymDims paramenter")
+
+    def _set(self, gears: list[dict[str, list[int]]], complaint: str) -> None:
+        if not gears:
+            _fail(complaint)
+        (self._gear,) = gears
+        for desc in self._inputs:
+            desc.realsize = desc.bytes_of(self._gear[desc.name])
 
     def finalize(self) -> None:
         print("[INFO] unload model success, model Id is 1")
 
     def create_tensor_from_fileslist(self, desc: tensor_desc, files: list[str]) -> Tensor:
         content = b"".join(open(file, "rb").read() for file in files)  # noqa: SIM115, PTH123
-        tensor = Tensor(np.frombuffer(content, desc.numpy_dtype).reshape(desc.shape))
+        tensor = Tensor(np.frombuffer(content, desc.numpy_dtype))
         tensor.to_device(self._device)
         return tensor
 
@@ -155,6 +184,8 @@ class InferenceSession:
         if len(feeds) != len(self._inputs):
             print(f"[ERROR] intensors size:{len(feeds)} need size:{len(self._inputs)} not match")
             raise RuntimeError(ACL_FAILURE)
+        if self._gear is None:
+            _fail(f"check failed dym gearcount:{len(self._gears)} but dymtype not set")
         for index, (feed, desc) in enumerate(zip(feeds, self._inputs, strict=True)):
             if feed.size != desc.realsize:
                 print(
@@ -162,9 +193,14 @@ class InferenceSession:
                 )
                 raise RuntimeError(ACL_FAILURE)
         return {
-            desc.name: np.frombuffer(feed.content(), desc.numpy_dtype).reshape(desc.shape)
+            desc.name: np.frombuffer(feed.content(), desc.numpy_dtype).reshape(self._gear[desc.name])
             for feed, desc in zip(feeds, self._inputs, strict=True)
         }
+
+
+def _fail(complaint: str) -> NoReturn:
+    print(f"[ERROR] {complaint}", flush=True)
+    raise RuntimeError(ACL_FAILURE)
 
 
 def _open_device(device_id: int) -> None:

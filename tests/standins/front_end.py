@@ -70,10 +70,18 @@ def run(
     loop: int,
     warmup: int,
     drop_tail: bool = False,
+    dym_hw: str | None = None,
+    dym_dims: str | None = None,
 ) -> Run:
     """`columns` are the files of each input; none is pure inference on zeros."""
     options = aclruntime.session_options()
     session = aclruntime.InferenceSession(model, device, options)
+    if dym_hw is not None:
+        session.set_dynamic_hw(*map(int, dym_hw.split(",")))
+    elif dym_dims is not None:
+        session.set_dynamic_dims(dym_dims)
+    else:
+        session.set_staticbatch()
     inputs = session.get_inputs()
     if FAULT == "memory" and inputs[0].shape[0] > 1:
         print("EL0004: [PID: 4711] 2025-09-28-07:22:29.827.496 Failed to allocate memory.")

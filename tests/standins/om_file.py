@@ -4,8 +4,11 @@ Layout: a magic line, the header's length (8 bytes, little-endian), the header a
 
     soc_version  "Ascend310P3"
     batch        4, fixed as in a real .om
-    inputs       [{"name", "dtype", "shape"}], as the .om takes them, the batch included: uint8 [N, H, W, C] with AIPP
+    inputs       [{"name", "dtype", "shape"}], as the .om takes them, the batch included: uint8 [N, H, W, C] with AIPP;
+                 -1 where gears differ
     outputs      the same
+    gears        null, or {"by": "dynamic_image_size" or "dynamic_dims", "shapes": [{input's name: its shape}, ...]}
+    profile      null, or a TensorRT engine's {"min": {input's name: its shape}, "max": the same}
     aipp         null, or {"input": name, "min_chn": [3 floats], "var_reci_chn": [3 floats], "mean_chn": [3 ints]}
 """
 
@@ -44,18 +47,37 @@ def unpack(path: str | Path) -> tuple[dict[str, Any], bytes]:
 def run(path: str | Path, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     """The outputs in order, computed by ONNX Runtime, floats rounded through float16 as the 310P computes.
 
-    `feeds` holds every input by name, of exactly the header's dtype and shape; ValueError where it does not.
+    `feeds` holds every input by name, of the header's dtype and of one of its shapes; ValueError where it does not.
     """
     header, session = _session(str(path), Path(path).stat().st_mtime_ns)
-    wanted = {tensor["name"]: (tensor["dtype"], tuple(tensor["shape"])) for tensor in header["inputs"]}
-    given = {name: (array.dtype.name, array.shape) for name, array in feeds.items()}
-    if given != wanted:
-        raise ValueError(f"the model takes {wanted}, given {given}")
+    dtypes = {tensor["name"]: tensor["dtype"] for tensor in header["inputs"]}
+    given = {name: list(array.shape) for name, array in feeds.items()}
+    if not serves(header, given) or {name: array.dtype.name for name, array in feeds.items()} != dtypes:
+        raise ValueError(f"the model takes {header}, given {given}")
     values = dict(feeds)
     if header["aipp"] is not None:
         name = header["aipp"]["input"]
         values[name] = _normalised(values[name], header["aipp"])
     return [_rounded(output) for output in session.run(None, values)]
+
+
+def gears_of(header: Mapping[str, Any]) -> list[dict[str, list[int]]]:
+    """The shapes that an .om serves, by the inputs' names: one, or its gears'."""
+    if header["gears"] is not None:
+        return header["gears"]["shapes"]
+    return [{tensor["name"]: tensor["shape"] for tensor in header["inputs"]}]
+
+
+def serves(header: Mapping[str, Any], shapes: Mapping[str, list[int]]) -> bool:
+    """Whether the model takes inputs of these shapes."""
+    if header["profile"] is None:
+        return shapes in gears_of(header)
+    least, most = header["profile"]["min"], header["profile"]["max"]
+    return shapes.keys() == most.keys() and all(
+        len(shape) == len(most[name])
+        and all(low <= size <= high for low, size, high in zip(least[name], shape, most[name], strict=True))
+        for name, shape in shapes.items()
+    )
 
 
 @functools.lru_cache(maxsize=2)

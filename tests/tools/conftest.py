@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from runner.core import CompiledModel, TensorSpec, process
+from runner.core import FREE, CompiledModel, Gear, TensorSpec, process
 from runner.data.batches import Batch
 
 STANDINS = Path(__file__).resolve().parents[1] / "standins"
@@ -40,21 +40,33 @@ def work(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CompiledModel]:
-    """An offline model of `shape` per sample: y = 2 x and z = -x; with two inputs, y = x + w and z = x - w."""
+    """An offline model of `shape` per sample: y = 2 x and z = -x; with two inputs, y = x + w and z = x - w.
+
+    With `gears`, one that serves each of these shapes.
+    """
     monkeypatch.syspath_prepend(STANDINS)
     import om_file
 
-    def build(batch: int, inputs: int = 1, shape: tuple[int, ...] = (2,), soc: str = "Ascend310P3") -> CompiledModel:
+    def build(
+        batch: int,
+        inputs: int = 1,
+        shape: tuple[int, ...] = (2,),
+        soc: str = "Ascend310P3",
+        gears: tuple[tuple[int, ...], ...] = (),
+    ) -> CompiledModel:
+        if gears:
+            shape = tuple(sizes[0] if len(set(sizes)) == 1 else FREE for sizes in zip(*gears, strict=True))
         names = ["x", "w"][:inputs]
         other = names[-1]
         nodes = [helper.make_node("Add", ["x", other], ["y"])]
         nodes += [helper.make_node("Neg", ["x"], ["z"]) if inputs == 1 else helper.make_node("Sub", ["x", "w"], ["z"])]
         full = [batch, *shape]
+        axes = [batch, *(None if size == FREE else size for size in shape)]
         graph = helper.make_graph(
             nodes,
             "small",
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, full) for name in names],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, full) for name in ("y", "z")],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, axes) for name in names],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, axes) for name in ("y", "z")],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
         header = {
@@ -63,12 +75,29 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., C
             "inputs": [{"name": name, "dtype": "float32", "shape": full} for name in names],
             "outputs": [{"name": name, "dtype": "float32", "shape": full} for name in ("y", "z")],
             "aipp": None,
+            "gears": {
+                "by": "dynamic_image_size" if inputs == 1 and len(shape) == 3 else "dynamic_dims",
+                "shapes": [{name: [batch, *gear] for name in names} for gear in gears],
+            }
+            if gears
+            else None,
+            "profile": None,
         }
         path = tmp_path / f"small_bs{batch}.om"
         om_file.pack(path, header, onnx.ModelProto.SerializeToString(model))
-        specs = tuple(TensorSpec(name, "float32", shape) for name in names)
-        outputs = tuple(TensorSpec(name, "float32", shape) for name in ("y", "z"))
-        return CompiledModel(path=path, sha256="digest", soc="310P3", batch=batch, inputs=specs, outputs=outputs)
+
+        def specs(names: Sequence[str], shape: tuple[int, ...]) -> tuple[TensorSpec, ...]:
+            return tuple(TensorSpec(name, "float32", shape) for name in names)
+
+        return CompiledModel(
+            path=path,
+            sha256="digest",
+            soc="310P3",
+            batch=batch,
+            inputs=specs(names, shape),
+            outputs=specs("yz", shape),
+            gears=tuple(Gear(specs(names, gear), specs("yz", gear)) for gear in gears),
+        )
 
     return build
 

@@ -55,7 +55,7 @@ def _three(values: tuple[float, ...]) -> tuple[float, ...]:
 
 def _check_picture(tensor: TensorSpec) -> None:
     sides = tensor.shape[1:]
-    if len(tensor.shape) == 3 and tensor.shape[0] == 3 and max(sides) <= MAX_PIXELS:
+    if len(tensor.shape) == 3 and tensor.shape[0] == 3 and all(1 <= side <= MAX_PIXELS for side in sides):
         return
     raise ToolError(
         f"model.aipp: the input {tensor.name} is {list(tensor.shape)}; "

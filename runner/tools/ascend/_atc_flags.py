@@ -6,11 +6,11 @@ api/atc/atc_flags.cc).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.core import Problem, did_you_mean
+from runner.core import Problem, TensorSpec, did_you_mean
 
 FLAGS = frozenset(
     (  # noqa: SIM905 -- one per line would fill a page
@@ -32,7 +32,9 @@ FLAGS = frozenset(
 OWN_FLAGS = ("model", "framework", "output", "input_shape", "soc_version")
 """Flags that the runner sets."""
 DYNAMIC_FLAGS = ("dynamic_batch_size", "dynamic_image_size", "dynamic_dims", "input_shape_range")
-"""Flags that contradict an input_shape with a fixed batch size."""
+"""Flags of shapes, which the runner sets as the samples need."""
+FIXED_SIZE_FLAGS = ("input_format", "input_hint_shape", "insert_op_conf")
+"""Flags that free sizes decide or exclude (the checks in option_utils.cc and main_impl.cc of gitcode.com/cann/ge)."""
 CHOICES = {
     "input_format": ("NCHW", "NCDHW", "ND"),
     "log": ("debug", "info", "warning", "error", "null"),
@@ -77,15 +79,22 @@ WORD_SWITCHES = (
 """Switches with the values true and false; the others have 1 and 0."""
 
 
-def problems(flags: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield problems: unknown flags, flags that the runner sets, and invalid values."""
+def problems(flags: Mapping[str, Any], inputs: Sequence[TensorSpec] = ()) -> Iterator[Problem]:
+    """Yield problems: unknown flags, flags that the runner sets, those that free sizes exclude, and invalid values."""
+    free = [tensor.name for tensor in inputs if tensor.is_free]
     for name, value in flags.items():
         if name in OWN_FLAGS:
             yield Problem(f"model.atc.{name} is set, which is the runner's own", f"take {name} out of model.atc")
         elif name in DYNAMIC_FLAGS:
             yield Problem(
-                f"model.atc.{name} is set: the runner compiles one model a batch size, of a fixed shape",
-                f"take {name} out of model.atc; sweep sizes with -m batch=1,4,8",
+                f"model.atc.{name} is set: the runner compiles one model a batch size, for the shapes of the samples",
+                f"take {name} out of model.atc; sweep sizes with -m batch=1,4,8, and leave sizes of model.inputs free "
+                "with null",
+            )
+        elif free and value is not None and name in FIXED_SIZE_FLAGS:
+            yield Problem(
+                f"model.atc.{name} is set, and sizes of {', '.join(free)} are free: atc takes it for fixed sizes only",
+                f"take {name} out of model.atc, or give the sizes in model.inputs",
             )
         elif name not in FLAGS:
             hint = did_you_mean(name, FLAGS, 3)

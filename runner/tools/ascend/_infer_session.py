@@ -14,6 +14,7 @@ from runner.core.lazy import NDArray, np
 from runner.data import Batch
 from runner.measure import MeasuringLimits, repeat
 from runner.tools.ascend import _sample_files as sample_files
+from runner.tools.ascend import _shapes as shapes
 from runner.tools.command_line import chips_note, chips_reported
 
 
@@ -24,8 +25,10 @@ def infer(model: CompiledModel, placement: Placement, batches: Iterable[Batch]) 
         ToolError: the session fails, or returns another number of outputs.
     """
     session = _session(model, placement)
+    mode = _choose_gear(session, model)
     for batch in batches:
-        arrays = _call(session, [sample_files.stored(batch.inputs, tensor, model.batch) for tensor in model.inputs])
+        feeds = [sample_files.stored(batch.inputs, tensor, model.batch) for tensor in model.inputs]
+        arrays = _call(session, feeds, mode)
         if len(arrays) != len(model.outputs):
             raise ToolError(
                 f"infer: the model declares {len(model.outputs)} outputs, InferSession returns {len(arrays)}",
@@ -52,8 +55,9 @@ def measure(
         ToolError: the session fails, or does not report the time of each call.
     """
     session = _session(model, placement)
+    mode = _choose_gear(session, model)
     feeds = [sample_files.stored(inputs, tensor, model.batch) for tensor in model.inputs]
-    measured = repeat(lambda: _call(session, feeds), limits)
+    measured = repeat(lambda: _call(session, feeds, mode), limits)
     calls = len(measured.latencies_ms)
     latencies_ms = latencies_of(session)[-calls:]
     if len(latencies_ms) != calls:
@@ -85,9 +89,24 @@ def _session(model: CompiledModel, placement: Placement) -> Any:
         ) from error
 
 
-def _call(session: Any, feeds: list[NDArray[Any]]) -> list[NDArray[Any]]:
+def _choose_gear(session: Any, model: CompiledModel) -> str:
+    """Choose the gear of the model's inputs; return the mode of `infer`.
+
+    0.0.2 at 9d6da90 keeps the size that was set and does not know dymhw, later versions set it from what is fed.
+    """
+    choice = shapes.choice_of(model)
+    if "--dymHW" not in choice:
+        return "dymdims" if choice else "static"
     try:
-        return [np.asarray(array) for array in session.infer(feeds, mode="static")]
+        session.set_dynamic_hw(*model.inputs[0].shape[1:])
+    except Exception as error:  # the C++ backend raises any exception
+        raise ToolError(f"InferSession.set_dynamic_hw failed: {error}", "see what aclruntime printed") from error
+    return "dymhw"
+
+
+def _call(session: Any, feeds: list[NDArray[Any]], mode: str) -> list[NDArray[Any]]:
+    try:
+        return [np.asarray(array) for array in session.infer(feeds, mode=mode)]
     except Exception as error:  # the C++ backend raises any exception
         raise ToolError(f"InferSession.infer failed: {error}", "see what aclruntime printed") from error
 

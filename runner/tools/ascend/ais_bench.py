@@ -17,13 +17,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from runner.core import Command, CompiledModel, Finished, Placement, Problem, Timing, ToolError, one_of, process
+from runner.core import (
+    Command,
+    CompiledModel,
+    Finished,
+    Placement,
+    Problem,
+    TensorSpec,
+    Timing,
+    ToolError,
+    one_of,
+    process,
+)
 from runner.core.lazy import NDArray
 from runner.data import Batch
 from runner.measure import MeasuringLimits, in_windows, long_enough, loops
 from runner.tools import command_line
 from runner.tools.ascend import _infer_session as infer_session
 from runner.tools.ascend import _sample_files as sample_files
+from runner.tools.ascend import _shapes as shapes
 from runner.tools.ascend import _summary as summary
 from runner.tools.ascend import cann
 from runner.tools.ascend._command_line_tool import CommandLineTool
@@ -78,7 +90,7 @@ class AisBench(CommandLineTool):
         except ToolError:
             return "ais_bench (not found)"
 
-    def validate(self, placement: Placement) -> list[Problem]:
+    def validate(self, placement: Placement, inputs: Sequence[TensorSpec] = ()) -> list[Problem]:
         """Return problems: settings out of range, invalid devices, and missing software on this host."""
         problems = self.setting_problems(placement)
         if self.mode == "api" and len(placement.devices) > 1:
@@ -113,7 +125,7 @@ class AisBench(CommandLineTool):
             return []
 
         def argv(root: Path, name: str) -> tuple[str, ...]:
-            return infer_argv(
+            inference = infer_argv(
                 self.python,
                 model=paths.model,
                 folders=sample_files.folders_of(root, paths.inputs),
@@ -122,6 +134,7 @@ class AisBench(CommandLineTool):
                 batch=paths.batch,
                 devices=placement.devices,
             )
+            return (*inference, *shapes.choice(paths.inputs, paths.batch))
 
         repeated = repeating(loops(limits, self.loop), limits.warmup)
         return [
@@ -194,7 +207,7 @@ class AisBench(CommandLineTool):
     def _argv(
         self, model: CompiledModel, placement: Placement, chunk: Chunk, results: Path, name: str
     ) -> tuple[str, ...]:
-        return infer_argv(
+        inference = infer_argv(
             self.python,
             model=model.path.resolve(),
             folders=chunk.folders,
@@ -203,6 +216,7 @@ class AisBench(CommandLineTool):
             batch=model.batch,
             devices=placement.devices,
         )
+        return (*inference, *shapes.choice_of(model))
 
     def _packages(self) -> dict[str, Package]:
         if self.mode == "api":

@@ -21,6 +21,7 @@ from runner.core import (
     Finished,
     Placement,
     Problem,
+    TensorSpec,
     Timing,
     ToolError,
     bounded,
@@ -32,6 +33,7 @@ from runner.data import Batch
 from runner.measure import MeasuringLimits, in_windows, long_enough, loops
 from runner.tools import command_line
 from runner.tools.ascend import _sample_files as sample_files
+from runner.tools.ascend import _shapes as shapes
 from runner.tools.ascend import _summary as summary
 from runner.tools.ascend import cann
 from runner.tools.ascend._command_line_tool import CommandLineTool
@@ -62,7 +64,7 @@ class AisInfer(CommandLineTool):
         path = Path(self.script)
         return f"ais_infer {sha256_of(path)[:12]}" if path.is_file() else "ais_infer (not found)"
 
-    def validate(self, placement: Placement) -> list[Problem]:
+    def validate(self, placement: Placement, inputs: Sequence[TensorSpec] = ()) -> list[Problem]:
         """Return problems: settings out of range, unsupported devices, and missing software on this host."""
         problems = self.setting_problems(placement)
         if not Path(self.script).is_file():
@@ -86,7 +88,7 @@ class AisInfer(CommandLineTool):
         """Return the commands of inference and measurement."""
 
         def argv(root: Path) -> tuple[str, ...]:
-            return infer_argv(
+            inference = infer_argv(
                 self.python,
                 self.script,
                 model=paths.model,
@@ -95,6 +97,7 @@ class AisInfer(CommandLineTool):
                 batch=paths.batch,
                 device=placement.devices[0],
             )
+            return (*inference, *shapes.choice(paths.inputs, paths.batch))
 
         repeated = repeating(loops(limits, self.loop))
         return [
@@ -161,7 +164,7 @@ class AisInfer(CommandLineTool):
         return in_windows(timing, limits)
 
     def _argv(self, model: CompiledModel, placement: Placement, chunk: Chunk, results: Path) -> tuple[str, ...]:
-        return infer_argv(
+        inference = infer_argv(
             self.python,
             str(Path(self.script).absolute()),
             model=model.path.resolve(),
@@ -170,6 +173,7 @@ class AisInfer(CommandLineTool):
             batch=model.batch,
             device=placement.devices[0],
         )
+        return (*inference, *shapes.choice_of(model))
 
 
 def infer_argv(

@@ -11,7 +11,7 @@ import hashlib
 import re
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from runner.graph import onnx_files
 from runner.tools import command_line
 from runner.tools.ascend import _aipp as aipp
 from runner.tools.ascend import _atc_flags as atc_flags
+from runner.tools.ascend import _shapes as shapes
 from runner.tools.ascend import cann
 from runner.tools.compiler import CompileRequest
 
@@ -61,31 +62,35 @@ class Atc:
         """Return the location of CANN, the timeout, and the limit that is only checked in validate()."""
         return ("environment_script", "timeout_seconds", "newest_opset")
 
-    def validate(self, placement: Placement, flags: Mapping[str, Any], opset: int) -> list[Problem]:
+    def validate(
+        self, placement: Placement, flags: Mapping[str, Any], opset: int, inputs: Sequence[TensorSpec] = ()
+    ) -> list[Problem]:
         """Return problems: CANN is missing, the soc has no name for atc or is not present, invalid opset or flags."""
         return [
             *bounds.problems(self, "tool.compiler"),
             *self._machine_problems(placement),
             *self._opset_problems(opset),
-            *atc_flags.problems(flags),
+            *atc_flags.problems(flags, inputs),
         ]
 
     def commands(self, request: CompileRequest, out: Path) -> list[tuple[str, ...]]:
         """Return the only command line.
 
+        Without `gears`, free sizes of the inputs stand in their places as -1.
+
         Raises:
-            ToolError: the card cannot do the normalisation.
+            ToolError: the card cannot do the normalisation, or the gears are too many.
         """
-        flags = {"input_format": input_format(request.inputs), "log": "error"} | atc_flags.spelled(request.flags)
+        flags = atc_flags.spelled(request.flags)
         settings = {
             "framework": "5",
             "model": str(request.model),
             "output": str(out),
-            "input_format": flags.pop("input_format"),
-            "input_shape": input_shape(request.inputs, request.batch),
-            "log": flags.pop("log"),
+            **_shape_flags(request),
+            "log": "error",
             "soc_version": request.placement.soc_version or request.placement.soc,
         }
+        settings |= {name: flags.pop(name) for name in settings if name in flags}
         if request.aipp is not None:
             aipp.config(request.aipp, request.inputs)
             _check_with_aipp(request.flags, settings["input_format"])
@@ -162,14 +167,23 @@ class Atc:
             yield from cann.chip_problems(placement.soc_version, cann.detected_chips(environment))
 
 
-def input_shape(inputs: tuple[TensorSpec, ...], batch: int) -> str:
-    """Return text such as "image:8,3,224,224;mask:8,10"."""
-    return ";".join(f"{tensor.name}:{','.join(map(str, (batch, *tensor.shape)))}" for tensor in inputs)
-
-
-def input_format(inputs: tuple[TensorSpec, ...]) -> str:
-    """Return NCHW if all inputs are images [C, H, W], as in the guides, else ND."""
-    return "NCHW" if all(len(tensor.shape) == 3 for tensor in inputs) else "ND"
+def _shape_flags(request: CompileRequest) -> dict[str, str]:
+    """Return the flags that tell the inputs' shapes, -1 for sizes in which the gears differ."""
+    count = len(request.gears)
+    if count > shapes.MOST_GEARS:
+        raise ToolError(
+            f"the samples have {count} shapes, and atc compiles a model for at most {shapes.MOST_GEARS}",
+            "have fewer shapes: pad pictures to a larger model.preprocess.multiple, or all to one size, as with "
+            "model.preprocess.fit=inside and model.preprocess.size=[H,W]",
+        )
+    inputs = shapes.spanning(request.gears) if request.gears else request.inputs
+    flags = {
+        "input_format": shapes.input_format(inputs),
+        "input_shape": shapes.input_shape(inputs, request.batch),
+    }
+    if any(tensor.is_free for tensor in inputs):
+        flags |= shapes.gear_flags(inputs, request.gears or [inputs])
+    return flags
 
 
 def _check_with_aipp(flags: Mapping[str, Any], input_format: str) -> None:

@@ -63,7 +63,7 @@ class BenchmarkTool(CommandLineTool):
         place = process.found(self._program())
         return f"benchmark {sha256_of(place)[:12]}" if place else "benchmark (not found)"
 
-    def validate(self, placement: Placement) -> list[Problem]:
+    def validate(self, placement: Placement, inputs: Sequence[TensorSpec] = ()) -> list[Problem]:
         """Return problems: settings out of range, invalid devices, and missing software on this host."""
         problems = self.setting_problems(placement)
         program = self._program()
@@ -73,6 +73,14 @@ class BenchmarkTool(CommandLineTool):
                 Problem(
                     f"tool.program={program} {'cannot be executed' if there else 'is not there'}",
                     f"chmod u+x {program}" if there else "give its path (see docs/ascend.md), or tool=ais_bench",
+                )
+            )
+        free = [tensor.name for tensor in inputs if tensor.is_free]
+        if free:
+            problems.append(
+                Problem(
+                    f"benchmark runs models of one shape, and sizes of {', '.join(free)} are free: it chooses no gear",
+                    "take tool=ais_bench, or give the sizes in model.inputs",
                 )
             )
         return [*problems, *cann.problems(self.environment_script)]

@@ -6,14 +6,14 @@ Options are those of samples/trtexec in github.com/NVIDIA/TensorRT (samples/comm
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.core import Placement, Problem, TensorSpec, ToolError, bounded, bounds, process
 from runner.tools import command_line
-from runner.tools.compiler import CompileRequest
+from runner.tools.compiler import CompileRequest, per_axis
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,18 @@ class TrtexecBuild:
         """Return the timeout."""
         return ("timeout_seconds",)
 
-    def validate(self, placement: Placement, flags: Mapping[str, Any], opset: int) -> list[Problem]:
+    def validate(
+        self, placement: Placement, flags: Mapping[str, Any], opset: int, inputs: Sequence[TensorSpec] = ()
+    ) -> list[Problem]:
         """Return problems: a missing trtexec, a timeout of 0, any flags of a model; every opset is accepted."""
         problems = [*missing(), *bounds.problems(self, "tool.compiler")]
         return problems + [Problem(f"{name} is no setting of trtexec's compiler", f"take {name} out") for name in flags]
 
     def commands(self, request: CompileRequest, out: Path) -> list[tuple[str, ...]]:
-        """Return the only command line. trtexec rejects `--shapes` for a model with fixed shapes."""
+        """Return the only command line."""
         argv = ["trtexec", f"--onnx={request.model}"]
         argv += ["--fp16"] if self.fp16 else []
-        argv += [] if request.fixed_batch else [f"--shapes={shapes(request.inputs, request.batch)}"]
-        return [(*argv, f"--saveEngine={_engine(out)}")]
+        return [(*argv, *_shape_options(request), f"--saveEngine={_engine(out)}")]
 
     def compile(self, request: CompileRequest, out: Path) -> Path:
         """Compile and return `<out>.engine`.
@@ -81,6 +82,17 @@ def missing() -> Iterator[Problem]:
             "install TensorRT and put its folder on the PATH (packages leave it at /usr/src/tensorrt/bin); "
             "dry_run=true shows the commands without it",
         )
+
+
+def _shape_options(request: CompileRequest) -> list[str]:
+    """Return the shapes to build for: none for a static model, for which trtexec rejects them.
+
+    Gears become one optimisation profile, from the smallest sizes to the largest, tuned for the most common one.
+    """
+    if not request.gears:
+        return [] if request.is_static else [f"--shapes={shapes(request.inputs, request.batch)}"]
+    profile = {"min": per_axis(min, request.gears), "opt": request.gears[0], "max": per_axis(max, request.gears)}
+    return [f"--{name}Shapes={shapes(inputs, request.batch)}" for name, inputs in profile.items()]
 
 
 def shapes(inputs: tuple[TensorSpec, ...], batch: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Trtexec:
         """Return the timeout; for inference, also the warm-up."""
         return ("timeout_seconds", "warmup_ms") if stage == "infer" else ("timeout_seconds",)
 
-    def validate(self, placement: Placement) -> list[Problem]:
+    def validate(self, placement: Placement, inputs: Sequence[TensorSpec] = ()) -> list[Problem]:
         """Return problems: a missing trtexec, several devices, settings out of range."""
         problems = [*build.missing(), *bounds.problems(self, "tool.adapter")]
         if len(placement.devices) != 1:

@@ -36,6 +36,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--device", "-d", type=devices, default=[0])
     parser.add_argument("--batchsize", type=positive)
     parser.add_argument("--warmup_count", type=int, default=1)
+    parser.add_argument("--dymHW")
+    parser.add_argument("--dymDims")
     parser.add_argument("--pure_data_type", default="zero", choices=["zero", "random"])
     parsed = parser.parse_args()
     if parsed.output is None and parsed.output_dirname is not None:
@@ -61,7 +63,9 @@ def main() -> None:
             folder = Path(given.output) / (given.output_dirname or time.strftime("%Y_%m_%d-%H_%M_%S"))
             folder = folder / f"device{device}" if several else folder
             folder.mkdir(parents=True, exist_ok=True)
-        done = front_end.run(given.model, device, share, folder, given.batchsize, given.loop, given.warmup_count)
+        counts = (given.batchsize, given.loop, given.warmup_count)
+        sizes = {"dym_hw": given.dymHW, "dym_dims": given.dymDims}
+        done = front_end.run(given.model, device, share, folder, *counts, **sizes)
         front_end.report(done, folder.with_name(f"{folder.name}_summary.json") if folder else None)
         rates.append(done.throughput)
     if several:

@@ -20,7 +20,8 @@ from runner.core import Placement, TensorSpec, ToolError, process
 from runner.data.preprocess import Normalisation, normalise
 from runner.tools.ascend import _aipp as aipp
 from runner.tools.ascend import cann
-from runner.tools.ascend.atc import Atc, input_shape
+from runner.tools.ascend._shapes import input_shape
+from runner.tools.ascend.atc import Atc
 from runner.tools.compiler import CompileRequest
 
 STANDINS = Path(__file__).parents[2] / "standins"
@@ -68,7 +69,7 @@ def make(tmp_path: Path) -> Make:
         onnx.save(model, tmp_path / "m.onnx")
         return replace(
             CompileRequest(
-                model=tmp_path / "m.onnx", inputs=(PICTURE,), batch=2, fixed_batch=False, placement=CARD, flags={}
+                model=tmp_path / "m.onnx", inputs=(PICTURE,), batch=2, is_static=False, placement=CARD, flags={}
             ),
             **changes,
         )
@@ -78,7 +79,7 @@ def make(tmp_path: Path) -> Make:
 
 def command(flags: dict[str, Any] | None = None, **changes: Any) -> tuple[str, ...]:
     request = CompileRequest(
-        model=Path("m.onnx"), inputs=(PICTURE,), batch=2, fixed_batch=False, placement=CARD, flags=flags or {}
+        model=Path("m.onnx"), inputs=(PICTURE,), batch=2, is_static=False, placement=CARD, flags=flags or {}
     )
     (argv,) = Atc().commands(replace(request, **changes), Path("out/model"))
     return argv
@@ -134,6 +135,55 @@ def test_inputs_that_are_not_all_pictures_have_no_format_of_theirs() -> None:
     assert "--input_format=NCHW" in command({"input_format": "NCHW"}, inputs=(TensorSpec("words", "int64", (10,)),))
 
 
+@pytest.mark.parametrize(
+    ("gears", "flags"),
+    [
+        (
+            [[(3, 321, 481)], [(3, 481, 321)]],
+            ("--input_format=NCHW", "--input_shape=x:2,3,-1,-1", "--dynamic_image_size=321,481;481,321"),
+        ),
+        (
+            [[(3, 32, 100)], [(3, 32, 160)]],
+            ("--input_format=ND", "--input_shape=x:2,3,32,-1", "--dynamic_dims=100;160"),
+        ),
+        ([[(1, 4, 6)], [(3, 4, 6)]], ("--input_format=ND", "--input_shape=x:2,-1,4,6", "--dynamic_dims=1;3")),
+        (
+            [[(8, 50), (50,)], [(8, 70), (60,)]],
+            ("--input_format=ND", "--input_shape=x:2,8,-1;w:2,-1", "--dynamic_dims=50,50;70,60"),
+        ),
+        (
+            [[(3, 4, 6), (3, 4, 6)], [(3, 6, 4), (3, 4, 6)]],
+            ("--input_format=ND", "--input_shape=x:2,3,-1,-1;w:2,3,4,6", "--dynamic_dims=4,6;6,4"),
+        ),
+    ],
+)
+def test_sizes_that_differ_are_gears(gears: list[list[tuple[int, ...]]], flags: tuple[str, ...]) -> None:
+    tensors = tuple(
+        tuple(TensorSpec(name, "float32", shape) for name, shape in zip("xw", gear, strict=False)) for gear in gears
+    )
+
+    assert command(gears=tensors)[4:7] == flags
+
+
+def test_a_dry_run_has_minus_one_for_a_free_size() -> None:
+    assert command(inputs=(TensorSpec("image", "float32", (3, -1, -1)),))[4:7] == (
+        "--input_format=NCHW",
+        "--input_shape=image:2,3,-1,-1",
+        "--dynamic_image_size=-1,-1",
+    )
+
+
+@pytest.mark.parametrize("name", ["input_format", "insert_op_conf", "input_hint_shape"])
+def test_flags_that_free_sizes_exclude_are_problems(name: str, standins: None, tmp_path: Path) -> None:
+    (tmp_path / "aipp.cfg").touch()
+    flags = {name: {"input_format": "NCHW", "insert_op_conf": str(tmp_path / "aipp.cfg")}.get(name, "image:2")}
+
+    (problem,) = Atc().validate(CARD, flags, 11, (TensorSpec("image", "float32", (3, -1, -1)),))
+
+    assert f"model.atc.{name} is set, and sizes of image are free" in problem.message
+    assert Atc().validate(CARD, flags, 11, (PICTURE,)) == []
+
+
 def test_the_aipp_file_is_named_in_the_command() -> None:
     assert command(aipp=IMAGENET)[-1] == "--insert_op_conf=out/model.aipp.cfg"
 
@@ -164,7 +214,7 @@ def test_one_value_of_the_normalisation_serves_all_channels() -> None:
     assert "var_reci_chn_2: 0.5\n" in config
 
 
-@pytest.mark.parametrize("shape", [(4, 84, 84), (100,), (3, 5000, 10)])
+@pytest.mark.parametrize("shape", [(4, 84, 84), (100,), (3, 5000, 10), (3, -1, -1)])
 def test_aipp_takes_pictures_only(shape: tuple[int, ...]) -> None:
     with pytest.raises(ToolError, match="the input image is") as error:
         command(aipp=IMAGENET, inputs=(TensorSpec("image", "float32", shape),))

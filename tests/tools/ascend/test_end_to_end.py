@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytestmark = pytest.mark.slow
 
@@ -210,3 +211,94 @@ def test_a_folder_s_name_is_just_a_name(tool, card, run_tiny, tiny_zoo, quoted) 
 
 def test_a_comma_that_the_tool_would_take_for_two_folders_is_told(card, run_tiny) -> None:
     assert "commas separate" in run_tiny(*CARD, "cache_dir='a,b'", check=1).stderr
+
+
+# --- inputs of free sizes --------------------------------------------------------------------------------------------
+
+FREE_NETWORK = """
+from torch import Tensor, nn
+
+
+class Free(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(3, 4, 3)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.features(image).mean((2, 3))
+"""
+FREE_MODEL = """
+name: free
+task: image_classification
+reference: tests
+network:
+  _target_: tiny_zoo.free.Free
+checkpoint:
+  file: free.pth
+  where: nowhere
+inputs:
+  - {name: image, shape: [3, null, null]}
+outputs: [class]
+preprocess:
+  fit: none
+  scale: 0.00392156862745098
+"""
+
+
+@pytest.fixture
+def run_free(run_tiny, tiny_zoo):
+    """A run of a classifier of pictures of any size on three of 12 x 10 and two of 10 x 12 pixels, at batch 2."""
+    (tiny_zoo / "tiny_zoo" / "free.py").write_text(FREE_NETWORK)
+    (tiny_zoo / "conf" / "model" / "free.yaml").write_text(FREE_MODEL)
+    pictures = tiny_zoo / "pictures"
+    pictures.mkdir()
+    (tiny_zoo / "val_label.txt").write_text("".join(f"{index}.png {index % 4}\n" for index in range(5)))
+    generator = np.random.default_rng(0)
+    for index, (width, height) in enumerate([(12, 10), (10, 12), (12, 10), (10, 12), (12, 10)]):
+        Image.fromarray(generator.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(pictures / f"{index}.png")
+
+    def run(*arguments: str, check: int = 0):
+        given = ("model=free", "weights=random", "soc=310P3", "batch=2", *arguments)
+        return run_tiny(*given, check=check, pictures=str(pictures))
+
+    return run
+
+
+@pytest.mark.parametrize("tool", ["ais_bench", "ais_infer"])
+def test_pictures_of_two_sizes_are_compiled_for_and_run(tool, card, run_free, tiny_zoo) -> None:
+    run_free(f"tool={tool}", *TOOLS[tool], "tool.adapter.loop=5")
+    found = result(tiny_zoo)
+    compiling, *calls = [command["argv"] for command in found["commands"]]
+    assert "--dynamic_image_size=10,12;12,10" in compiling
+    assert sorted(argv[argv.index("--dymHW") + 1] for argv in calls) == ["10,12", "10,12", "12,10"]
+    assert found["fidelity"]["cosine"] == pytest.approx(1.0, abs=1e-4)
+    run_free(f"tool={tool}", *TOOLS[tool], "tool.adapter.loop=5")
+    assert set(statuses(result(tiny_zoo)).values()) == {"reused"}
+
+
+def test_trtexec_takes_pictures_of_two_sizes(card, run_free, tiny_zoo) -> None:
+    run_free("soc=t4")
+    assert "--maxShapes=image:2x3x12x12" in result(tiny_zoo)["commands"][0]["argv"]
+    assert result(tiny_zoo)["fidelity"]["cosine"] == pytest.approx(1.0, abs=1e-4)
+
+
+def test_a_dry_run_of_free_sizes_says_that_the_samples_decide_them(card, run_free) -> None:
+    told = run_free("dry_run=true").stdout
+    assert "-1 is a size of the samples, known after prepare" in told
+    assert "--dynamic_image_size=-1,-1" in told
+    assert "--dymHW -1,-1" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("model.aipp=true",), "model.aipp is true, and sizes of image are free"),
+        (("tool=benchmark", *TOOLS["benchmark"]), "benchmark runs models of one shape"),
+        (("+model.atc.input_format=NCHW",), "model.atc.input_format is set, and sizes of image are free"),
+        (("+model.atc.dynamic_dims='1;2'",), "take dynamic_dims out of model.atc"),
+    ],
+)
+def test_what_free_sizes_exclude_is_told_before_anything_runs(options, told, card, run_free, tiny_zoo) -> None:
+    done = run_free(*options, check=1)
+    assert told in done.stderr
+    assert result(tiny_zoo)["error"]["stage"] == "preflight"

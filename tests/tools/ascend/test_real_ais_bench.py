@@ -137,3 +137,35 @@ def test_a_device_that_the_interface_cannot_open(api, compiled, batches, work) -
     model = compiled(2)
     with pytest.raises(ToolError, match=r"cannot load .* on device 9"):
         infer(api, model, batches(model, 2), work, Placement(soc="310P3", kind="ascend", devices=(9,)))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "gears"),
+    [(1, ((1, 4, 6), (1, 6, 4), (1, 8, 8))), (1, ((5,), (7,))), (2, ((1, 4, 6), (1, 6, 4)))],
+    ids=["dymHW", "dymDims", "dymDims of two inputs"],
+)
+@pytest.mark.parametrize("mode", ["cli", "api"])
+def test_a_model_of_several_shapes(request, mode, inputs, gears, compiled, batches, work) -> None:
+    tool = request.getfixturevalue({"cli": "tool", "api": "api"}[mode])
+    for number, gear in enumerate(gears):
+        model = compiled(2, inputs=inputs, gears=gears).at([gear] * inputs)
+        folder = work / str(number)
+        folder.mkdir()
+        outputs = list(tool.infer(model, ONE, batches(model, 3), folder))
+        assert [output["y"].shape for output in outputs] == [(2, *gear)] * 2
+        expected = [0, 2, 4, 4] if inputs == 1 else [100, 101, 102, 102]
+        assert [float(row.flat[0]) for output in outputs for row in output["y"]] == expected
+
+
+@pytest.mark.parametrize("mode", ["cli", "api"])
+def test_a_shape_that_is_no_gear(request, mode, compiled, batches, work) -> None:
+    tool = request.getfixturevalue({"cli": "tool", "api": "api"}[mode])
+    model = compiled(2, gears=((1, 4, 6), (1, 6, 4))).at([(1, 4, 4)])
+    with pytest.raises(ToolError, match="exit status 1" if mode == "cli" else "set_dynamic_hw failed"):
+        infer(tool, model, batches(model, 2), work)
+
+
+def test_a_measurement_of_one_of_several_shapes(tool, compiled, batches, work) -> None:
+    model = compiled(2, gears=((1, 4, 6), (1, 6, 4))).at([(1, 6, 4)])
+    (batch,) = batches(model, 2)
+    assert len(tool.measure(model, ONE, batch.inputs, QUICK, work).latencies_ms) == 7

@@ -49,3 +49,26 @@ def test_a_device_that_cannot_be_opened(tool, compiled, batches, work) -> None:
     model = compiled(2)
     with pytest.raises(ToolError, match=r"(?s)exit status 1.*open device 9 failed"):
         list(tool.infer(model, Placement(soc="310P3", kind="ascend", devices=(9,)), batches(model, 2), work))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "gears"),
+    [(1, ((1, 4, 6), (1, 6, 4), (1, 8, 8))), (1, ((5,), (7,))), (2, ((1, 4, 6), (1, 6, 4)))],
+    ids=["dymHW", "dymDims", "dymDims of two inputs"],
+)
+def test_a_model_of_several_shapes(tool, inputs, gears, compiled, batches, work) -> None:
+    for number, gear in enumerate(gears):
+        model = compiled(2, inputs=inputs, gears=gears).at([gear] * inputs)
+        folder = work / str(number)
+        folder.mkdir()
+        outputs = list(tool.infer(model, ONE, batches(model, 3), folder))
+        assert [output["y"].shape for output in outputs] == [(2, *gear)] * 2
+        expected = [0, 2, 4, 4] if inputs == 1 else [100, 101, 102, 102]
+        assert [float(row.flat[0]) for output in outputs for row in output["y"]] == expected
+
+
+def test_a_measurement_of_one_of_several_shapes(tool, compiled, batches, work) -> None:
+    model = compiled(2, gears=((1, 4, 6), (1, 6, 4))).at([(1, 6, 4)])
+    (batch,) = batches(model, 2)
+    timing = tool.measure(model, ONE, batch.inputs, QUICK, work)
+    assert len(timing.latencies_ms) == 7 or timing.iterations == 7

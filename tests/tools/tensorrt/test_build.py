@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -49,7 +50,7 @@ def make(tmp_path: Path) -> Make:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
         onnx.save(model, tmp_path / "m.onnx")
         return CompileRequest(
-            model=tmp_path / "m.onnx", inputs=(PICTURE,), batch=2, fixed_batch=batch == 2, placement=T4, flags={}
+            model=tmp_path / "m.onnx", inputs=(PICTURE,), batch=2, is_static=batch == 2, placement=T4, flags={}
         )
 
     return request
@@ -74,6 +75,14 @@ def test_the_command_gives_no_shape_for_a_fixed_model(make: Make) -> None:
     (argv,) = TrtexecBuild(fp16=False).commands(make(2), Path("out/model"))
 
     assert argv[2:] == ("--saveEngine=out/model.engine",)
+
+
+def test_gears_are_one_optimisation_profile_tuned_for_the_first(make: Make) -> None:
+    gears = tuple((PICTURE.at(shape),) for shape in ((3, 4, 6), (3, 6, 4), (3, 5, 5)))
+
+    (argv,) = TrtexecBuild().commands(replace(make("batch"), gears=gears), Path("out/model"))
+
+    assert argv[3:6] == ("--minShapes=image:2x3x4x4", "--optShapes=image:2x3x4x6", "--maxShapes=image:2x3x6x6")
 
 
 def test_several_inputs_are_parted_by_commas_and_odd_names_quoted() -> None:
@@ -120,7 +129,7 @@ def test_aipp_is_refused(make: Make, tmp_path: Path, standins: None) -> None:
     with pytest.raises(ToolError, match="Ascend's own"):
         TrtexecBuild().compile(
             CompileRequest(
-                model=request.model, inputs=(PICTURE,), batch=2, fixed_batch=False, placement=T4, flags={}, aipp=aipp
+                model=request.model, inputs=(PICTURE,), batch=2, is_static=False, placement=T4, flags={}, aipp=aipp
             ),
             tmp_path / "model",
         )

@@ -85,7 +85,7 @@ def doubling(tmp_path: Path) -> CompiledModel:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8)
     onnx.save(model, tmp_path / "m.onnx")
     path = TrtexecBuild().compile(
-        CompileRequest(model=tmp_path / "m.onnx", inputs=(X,), batch=2, fixed_batch=False, placement=T4, flags={}),
+        CompileRequest(model=tmp_path / "m.onnx", inputs=(X,), batch=2, is_static=False, placement=T4, flags={}),
         tmp_path / "m",
     )
     return CompiledModel(

@@ -24,8 +24,15 @@ class InferSession:
             self.sumary = self._session.sumary
 
     def infer(self, feeds: list[NDArray[Any]], mode: str = "static") -> list[NDArray[Any]]:
-        if mode != "static":
+        if mode not in ("static", "dymhw", "dymdims"):
             raise RuntimeError(f"mode {mode} is not stood in for")
+        if mode == "static":  # as the later versions do
+            self._session.set_staticbatch()
+        if mode == "dymdims":  # dymhw leaves the size as it was set, as 0.0.2 does
+            described = zip(self._session.get_inputs(), feeds, strict=True)
+            self._session.set_dynamic_dims(
+                ";".join(f"{desc.name}:{','.join(map(str, feed.shape))}" for desc, feed in described)
+            )
         tensors = [aclruntime.BaseTensor(array.__array_interface__["data"][0], array.nbytes) for array in feeds]
         outputs = self._session.run([desc.name for desc in self._session.get_outputs()], tensors)
         for output in outputs:
@@ -33,6 +40,9 @@ class InferSession:
         if os.environ.get("STANDIN_FAULT") == "fewer":
             outputs = outputs[:-1]
         return [np.array(output) for output in outputs]
+
+    def set_dynamic_hw(self, height: int, width: int) -> None:
+        self._session.set_dynamic_hw(height, width)
 
     def _intervals(self) -> SimpleNamespace:
         return SimpleNamespace(exec_time_list=[(100.0, 100.0 + ms) for ms in self._session.sumary().exec_time_list])
