@@ -32,7 +32,7 @@ OWN_HOOKS = {
     "dataset.reader": ("runner.tasks", "runner.data"),
     "model.checkpoint.adapt": ("runner.networks.libraries.adapt_timm_checkpoint",),
     "model.decode": ("runner.tasks",),
-    "model.network": ("runner.networks.libraries.build_torchvision",),
+    "model.network": ("runner.networks.libraries.build_torchvision", "runner.networks.libraries.build_smp"),
     "model.surgery": ("runner.graph.surgery",),
     "tool.adapter": ("runner.tools",),
     "tool.compiler": ("runner.tools",),

@@ -18,7 +18,8 @@ from runner.config import libraries, targets
 from runner.config.libraries import torchvision as torchvisions
 from runner.config.targets import Target
 from runner.core import CheckpointError, ConfigError, TensorSpec, Weights
-from runner.data.preprocess import load_picture, normalise
+from runner.data import normalise, open_picture, picture_size, place
+from runner.data.preprocess import fit_picture
 from runner.networks import CheckpointLayout, NetworkSpec, build_network, randomise
 from runner.networks.libraries import build_torchvision
 from runner.pipeline import keys, plan
@@ -82,7 +83,9 @@ def test_pictures_are_made_ready_as_the_library_does(library, arch, chosen, pict
     config = chosen(library, arch)
     with Image.open(picture) as opened:
         wanted = evaluation_transform(library, arch)(opened).numpy()
-    stored = load_picture(picture, Setup(config).geometry)
+    geometry = Setup(config).geometry
+    (placed,) = place(picture_size(picture), geometry, tuple(config.model.inputs[0].shape[1:]))
+    stored = fit_picture(open_picture(picture), placed, geometry)
     found = normalise(stored[None], Setup(config).normalisation)[0]
     assert tuple(config.model.inputs[0].shape) == found.shape == wanted.shape
     np.testing.assert_allclose(found, wanted, atol=2e-6)

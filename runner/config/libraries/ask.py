@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 from contextlib import suppress
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,10 @@ LISTED_BY = {
 }
 """The libraries, and the command that lists the networks of each."""
 FACTS = (
-    *("name", "shape", "resize", "keep_ratio", "interpolation", "crop", "mean", "std", "classes"),
-    *("reference", "file", "url", "sha256"),
+    *("name", "shape"),
+    *(field.name for field in fields(Network) if field.name != "input_size"),
 )
-"""The available facts of a network; `shape` is that of its input, [3, crop, crop]."""
+"""The available facts of a network; `shape` is that of its input, [3, height, width]."""
 _PACKAGE = __name__.rpartition(".")[0]
 
 
@@ -39,7 +40,12 @@ def register() -> None:
 
 
 def _resolve(library: str, arch: str | None, fact: str, *, _root_: DictConfig) -> Any:
-    return ask(library, arch, fact, Path(_root_.cache_dir).expanduser().absolute())
+    value = ask(library, arch, fact, Path(_root_.cache_dir).expanduser().absolute())
+    if not isinstance(value, (list, dict)):
+        return value
+    container = OmegaConf.create(value)
+    OmegaConf.set_readonly(container, True)  # setting an item of it would be without effect
+    return container
 
 
 def ask(library: str, arch: str | None, fact: str, cache_dir: Path) -> Any:
@@ -65,7 +71,7 @@ def ask(library: str, arch: str | None, fact: str, cache_dir: Path) -> Any:
             f"model.arch is {arch!r}, which has no classifier for {library}'s own weights: it gives features",
             "give model.network.num_classes=N and weights of yours or weights=random, or choose another model.arch",
         )
-    derived = {"name": arch, "shape": [3, network.size, network.size], "crop": network.size}
+    derived = {"name": arch, "shape": [3, *network.input_size]}
     value = derived[fact] if fact in derived else getattr(network, fact)
     return list(value) if isinstance(value, tuple) else value
 
@@ -82,7 +88,7 @@ def find(library: str, arch: str, cache_dir: Path) -> Network:
     if arch in catalogue.refused:
         raise ConfigError(
             f"model.arch is {arch!r}, which cannot be run: {catalogue.refused[arch]}",
-            f"choose a network that takes square pictures and gives classes; {LISTED_BY[library]} lists them",
+            f"choose a network of another kind; {LISTED_BY[library]} lists them",
         )
     hint = did_you_mean(arch, catalogue.networks)
     raise ConfigError(

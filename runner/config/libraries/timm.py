@@ -57,9 +57,10 @@ def _described(cfg: Any, version: str) -> Network:
         url, sha256 = cfg.url or None, None
         file = url.rpartition("/")[2] if url else f"{tagged}.pth"
     return Network(
-        size=size,
+        input_size=(size, size),
         resize=math.floor(size / cfg.crop_pct),
         keep_ratio=cfg.crop_mode == "center",
+        crop=size,
         interpolation=cfg.interpolation,
         mean=tuple(cfg.mean),
         std=tuple(cfg.std),

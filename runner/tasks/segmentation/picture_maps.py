@@ -1,0 +1,263 @@
+"""Reader of pictures with label maps: files of class ids, one map per picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from runner.core import DataError, Problem, Samples, bounded, bounds, first_few
+from runner.core.lazy import Image, NDArray, np
+from runner.data import (
+    HashFiles,
+    Picture,
+    PictureSource,
+    Policy,
+    Request,
+    TruthArrays,
+    files_source,
+    list_pictures,
+    picture_bytes,
+    picture_problems,
+    picture_size,
+    root_folder,
+    sample_ids,
+    storage,
+    write_pictures,
+)
+from runner.tasks.segmentation.maps import UNSEEN
+
+T = TypeVar("T")
+ID_MODES = ("L", "P", "1")
+"""PIL's names of pictures that store one byte, or one bit, a pixel: grey values or indices of a palette."""
+NO_CLASS = -1
+
+
+@dataclass(frozen=True)
+class PictureMaps:
+    """Pictures below `root`/`pictures`, each with a label map at the same place below `root`/`labels`.
+
+    `classes` is the number of classes. Maps are grey or palette pictures whose stored values are the classes, from 0;
+    `ignore` is the value of unlabelled pixels, if there are any. `values` tells what is stored instead for each class,
+    in order; then all other values are unlabelled. With `reduce_zero_label` 0 is unlabelled and classes count from 1.
+
+    A map has its picture's name with `picture_suffix` (by default the extension) replaced by `label_suffix`. `names` is
+    a file below `root` that lists the pictures' names without suffix; by default all pictures are used.
+    """
+
+    classes: int = bounded(least=1)
+    root: str | None = None
+    pictures: str = "pictures"
+    labels: str = "labels"
+    picture_suffix: str = ""
+    label_suffix: str = ".png"
+    names: str | None = None
+    ignore: int | None = bounded(None, least=0)
+    values: Sequence[int] | None = None
+    reduce_zero_label: bool = False
+
+    needs_policy = False
+    seeded = False
+
+    def validate(self, request: Request) -> list[Problem]:
+        problems = [*bounds.problems(self, "dataset.reader"), *picture_problems(request)]
+        problems = problems or list(self._contradictions())
+        try:
+            return problems or list(self._size_problems(request))
+        except DataError as error:
+            return [error.problem]
+
+    def content(self, request: Request, hash_files: HashFiles) -> Any:
+        pictures = self._wanted(request)
+        maps = [self._maps.path(picture) for picture in pictures]
+        return {
+            "ids": list(self._listing.ids[: len(pictures)]),
+            "pictures": list(hash_files(self._listing.folder, [Path(picture) for picture in pictures])),
+            "maps": list(hash_files(self._maps.folder, [path.relative_to(self._maps.folder) for path in maps])),
+        }
+
+    def stored_bytes(self, request: Request) -> int:
+        return picture_bytes(self._source(request), self._wanted(request), request)
+
+    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
+        pictures = list(map(Picture, self._wanted(request), self._listing.ids))
+        rows = write_pictures(self._source(request), pictures, request, out)
+        note = storage.limit_note(request.limit, len(self._listing.pictures), "pictures")
+        return storage.finish(out, request.inputs, rows, note=note)
+
+    def _wanted(self, request: Request) -> tuple[str, ...]:
+        pictures = self._listing.pictures
+        return pictures[: storage.wanted_count(request.limit, len(pictures))]
+
+    def _source(self, request: Request) -> PictureSource:
+        truth = TruthArrays(dtype="uint8", shape_of=self._maps.size, load=self._maps.load)
+        return files_source(self._listing.folder, request.geometry, truth=truth)
+
+    @cached_property
+    def _maps(self) -> LabelFiles:
+        folder = root_folder(self.root, self._fix) / self.labels
+        return LabelFiles(folder, self.picture_suffix, self.label_suffix, self._class_of_value())
+
+    @cached_property
+    def _listing(self) -> Listing:
+        """The pictures; raises DataError if one is missing, or has no map."""
+        folder = root_folder(self.root, self._fix) / self.pictures
+        if not folder.is_dir():
+            raise DataError(f"dataset.root: there is no folder {folder}", self._fix)
+        pictures = self._listed(folder) if self.names is not None else self._found(folder)
+        without = [picture for picture in pictures if not self._maps.path(picture).is_file()]
+        if without:
+            raise DataError(
+                f"{len(without)} of the {len(pictures)} pictures in {folder} have no label map: "
+                f"{first_few(without, 3)}; there is no {self._maps.path(without[0])}",
+                "add the maps, take the pictures away, or correct labels and label_suffix of dataset.reader",
+            )
+        return Listing(folder, tuple(pictures), sample_ids(pictures))
+
+    def _found(self, folder: Path) -> list[str]:
+        pictures = [name for name in list_pictures(folder, self._fix) if name.endswith(self.picture_suffix)]
+        if not pictures:
+            raise DataError(
+                f"dataset.root: no picture in {folder} has a name that ends in {self.picture_suffix}", self._fix
+            )
+        return pictures
+
+    def _listed(self, folder: Path) -> list[str]:
+        path = root_folder(self.root, self._fix) / str(self.names)
+        try:
+            names = path.read_text(encoding="utf-8").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}, the list of names, cannot be read: {error}", self._fix) from error
+        pictures = [name + self.picture_suffix for name in names]
+        missing = [picture for picture in pictures if not (folder / picture).is_file()]
+        if missing or not pictures:
+            raise DataError(
+                f"{path} lists {len(pictures)} pictures, and {len(missing)} of them are not in {folder}: "
+                f"{first_few(missing, 3)}",
+                "fetch the data set again, or correct names and picture_suffix of dataset.reader",
+            )
+        return pictures
+
+    @property
+    def _fix(self) -> str:
+        return (
+            f"give dataset.root=DIR holding {self.pictures}/ and {self.labels}/, "
+            "or dataset=synthetic_shapes to try without data"
+        )
+
+    def _class_of_value(self) -> tuple[int, ...]:
+        """Return the class of each value that a map may store; NO_CLASS for values that it may not."""
+        unlabelled = NO_CLASS if self.ignore is None else self.ignore
+        classes = [NO_CLASS if self.values is None else unlabelled] * 256
+        if self.ignore is not None:
+            classes[self.ignore] = self.ignore
+        first = 1 if self.reduce_zero_label else 0
+        classes[:first] = [unlabelled] * first
+        for number, value in enumerate(self.values or range(first, first + self.classes)):
+            classes[value] = number
+        return tuple(classes)
+
+    def _contradictions(self) -> Iterator[Problem]:
+        if self.classes > UNSEEN or (self.ignore or 0) > UNSEEN:
+            yield Problem(
+                f"dataset.reader has {self.classes} classes, and ignore {self.ignore}; a map's values are bytes",
+                "give at most 255 classes, and an ignore of at most 255",
+            )
+        values = self.values
+        if values is not None and (len(values) != self.classes or not all(value in range(256) for value in values)):
+            yield Problem(
+                f"dataset.reader.values is {list(values)}, and there are {self.classes} classes",
+                "give one stored value per class, 0 to 255",
+            )
+        if self.reduce_zero_label and (self.ignore is None or values is not None or self.classes >= UNSEEN):
+            yield Problem(
+                "dataset.reader.reduce_zero_label is true: what is stored as 0 becomes unlabelled",
+                "give dataset.reader.ignore its value, and leave dataset.reader.values out",
+            )
+
+    def _size_problems(self, request: Request) -> Iterator[Problem]:
+        """Compare the sizes in the files' headers; also finds what `stored_bytes` raises."""
+        self.stored_bytes(request)
+        unequal = []
+        for picture in self._wanted(request):
+            sizes = [picture_size(self._listing.folder / picture), self._maps.size(picture)]
+            if sizes[0] != sizes[1]:
+                unequal.append(f"{picture} is {_shown(sizes[0])}, its map {_shown(sizes[1])}")
+        if unequal:
+            yield Problem(
+                f"{len(unequal)} label maps have another size than their picture: {first_few(unequal, 3)}",
+                "fetch these files again, or take them out of the data set",
+            )
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A data set's pictures in order, relative to `folder` with forward slashes, and their ids."""
+
+    folder: Path
+    pictures: tuple[str, ...]
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelFiles:
+    """The label maps below `folder`. `class_of_value` is the class of each of the 256 values that a map may store.
+
+    A picture's map has the picture's path with `picture_suffix` (the extension, if that is empty) replaced by `suffix`.
+    """
+
+    folder: Path
+    picture_suffix: str
+    suffix: str
+    class_of_value: tuple[int, ...]
+
+    def path(self, picture: str) -> Path:
+        """Return the path of a picture's map."""
+        name = picture.removesuffix(self.picture_suffix) if self.picture_suffix else picture.rpartition(".")[0]
+        return self.folder / f"{name}{self.suffix}"
+
+    def size(self, picture: str) -> tuple[int, int]:
+        """Return a map's [height, width], read from its header.
+
+        Raises:
+            DataError: it cannot be read, or does not hold class ids.
+        """
+        return _read(self.path(picture), lambda stored: (stored.height, stored.width))
+
+    def load(self, picture: str) -> NDArray[np.uint8]:
+        """Return a map's classes [height, width].
+
+        Raises:
+            DataError: it cannot be read, does not hold class ids, or has a value that is no class.
+        """
+        stored = _read(self.path(picture), partial(np.asarray, dtype=np.uint8))
+        classes = np.array(self.class_of_value)
+        present = np.bincount(stored.ravel(), minlength=256) > 0
+        strange = np.flatnonzero(present & (classes == NO_CLASS)).tolist()
+        if strange:
+            raise DataError(
+                f"{self.path(picture)} has pixels of value {first_few(list(map(str, strange)), 3)}, which is no class: "
+                "classes, ignore and values of dataset.reader tell which are"
+            )
+        mapped: NDArray[np.uint8] = classes.astype(np.uint8)[stored]
+        return mapped
+
+
+def _read(path: Path, read: Callable[[Image.Image], T]) -> T:
+    try:
+        with Image.open(path) as stored:
+            mode, result = stored.mode, read(stored)
+    except Exception as error:  # PIL's decoders raise nearly anything on broken files, even SyntaxError
+        raise DataError(f"{path} is not a readable label map: {error}", "fetch it again") from error
+    if mode not in ID_MODES:
+        raise DataError(
+            f"{path} is a picture of mode {mode}, not a label map: maps store a byte a pixel, the class",
+            "give maps of class ids, grey or with a palette; colours must be converted first",
+        )
+    return result
+
+
+def _shown(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"
