@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
+from PIL import Image
 
 from runner.core import StoreError, TensorSpec, Weights, files
 from runner.core.os_errors import as_store_error, of_the_machine
-from runner.data import pictures, storage
+from runner.data import Geometry, Picture, PictureSource, Request, pictures, storage
 from runner.pipeline import execute
 from runner.results import result as results
 from runner.store import Store, manifests
@@ -145,19 +146,25 @@ def test_a_run_folder_that_cannot_be_written_is_named_and_keeps_what_was_there(
 
 @pytest.mark.parametrize("number", REFUSALS)
 def test_pictures_that_cannot_be_written_name_the_array_and_its_size(tmp_path, monkeypatch, number) -> None:
-    tensor = TensorSpec("image", "uint8", (3, 8, 8))
+    request = Request((TensorSpec("image", "float32", (3, 8, 8)),), Geometry(), None, 0)
+    source = PictureSource(load=_picture, size_of=_size)
+    given = [Picture("a", "a"), Picture("b", "b")]
     monkeypatch.setattr(pictures, "core_count", lambda: 1)
     with monkeypatch.context() as patched:
         patched.setattr(os, "pwrite", failing(number))
         with pytest.raises(StoreError, match=f"cannot write {tmp_path}/image.npy: {REFUSALS[number][0]}") as told:
-            pictures.write_pictures(_picture, ["a", "b"], tensor, tmp_path)
+            pictures.write_pictures(source, given, request, tmp_path)
     assert ("about 512 bytes needed" in told.value.message) == (number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-    pictures.write_pictures(_picture, ["a", "b"], tensor, tmp_path)
+    pictures.write_pictures(source, given, request, tmp_path)
     assert storage.open_array(tmp_path, "image").count == 2
 
 
-def _picture(name: str):
-    return np.full((3, 8, 8), len(name), np.uint8)
+def _picture(item: str) -> Image.Image:
+    return Image.new("RGB", (8, 8))
+
+
+def _size(item: str) -> tuple[int, int]:
+    return 8, 8
 
 
 @pytest.mark.parametrize("number", REFUSALS)
@@ -176,8 +183,8 @@ def _write_report(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     for part in ("markdown", "csv_file", "html_page"):
         for name in ("page", "text"):
-            monkeypatch.setattr(getattr(module, part), name, lambda told: "", raising=False)
-    module._write(None, out)  # type: ignore[arg-type]
+            monkeypatch.setattr(getattr(module, part), name, lambda *told: "", raising=False)
+    module._write(SimpleNamespace(sections=()), out)  # type: ignore[arg-type]
 
 
 def test_a_disk_without_room_for_the_digests_of_inputs_stops_nothing(tmp_path, monkeypatch) -> None:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from runner.core import DataError, TensorSpec
-from runner.data import Normalisation
-from runner.data.batches import iterate, one_ahead
+from runner.core import FREE, DataError, TensorSpec
+from runner.data import Normalisation, Row
+from runner.data.batches import indices, iterate, one_ahead, shapes_of
 from runner.data.storage import array_path, create_array, finish, write_at
 
 IDENTITY = Normalisation(1.0, (0.0,), (1.0,))
@@ -18,7 +18,7 @@ def make_samples(folder, arrays, taken="float32"):
         array = create_array(folder, TensorSpec(name, str(values.dtype), values.shape[1:]), len(values))
         with array.path.open("r+b") as file:
             write_at(file.fileno(), np.ascontiguousarray(values), array.offset)
-    return finish(folder, tensors, [f"s{index}" for index in range(len(values))])
+    return finish(folder, tensors, [Row(id=f"s{index}") for index in range(len(values))])
 
 
 def pixels(count):
@@ -148,3 +148,58 @@ def test_without_a_normalisation_pictures_come_as_stored_with_their_channels_las
     assert batch.inputs["image"].dtype == np.uint8
     assert batch.inputs["image"].flags["C_CONTIGUOUS"]
     np.testing.assert_array_equal(batch.inputs["image"], pixels(2).transpose(0, 2, 3, 1))
+
+
+def make_free_samples(folder, values):
+    """Samples [C, ...] whose shapes differ, called s0, s1, ..."""
+    free = TensorSpec("image", "uint8", (FREE,) * values[0].ndim)
+    array = create_array(folder, free, len(values), [each.shape for each in values])
+    with array.path.open("r+b") as file:
+        for index, each in enumerate(values):
+            write_at(file.fileno(), np.ascontiguousarray(each), array.position(index))
+    rows = [Row(id=f"s{index}") for index in range(len(values))]
+    return finish(folder, [TensorSpec("image", "float32", free.shape)], rows)
+
+
+def of_widths(*widths):
+    return [np.full((1, 2, width), index, np.uint8) for index, width in enumerate(widths)]
+
+
+def test_a_batch_never_mixes_shapes_and_is_padded_within_its_own(tmp_path):
+    samples = make_free_samples(tmp_path, of_widths(3, 3, 3, 4, 4, 3))
+    batches = list(iterate(samples, IDENTITY, 2))
+    assert [batch.ids for batch in batches] == [("s0", "s1"), ("s2",), ("s3", "s4"), ("s5",)]
+    assert [batch.inputs["image"].shape for batch in batches] == [
+        (2, 1, 2, 3),
+        (2, 1, 2, 3),
+        (2, 1, 2, 4),
+        (2, 1, 2, 3),
+    ]
+    assert [batch.inputs["image"][:, 0, 0, 0].tolist() for batch in batches] == [[0, 1], [2, 2], [3, 4], [5, 5]]
+
+
+def test_a_batch_that_is_not_padded_holds_its_samples_alone(tmp_path):
+    samples = make_free_samples(tmp_path, of_widths(3, 3, 3))
+    assert [len(batch.inputs["image"]) for batch in iterate(samples, IDENTITY, 2, padded=False)] == [2, 1]
+
+
+def test_the_indices_of_each_batch_are_those_that_it_is_made_of(tmp_path):
+    samples = make_free_samples(tmp_path, of_widths(3, 3, 3, 4, 4, 3))
+    assert indices(samples, 2) == [[0, 1], [2], [3, 4], [5]]
+
+
+def test_indices_pick_samples_of_any_shape(tmp_path):
+    samples = make_free_samples(tmp_path, of_widths(3, 4, 3))
+    assert [batch.ids for batch in iterate(samples, IDENTITY, 4, [0, 2])] == [("s0", "s2")]
+
+
+def test_the_shapes_of_all_rows_are_told_in_order(tmp_path):
+    samples = make_free_samples(tmp_path, of_widths(3, 4))
+    assert list(shapes_of(samples)) == [((1, 2, 3),), ((1, 2, 4),)]
+
+
+def test_samples_whose_shapes_are_gone_are_an_error(tmp_path):
+    samples = make_free_samples(tmp_path, of_widths(3, 4))
+    (tmp_path / "image.shapes.npy").unlink()
+    with pytest.raises(DataError, match=r"image\.npy are 14, not 2"):
+        list(iterate(samples, IDENTITY, 1))

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from runner.config.schema import PreprocessConfig
-from runner.core import DataError, TensorSpec, bounds
-from runner.data import Geometry, Normalisation, geometry_problems, load_picture, normalise
+from runner.core import FREE, DataError, TensorSpec, bounds
+from runner.data import Geometry, Normalisation, geometry_problems, normalise, open_picture, picture_size, place
+from runner.data.preprocess import fit_picture
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 GUIDES = {
@@ -32,6 +33,15 @@ GUIDES = {
 PLAIN = Geometry(resize=None, interpolation="bilinear", crop=None, channels="rgb")
 STRETCHED = Geometry(resize=64, interpolation="bicubic", crop=None, channels="rgb", keep_ratio=False)
 IDENTITY = Normalisation(1.0, (0.0,), (1.0,))
+
+
+def load(source, geometry, wanted=(FREE, FREE)):
+    """The only row of a picture: uint8 [channels, height, width]."""
+    picture = open_picture(source, geometry.channels)
+    (placed,) = place((picture.height, picture.width), geometry, wanted)
+    row = fit_picture(picture, placed, geometry)
+    assert row.shape[1:] == placed.size
+    return row
 
 
 def save_picture(path, width, height, seed=0):
@@ -70,7 +80,7 @@ def test_pictures_and_values_are_those_of_the_guides(tmp_path, guide, size):
     geometry, normalisation = GUIDES[guide]
     path = save_picture(tmp_path / "picture.jpg", *size)
     stored, floats = guides_way(path, geometry, normalisation)
-    loaded = load_picture(path, geometry)
+    loaded = load(path, geometry)
     np.testing.assert_array_equal(loaded, stored)
     np.testing.assert_allclose(normalise(loaded[None], normalisation)[0], floats, rtol=0, atol=1e-6)
 
@@ -80,19 +90,19 @@ def test_picture_without_its_ratio_is_stretched_to_a_square_and_cropped(tmp_path
     path = save_picture(tmp_path / "picture.jpg", *size)
     stretched = Image.open(path).convert("RGB").resize((64, 64), Image.Resampling.BICUBIC)
     expected = np.asarray(stretched.crop((8, 8, 56, 56))).transpose(2, 0, 1)
-    np.testing.assert_array_equal(load_picture(path, replace(STRETCHED, crop=48)), expected)
+    np.testing.assert_array_equal(load(path, replace(STRETCHED, crop=48)), expected)
     whole = np.asarray(stretched).transpose(2, 0, 1)
-    np.testing.assert_array_equal(load_picture(path, STRETCHED), whole)
+    np.testing.assert_array_equal(load(path, STRETCHED), whole)
 
 
 def test_square_picture_that_fits_is_not_resampled(tmp_path):
     path = save_picture(tmp_path / "picture.png", 64, 64)
-    loaded = load_picture(path, STRETCHED)
+    loaded = load(path, STRETCHED)
     np.testing.assert_array_equal(loaded, np.asarray(Image.open(path)).transpose(2, 0, 1))
 
 
 def test_stored_picture_is_contiguous_uint8_channels_first(tmp_path):
-    loaded = load_picture(save_picture(tmp_path / "picture.png", 30, 20), PLAIN)
+    loaded = load(save_picture(tmp_path / "picture.png", 30, 20), PLAIN)
     assert (loaded.dtype, loaded.shape, loaded.flags.c_contiguous) == (np.uint8, (3, 20, 30), True)
 
 
@@ -100,21 +110,21 @@ def test_stored_picture_is_contiguous_uint8_channels_first(tmp_path):
 def test_every_colour_mode_becomes_three_channels(tmp_path, mode):
     path = tmp_path / ("picture.jpg" if mode == "CMYK" else "picture.png")
     Image.new(mode, (20, 20)).save(path)
-    assert load_picture(path, PLAIN).shape == (3, 20, 20)
+    assert load(path, PLAIN).shape == (3, 20, 20)
 
 
 def test_truncated_jpeg_is_refused_by_name(tmp_path):
     path = save_picture(tmp_path / "cut.jpg", 200, 200)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(DataError, match=r"cut\.jpg is not a readable picture.*truncated"):
-        load_picture(path, PLAIN)
+        load(path, PLAIN)
 
 
 def test_what_is_no_picture_is_refused_by_name(tmp_path):
     path = tmp_path / "text.jpg"
     path.write_text("not a picture")
     with pytest.raises(DataError, match=r"text\.jpg is not a readable picture"):
-        load_picture(path, PLAIN)
+        load(path, PLAIN)
 
 
 def test_picture_that_pil_would_only_warn_of_as_a_bomb_is_refused(tmp_path, monkeypatch):
@@ -122,33 +132,43 @@ def test_picture_that_pil_would_only_warn_of_as_a_bomb_is_refused(tmp_path, monk
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with warnings.catch_warnings(), pytest.raises(DataError, match=r"bomb\.png.*1600 pixels"):
         warnings.simplefilter("ignore")
-        load_picture(path, PLAIN)
+        load(path, PLAIN)
 
 
 @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)])
 @pytest.mark.parametrize("crop", [None, 224])
-def test_strip_that_would_be_resized_to_billions_of_pixels_is_refused(tmp_path, size, crop):
-    path = save_picture(tmp_path / "strip.png", *size)
-    with pytest.raises(DataError, match=r"strip\.png.* would be resized to"):
-        load_picture(path, replace(PLAIN, resize=256, crop=crop))
+def test_strip_that_would_be_resized_to_billions_of_pixels_is_refused(size, crop):
+    with pytest.raises(DataError, match=f"it is {size[1]}x{size[0]} pixels and would be resized to"):
+        place(size, replace(PLAIN, resize=256, crop=crop), (FREE, FREE))
 
 
 def test_bomb_of_a_few_bytes_is_refused_before_it_is_decoded(tmp_path):
     path = tmp_path / "bomb.ppm"
     path.write_bytes(b"P6 60000 60000 255\n")
     with pytest.raises(DataError, match=r"bomb\.ppm.*3600000000 pixels"):
-        load_picture(path, PLAIN)
+        load(path, PLAIN)
 
 
-def test_picture_smaller_than_the_crop_is_refused_with_both_sizes(tmp_path):
-    path = save_picture(tmp_path / "small.png", 100, 40)
-    with pytest.raises(DataError, match=r"small\.png is 100x40 pixels where the crop of 64"):
-        load_picture(path, replace(PLAIN, crop=64))
+def test_size_is_read_without_decoding_the_picture(tmp_path):
+    path = save_picture(tmp_path / "cut.png", 300, 200)
+    path.write_bytes(path.read_bytes()[:1000])
+    assert picture_size(path) == (200, 300)
+
+
+def test_size_of_what_is_no_picture_is_refused_by_name(tmp_path):
+    (tmp_path / "text.jpg").write_text("not a picture")
+    with pytest.raises(DataError, match=r"text\.jpg is not a readable picture"):
+        picture_size(tmp_path / "text.jpg")
+
+
+def test_picture_smaller_than_the_crop_is_refused_with_both_sizes():
+    with pytest.raises(DataError, match="it is 100x40 pixels where 64x64 are cut out"):
+        place((40, 100), replace(PLAIN, crop=64), (64, 64))
 
 
 def test_picture_is_read_from_memory_too(tmp_path):
     path = save_picture(tmp_path / "picture.png", 30, 20)
-    np.testing.assert_array_equal(load_picture(io.BytesIO(path.read_bytes()), PLAIN), load_picture(path, PLAIN))
+    np.testing.assert_array_equal(load(io.BytesIO(path.read_bytes()), PLAIN), load(path, PLAIN))
 
 
 def test_identity_returns_float32_itself():

@@ -19,7 +19,7 @@ def test_a_row_is_a_json_object_a_line(tmp_path: Path) -> None:
     assert path == tmp_path / "rows.jsonl"
     assert [json.loads(line) for line in path.read_text().splitlines()] == [
         {"id": "a", "truth": 3},
-        {"id": "b", "truth": None},
+        {"id": "b"},
     ]
 
 
@@ -27,6 +27,16 @@ def test_a_row_is_a_json_object_a_line(tmp_path: Path) -> None:
 def test_a_truth_is_anything_that_json_holds(truth: object, tmp_path: Path) -> None:
     rows.write(tmp_path, [Row(id="a", truth=truth)])
     assert list(rows.read(tmp_path)) == [Row(id="a", truth=truth)]
+
+
+def test_the_facts_of_a_picture_come_back_as_they_were(tmp_path: Path) -> None:
+    tile = Row(id="a#1", sample="a", truth=None, original_size=(40, 30), scale=(0.5, 1 / 3), padding=(-8, 0, 2, -1))
+    rows.write(tmp_path, [tile])
+    assert list(rows.read(tmp_path)) == [tile]
+
+
+def test_a_row_belongs_to_its_sample_or_is_one_itself() -> None:
+    assert (Row(id="a#1", sample="a").sample_id, Row(id="a").sample_id) == ("a", "a")
 
 
 @pytest.mark.parametrize("name", ["with space", "line\nbreak", 'quo"te', "ä/ö", "\u2028"])

@@ -161,3 +161,59 @@ def test_a_file_of_weights_that_is_missing_is_told_where_the_network_plays(probl
 
 def test_samples_that_are_read_need_no_weights(problems: Problems) -> None:
     assert problems("model=moco_v2", "dataset=synthetic_images", "stages=[prepare]") == []
+
+
+SEGMENTED = "model.task=segmentation"
+
+
+def test_a_data_set_of_another_task_is_told_with_those_that_fit(problems: Problems) -> None:
+    (told,) = problems("model=moco_v2", "weights=random", "dataset=synthetic_shapes")
+    assert "model=moco_v2 is for image_classification, and dataset=synthetic_shapes for segmentation" in told
+    assert "choose dataset=imagenet or dataset=synthetic_images" in told
+
+
+def test_a_data_set_of_no_task_fits_all(problems: Problems) -> None:
+    assert problems("model=moco_v2", "weights=random", "dataset=synthetic_images", "dataset.task=null") == []
+
+
+def test_a_task_of_the_users_own_is_not_judged(problems: Problems) -> None:
+    assert problems(*IMAGES, "model.task=palmistry") == []
+
+
+def test_outputs_that_need_decoding_are_told_where_there_is_no_decoder(problems: Problems) -> None:
+    told = problems(*IMAGES, SEGMENTED, "dataset.task=segmentation", "dataset.metrics={}")
+    assert any("the outputs of a model for segmentation need decoding" in one for one in told)
+    assert any("name one of runner.tasks.segmentation" in one for one in told)
+
+
+def test_a_decoder_of_another_task_is_told(problems: Problems) -> None:
+    told = problems(*IMAGES, "+model.decode={_target_: runner.tasks.segmentation.Maps}")
+    assert any(
+        "model.decode names runner.tasks.segmentation.Maps, which is not for image_classification" in one
+        and "name one of runner.tasks.classification" in one
+        for one in told
+    )
+
+
+def test_a_metric_of_another_task_is_told(problems: Problems) -> None:
+    told = problems(*IMAGES, "+dataset.metrics.psnr={_target_: runner.tasks.restoration.Psnr}")
+    assert any(
+        "dataset.metrics.psnr names runner.tasks.restoration.Psnr, which is not for image_classification" in one
+        for one in told
+    )
+
+
+def test_a_metric_that_all_tasks_share_fits(problems: Problems) -> None:
+    assert problems(*IMAGES, "+dataset.metrics.same={_target_: runner.tasks.agreement}") == []
+
+
+def test_sizes_that_differ_between_samples_are_null(problems: Problems) -> None:
+    (told,) = problems(*IMAGES, "model.inputs=[{name: image, shape: [3, 0, 224]}]")[:1]
+    assert "shape is [3, 0, 224]" in told
+    assert "null for a size that differs between samples" in told
+
+
+def test_contradictions_of_the_geometry_are_told(problems: Problems) -> None:
+    told = problems(*IMAGES, "model.preprocess.fit=inside")
+    assert any("model.preprocess.resize is 256 beside fit inside" in one for one in told)
+    assert any("model.preprocess.crop is 224 beside fit inside" in one for one in told)

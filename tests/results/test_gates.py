@@ -52,7 +52,7 @@ def test_nothing_published_skips_the_gate() -> None:
     assert (gate.verdict, gate.reason) == ("skip", "no published accuracy for this model")
 
 
-def fidelity(**values: float) -> dict[str, Fidelity]:
+def fidelity(**values: float | None) -> dict[str, Fidelity]:
     return {
         "out": Fidelity(
             **{"samples": 2, "top1_agreement": 100.0, "cosine": 1.0, "max_abs": 0.0, "mean_abs": 0.0} | values
@@ -61,12 +61,12 @@ def fidelity(**values: float) -> dict[str, Fidelity]:
 
 
 def test_fidelity_at_its_thresholds_passes() -> None:
-    found = gates.fidelity_gates(fidelity(cosine=0.999, top1_agreement=98.0), 0.999, 98.0, "x")
+    found = gates.fidelity_gates(fidelity(cosine=0.999, top1_agreement=98.0), 0.999, 99.0, 98.0, "x")
     assert [gate.verdict for gate in found] == ["pass", "pass"]
 
 
 def test_fidelity_below_a_threshold_fails_that_gate() -> None:
-    found = gates.fidelity_gates(fidelity(cosine=0.9), 0.999, 98.0, "x")
+    found = gates.fidelity_gates(fidelity(cosine=0.9), 0.999, 99.0, 98.0, "x")
     assert {gate.name: gate.verdict for gate in found} == {
         "fidelity.out.cosine": "fail",
         "fidelity.out.top1_agreement": "pass",
@@ -74,16 +74,27 @@ def test_fidelity_below_a_threshold_fails_that_gate() -> None:
 
 
 def test_a_cosine_that_is_not_a_number_fails() -> None:
-    assert gates.fidelity_gates(fidelity(cosine=math.nan), 0.999, None, "x")[0].verdict == "fail"
+    assert gates.fidelity_gates(fidelity(cosine=math.nan), 0.999, 99.0, None, "x")[0].verdict == "fail"
 
 
 def test_one_sample_of_few_may_disagree() -> None:
-    found = gates.fidelity_gates(fidelity(samples=16, top1_agreement=93.75), 0.999, 98.0, "x")
+    found = gates.fidelity_gates(fidelity(samples=16, top1_agreement=93.75), 0.999, 99.0, 98.0, "x")
     assert (found[1].verdict, found[1].tolerance) == ("pass", 6.25)
 
 
 def test_two_samples_of_few_may_not() -> None:
-    assert gates.fidelity_gates(fidelity(samples=16, top1_agreement=87.5), 0.999, 98.0, "x")[1].verdict == "fail"
+    assert gates.fidelity_gates(fidelity(samples=16, top1_agreement=87.5), 0.999, 99.0, 98.0, "x")[1].verdict == "fail"
+
+
+def test_an_output_of_whole_numbers_is_held_to_the_share_of_equal_ones() -> None:
+    (gate,) = gates.fidelity_gates(fidelity(cosine=0.5, equal=99.2, top1_agreement=None), 0.999, 99.0, 98.0, "x")
+    assert (gate.name, gate.measured, gate.expected, gate.verdict) == ("fidelity.out.equal", 99.2, 99.0, "pass")
+
+
+@pytest.mark.parametrize("equal", [98.9, math.nan])
+def test_too_few_equal_whole_numbers_fail(equal: float) -> None:
+    (gate,) = gates.fidelity_gates(fidelity(equal=equal, top1_agreement=None), 0.999, 99.0, None, "x")
+    assert gate.verdict == "fail"
 
 
 def test_few_samples_widen_the_tolerance_to_two_standard_errors() -> None:
@@ -126,6 +137,12 @@ def test_the_same_answers_at_another_batch_size_pass() -> None:
 
 def test_other_answers_at_another_batch_size_fail() -> None:
     assert gates.batch_invariance_gates(BatchComparison(1, fidelity(cosine=0.99)), 0.9999)[0].verdict == "fail"
+
+
+def test_answers_that_are_declared_to_depend_on_the_batch_are_reported_and_not_judged() -> None:
+    (gate,) = gates.batch_invariance_gates(BatchComparison(1, fidelity(cosine=0.5)), 0.9999, "it normalises by batch")
+    assert (gate.measured, gate.verdict) == (0.5, "skip")
+    assert gate.reason == "declared to depend on the batch: it normalises by batch"
 
 
 def test_a_first_batch_size_has_nothing_to_be_compared_with() -> None:

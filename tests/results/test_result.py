@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runner.core import Command, Fidelity, Timing
+from runner.core import Command, ComparedAccuracy, Fidelity, Timing
 from runner.results import (
     Environment,
     Failure,
@@ -45,8 +45,14 @@ FULL = Result(
         cosine=0.9875,
         max_abs=0.75,
         mean_abs=0.0625,
+        equal=97.5,
+        reference=result.OUTSIDE,
+        accuracy={"top1": 72.5},
+        tool_accuracy={"top1": 71.75},
         per_output={
-            "scores": OutputFidelity(samples=32, top1_agreement=96.75, cosine=0.99, max_abs=0.5, mean_abs=0.05)
+            "scores": OutputFidelity(
+                samples=32, top1_agreement=96.75, cosine=0.99, max_abs=0.5, mean_abs=0.05, equal=98.5
+            )
         },
     ),
     performance=Performance(
@@ -307,7 +313,7 @@ def test_the_worst_output_speaks_for_all() -> None:
         "a": Fidelity(samples=4, top1_agreement=100.0, cosine=0.9, max_abs=0.5, mean_abs=0.1),
         "b": Fidelity(samples=3, top1_agreement=50.0, cosine=1.0, max_abs=0.2, mean_abs=0.2),
     }
-    assert result.worst(fidelity) == WorstFidelity(
+    assert result.worst(fidelity, None) == WorstFidelity(
         samples=3,
         top1_agreement=50.0,
         cosine=0.9,
@@ -322,7 +328,22 @@ def test_the_worst_output_speaks_for_all() -> None:
 
 def test_an_output_without_classes_has_no_agreement_to_speak_of() -> None:
     fidelity = {"a": Fidelity(samples=4, top1_agreement=None, cosine=0.9, max_abs=0.5, mean_abs=0.1)}
-    assert result.worst(fidelity).top1_agreement is None
+    assert result.worst(fidelity, None).top1_agreement is None
+
+
+def test_the_least_equal_output_of_whole_numbers_speaks_for_all_of_them() -> None:
+    known = {"samples": 4, "top1_agreement": None, "cosine": 1.0, "max_abs": 0.0, "mean_abs": 0.0}
+    fidelity = {
+        name: Fidelity(**known, equal=equal)  # type: ignore[arg-type]
+        for name, equal in (("map", 99.5), ("other", 98.0), ("scores", None))
+    }
+    assert result.worst(fidelity, None).equal == 98.0
+
+
+def test_the_metrics_of_both_stand_beside_the_fidelity() -> None:
+    fidelity = {"a": Fidelity(samples=4, top1_agreement=None, cosine=0.9, max_abs=0.5, mean_abs=0.1)}
+    found = result.worst(fidelity, ComparedAccuracy(4, {"map": 30.5}, {"map": 31.0}))
+    assert (found.tool_accuracy, found.accuracy) == ({"map": 30.5}, {"map": 31.0})
 
 
 def test_the_raw_latencies_are_kept_beside_the_result(tmp_path: Path) -> None:

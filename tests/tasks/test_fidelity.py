@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from runner.core import ComparisonError, Predictions
 from runner.data import predictions
 from runner.tasks import fidelity
-from runner.tasks.fidelity import CHUNK
+
+CHUNK = predictions.ROWS_AT_ONCE
 
 
 def write(path: Path, ids: Sequence[str] | None = None, **outputs: ArrayLike) -> Predictions:
@@ -50,7 +51,7 @@ def test_a_comparison_does_not_depend_on_the_chunks(tmp_path: Path, monkeypatch:
     inferred = write(tmp_path / "a.npz", out=values)
     expected = write(tmp_path / "b.npz", out=values + 0.1 * normal(count + 1, 5)[:count])
     in_chunks = fidelity.compare(inferred, expected)["out"]
-    monkeypatch.setattr(fidelity, "CHUNK", count)
+    monkeypatch.setattr(predictions, "ROWS_AT_ONCE", count)
     whole = fidelity.compare(inferred, expected)["out"]
     assert in_chunks.samples == whole.samples == count
     assert in_chunks.top1_agreement == pytest.approx(whole.top1_agreement)
@@ -127,3 +128,39 @@ def test_outputs_of_another_shape_are_told(tmp_path: Path) -> None:
     inferred, expected = write(tmp_path / "a.npz", out=[[1, 0]]), write(tmp_path / "b.npz", out=[[1, 0, 0]])
     with pytest.raises(ComparisonError, match=r"'out' is \[2\] compiled and \[3\] in PyTorch"):
         fidelity.compare(inferred, expected)
+
+
+def write_each(path: Path, *rows: ArrayLike, ids: Sequence[str] | None = None) -> Predictions:
+    """The output `out` of samples whose shapes differ."""
+    names = [f"s{index}" for index in range(len(rows))] if ids is None else ids
+    return predictions.write(path, ["out"], names, [{"out": np.asarray([row], np.float32)} for row in rows])
+
+
+def test_outputs_of_differing_shapes_are_compared_sample_by_sample(tmp_path: Path) -> None:
+    inferred = write_each(tmp_path / "a.npz", [1, 0], [2, 2, 2], [0, 1])
+    expected = write_each(tmp_path / "b.npz", [1, 0], [2, 2, 3], [1, 0])
+    found = fidelity.compare(inferred, expected)["out"]
+    assert (found.samples, found.max_abs, found.mean_abs) == (3, 1.0, 3 / 7)
+    assert found.cosine == pytest.approx((1 + 14 / (12 * 17) ** 0.5 + 0) / 3)
+
+
+def test_a_sample_of_another_shape_than_pytorchs_is_told(tmp_path: Path) -> None:
+    inferred = write_each(tmp_path / "a.npz", [1, 0], [2, 2, 2])
+    expected = write_each(tmp_path / "b.npz", [1, 0, 0], ids=["s1"])
+    assert fidelity.compare(inferred, expected)["out"].samples == 1
+    expected = write_each(tmp_path / "c.npz", [1, 0], ids=["s1"])
+    with pytest.raises(ComparisonError, match=r"'out' is \[3\] compiled and \[2\] in PyTorch"):
+        fidelity.compare(inferred, expected)
+
+
+def test_whole_numbers_are_compared_by_the_share_of_equal_ones(tmp_path: Path) -> None:
+    def labels(name: str, values: ArrayLike) -> Predictions:
+        return predictions.write(tmp_path / name, ["map"], ["a", "b"], [{"map": np.asarray(values, np.int64)}])
+
+    found = fidelity.compare(labels("a.npz", [[[1, 2], [3, 4]]] * 2), labels("b.npz", [[[1, 2], [3, 9]]] * 2))["map"]
+    assert found.equal == 75.0
+
+
+def test_equality_is_not_asked_of_floating_point(tmp_path: Path) -> None:
+    made = write(tmp_path / "a.npz", out=[[1, 0]])
+    assert fidelity.compare(made, made)["out"].equal is None

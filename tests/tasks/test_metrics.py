@@ -113,6 +113,19 @@ def test_results_and_truths_may_be_lists_and_reach_the_function_as_arrays() -> N
     assert mean.compute() == {"mean": 5.0}
 
 
+def test_results_of_differing_shapes_reach_the_function_one_by_one() -> None:
+    seen = []
+
+    def mean_square(results: NDArray[np.float64], truths: NDArray[np.float64]) -> NDArray[np.float64]:
+        seen.append((results.shape, truths.shape))
+        return np.asarray(((results - truths) ** 2).reshape(len(results), -1).mean(axis=1))
+
+    mean = Mean(mean_square)
+    mean.add([np.ones((2, 2)), np.full((1, 3), 2.0)], [np.zeros((2, 2)), np.zeros((1, 3))])
+    assert mean.compute() == {"mean": 2.5}
+    assert seen == [((1, 2, 2), (1, 2, 2)), ((1, 1, 3), (1, 1, 3))]
+
+
 def test_what_is_computed_is_a_plain_number() -> None:
     mean = Mean(difference)
     mean.add(RESULTS.astype(np.float32), TRUTHS)

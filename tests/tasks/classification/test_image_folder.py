@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from runner.core import DataError, FileHashes, TensorSpec
-from runner.data import Geometry, Request, load_picture, rows
+from runner.data import Geometry, Request, open_picture, picture_size, place, rows
 from runner.data.pictures import CHUNK_PICTURES, JOURNAL
+from runner.data.preprocess import fit_picture
 from runner.data.storage import open_array
 from runner.tasks.classification import ImageFolder
 
@@ -24,6 +25,12 @@ INPUTS = (TensorSpec("image", "float32", (3, 16, 16)),)
 
 def request(limit=None, geometry=GEOMETRY, inputs=INPUTS):
     return Request(inputs, geometry, limit, 0)
+
+
+def load(path):
+    """A picture's row."""
+    (placed,) = place(picture_size(path), GEOMETRY, (16, 16))
+    return fit_picture(open_picture(path), placed, GEOMETRY)
 
 
 def save_picture(path, seed=0):
@@ -78,7 +85,7 @@ def test_flat_folder_is_stored_in_order_of_names_with_ids_and_labels(tmp_path):
     assert (ids_of(samples), labels_of(samples), samples.count) == (["a", "b"], [7, 3], 2)
     assert samples.has_truth
     assert samples.spec == (TensorSpec("image", "float32", (3, 16, 16)),)
-    np.testing.assert_array_equal(stored(samples)[1], load_picture(root / "val" / "b.png", GEOMETRY))
+    np.testing.assert_array_equal(stored(samples)[1], load(root / "val" / "b.png"))
     assert {path.name for path in samples.path.iterdir()} == {"image.npy", rows.FILE, JOURNAL}
     assert (samples.substitute, samples.note) == (None, None)
 
@@ -273,7 +280,7 @@ def test_several_processes_write_what_one_does(tmp_path):
     count = 2 * CHUNK_PICTURES + 5
     root = labelled_folder(tmp_path / "data", count)
     samples = write(root, tmp_path / "out")
-    expected = [load_picture(root / "val" / name, GEOMETRY) for name in names_of(count)]
+    expected = [load(root / "val" / name) for name in names_of(count)]
     np.testing.assert_array_equal(stored(samples), np.stack(expected))
 
 
@@ -356,7 +363,7 @@ def copy_of(folder, target):
 
 
 def finished_chunks(out):
-    return [int(line) for line in (out / JOURNAL).read_text().splitlines()[1:]]
+    return [json.loads(line)[0] for line in (out / JOURNAL).read_text().splitlines()[1:]]
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
@@ -387,7 +394,7 @@ def test_finished_chunks_are_not_done_again(killed, tmp_path):
     resumed = copy_of(out, tmp_path / "resumed")
     finished = finished_chunks(resumed)
     array = open_array(resumed, "image")
-    marked = np.full((array.sample_bytes,), 77, np.uint8).tobytes()
+    marked = np.full(array.bytes_of(0), 77, np.uint8).tobytes()
     with array.path.open("r+b") as file:
         for chunk in finished:
             file.seek(array.position(chunk * CHUNK_PICTURES))
