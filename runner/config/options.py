@@ -23,6 +23,8 @@ YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def read(path: Path) -> dict[str, Any]:
     """Return the content of an option's file, merged with its defaults from the same group; interpolations unresolved.
 
+    Its `defaults` are its own, then the choices of other groups' options that it inherits.
+
     Raises:
         ConfigError: it cannot be read, or is not a mapping.
     """
@@ -89,13 +91,15 @@ def _read(path: Path, inheriting: tuple[Path, ...]) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is no mapping of keys to values", "correct the file")
     merged: dict[str, Any] = {}
-    defaults = content.get("defaults")
-    for entry in defaults if isinstance(defaults, list) else ():
+    overrides: list[Any] = []
+    defaults = content["defaults"] if isinstance(content.get("defaults"), list) else []
+    for entry in defaults:
         parent = path.parent / f"{entry}.yaml"
         if isinstance(entry, str) and entry != "_self_" and parent.is_file() and parent not in inheriting:
             inherited = _read(parent, (*inheriting, path))
             merged = _merged(merged, {key: value for key, value in inherited.items() if key != "defaults"})
-    return _merged(merged, content)
+            overrides += [each for each in inherited.get("defaults") or () if isinstance(each, dict)]
+    return _merged(merged, {**content, "defaults": [*defaults, *overrides]} if overrides else content)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

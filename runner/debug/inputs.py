@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError, Samples, TensorSpec
+from runner.core import FREE, DataError, Samples, TensorSpec
 from runner.core.lazy import NDArray, np
 from runner.data import Normalisation, batches, normalise, random_inputs
 
@@ -39,11 +39,16 @@ def of_samples(samples: Samples, normalisation: Normalisation, batch: int, aipp:
 def of_model(tensors: Sequence[TensorSpec], batch: int, source: str, aipp: Normalisation | None) -> Inputs:
     """Return random arrays, or those of the .npz `source`; with AIPP, which applies `aipp`, uint8 [N, C, H, W].
 
+    Free sizes are those of runner.data.random_inputs.example; a file may have any.
+
     Raises:
         DataError: a file that cannot be read, or holds other arrays than the model takes.
     """
     taken = tensors if aipp is None else [TensorSpec(tensor.name, "uint8", tensor.shape) for tensor in tensors]
-    wanted = {tensor.name: (tensor.dtype, (batch, *tensor.shape)) for tensor in taken}
+    wanted: dict[str, tuple[str, Dimensions]] = {
+        tensor.name: (tensor.dtype, (batch, *(None if size == FREE else size for size in tensor.shape)))
+        for tensor in taken
+    }
     arrays = random_inputs.batch_of(taken, batch) if source == RANDOM else of_file(Path(source), wanted)
     if aipp is None:
         return Inputs(arrays, arrays)

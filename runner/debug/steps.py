@@ -10,7 +10,7 @@ from typing import Any
 from runner.config.schema import RunConfig
 from runner.core import Artifact, CompiledModel, ConfigError, ExportError, OnnxModel, Samples, Weights, process
 from runner.core.lazy import NDArray, onnx, torch
-from runner.data import Batch
+from runner.data import Batch, batches
 from runner.debug import inputs, runtimes
 from runner.debug.closeness import CosineFloor, Limit, Tolerance
 from runner.debug.inputs import Inputs
@@ -44,12 +44,12 @@ class Step:
 
 
 class Steps:
-    """The steps of one configuration up to the last of its `stages`.
+    """The steps of one configuration up to the last of its `stages`; an ONNX file from outside begins with `export`.
 
     `folder` gets logs and models that are not stored; `work` is a temporary folder that the steps' models need.
 
     Raises:
-        ConfigError: `stages` names a stage whose results are not compared.
+        ConfigError: `stages` names a stage whose results are not compared, or there is one step only.
     """
 
     def __init__(self, config: RunConfig, folder: Path, work: Path, source: str, tolerance: Tolerance) -> None:
@@ -60,6 +60,12 @@ class Steps:
         self.source = source
         self.tolerance = tolerance
         self._last = _last_of(config)
+        if self._last == "export" and self.setup.is_outside:
+            raise ConfigError(
+                f"stages is {config.stages}, and model={config.model.name} is an ONNX file from outside: there is no"
+                " PyTorch network to compare the exported model with",
+                "name simplify or compile, or compare two files with --onnx",
+            )
         self._run = Run(self.setup, open_store(config), folder)
 
     def inputs(self) -> Inputs:
@@ -68,26 +74,31 @@ class Steps:
         Raises:
             PreflightError: all known problems of the configuration. RunnerError: a stage fails.
         """
-        real = ["prepare"] if self.source == inputs.REAL else []
+        compiles_for_samples = self._last == "compile" and "prepare" in self.setup.needs["compile"]
+        real = ["prepare"] if self.source == inputs.REAL or compiles_for_samples else []
         checked = Setup(replace(self.config, stages=[self._last, *real]))
         with process.logging_to(self.folder):
             self._plan = preflight.checked_plan(checked, self._run.store)
         self._make("weights", "export", *real)
         batch = self.config.batch.size
-        samples = self._run.artifacts.get("prepare")
+        samples, tensors = self._run.artifacts.get("prepare"), self.setup.inputs
         if isinstance(samples, Samples):
-            return inputs.of_samples(samples, self.setup.normalisation, batch, self.config.model.aipp)
-        return inputs.of_model(self.setup.inputs, batch, self.source, self.setup.aipp)
+            if self.source == inputs.REAL:
+                return inputs.of_samples(samples, self.setup.normalisation, batch, self.config.model.aipp)
+            first = next(batches.shapes_of(samples))
+            tensors = tuple(tensor.at(shape) for tensor, shape in zip(tensors, first, strict=True))
+        return inputs.of_model(tensors, batch, self.source, self.setup.aipp)
 
     def each(self, given: Inputs) -> Iterator[Step]:
-        """Yield PyTorch, the exported, the simplified and the compiled model, in turn.
+        """Yield PyTorch (unless the model is from outside), the exported, the simplified and the compiled model.
 
         If the simplification fails its own check, its rewrites are yielded one by one before the error is raised.
 
         Raises:
             RunnerError: a stage, a runtime or a tool fails.
         """
-        yield self._pytorch(given)
+        if not self.setup.is_outside:
+            yield self._pytorch(given)
         yield self._onnx("export", self._onnx_artifact("export").path, given)
         if self._last == "export":
             return
@@ -144,8 +155,11 @@ class Steps:
         work = command_line.new_folder(self.work / "infer")
         ids = tuple(f"sample{index}" for index in range(model.batch))
         placement = self.setup.placement
+        at_shapes = model
+        if any(tensor.is_free for tensor in model.inputs):
+            at_shapes = model.at([array.shape[1:] for array in given.compiled.values()])
         with process.logging_to(self.folder):
-            (outputs,) = tool.infer(model, placement, iter([Batch(ids, given.compiled)]), work)
+            (outputs,) = tool.infer(at_shapes, placement, iter([Batch(ids, given.compiled)]), work)
         by = f"{tool.version()} on {model.soc}"
         if self.config.soc.kind != "cpu" or model.path != self._onnx_artifact("simplify").path:
             return Step("compile", by, outputs, CosineFloor(self.config.model.fidelity.cosine))

@@ -7,26 +7,28 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from runner import cli, results
 from runner.config import groups, overrides, schema
 from runner.config.schema import ModelConfig, PreprocessConfig, RunConfig
-from runner.core import ConfigError, DataError, OnnxModel, StoreError, TensorSpec, environment, write_atomically
+from runner.core import FREE, ConfigError, DataError, OnnxModel, StoreError, TensorSpec, environment, write_atomically
 from runner.guide import wording
 from runner.pipeline import commands
 from runner.pipeline.setup import Setup, open_store
 from runner.report import tables
 from runner.report.markdown import code, escaped, grid, table_lines
 from runner.report.tables import Section, Table
-from runner.results import Environment, Meaning, Result
+from runner.results import Environment, Meaning, Result, values
 from runner.stages import order
 from runner.tasks import metric_of
 
 SOC = "310P3"
 """The default SoC of a guide."""
+LONGEST_ARGUMENT = 40
+"""Characters of a decoder's argument that is shown."""
 
 Words = Mapping[str, str]
 
@@ -93,19 +95,23 @@ def write_guide(
         reference=_indented(code(_reference(model.reference), "")),
         inputs=_indented(_tensors(words, words["input"], Setup(config).inputs)),
         outputs=_indented(_outputs(words, model.outputs, outputs)),
+        get_weights=words["get_onnx" if model.onnx else "get_weights"],
+        make_onnx=words["cut_onnx" if model.onnx else "make_onnx"],
         environment_of=words["environment_measured" if measured else "environment_here"],
         environment=_indented(_versions(words, _environment(measured, config.soc.name))),
         install=_indented(code(["pip install -e ."]), 3),
         dry_run=_indented(code([_command([*typed, "dry_run=true"])]), 3),
         dataset=_dataset(words, config),
-        preprocess=_indented([f"- {line}" for line in _preprocessing(words, model.preprocess)], 3),
+        preprocess=_indented(
+            [f"- {line}" for line in _preprocessing(words, model.preprocess, Setup(config).inputs)], 3
+        ),
         prepare=_indented(code([_command([*typed, "stages=[prepare]"])]), 3),
         run="\n".join(code([_command([*sweep, *at_batches])])),
         weights=_weights(words, model),
         export=_export(words, model),
-        compile=_indented(_per_batch(words, compiles) or [words["no_compiler"].format(tool=config.tool.name)], 6),
+        compile=_indented(_compile(words, config, compiles), 6),
         infer=_indented(_per_batch(words, infers) or [words["no_commands"].format(tool=config.tool.name)], 3),
-        score=words[f"score_{config.dataset.scored_against}"].format(metrics=", ".join(config.dataset.metrics)),
+        score=_score(words, config),
         deviations=_deviations(words, model.deviations),
         results=_measured(words, model, measured),
         published=_published(words, config),
@@ -121,7 +127,8 @@ def _parser() -> argparse.ArgumentParser:
         "overrides",
         nargs="*",
         metavar="key=value",
-        help="model=NAME, and soc=NAME [310P3], batch=N,M [as published], lang=zh|en [zh], tool=NAME, dataset.root=DIR",
+        help="model=NAME, and soc=NAME [310P3], batch=N,M [as published], lang=zh|en [zh], tool=NAME, dataset=NAME,"
+        " dataset.root=DIR",
     )
     parser.add_argument(*groups.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, as the runner takes it")
     parser.add_argument("--results", type=Path, metavar="DIR", help="where result.json files lie [outputs]")
@@ -144,6 +151,12 @@ def _guide(request: Request, folder: Path | None) -> str:
         raise ConfigError(
             f"tool={config.tool.name} does not serve soc={config.soc.name}",
             f"leave tool out, or name a soc that it serves: {', '.join(config.tool.serves)}",
+        )
+    if config.dataset.task not in (None, config.model.task):
+        raise ConfigError(
+            f"model={config.model.name} is for {config.model.task}, and dataset={config.dataset.name} for"
+            f" {config.dataset.task}",
+            f"name one that fits with dataset=NAME: python -m runner.list dataset task={config.model.task}",
         )
     batches = request.batches or tuple(row.batch for row in config.model.published if row.soc == config.soc.name)
     measured = _results_of(config.model.name, folder)
@@ -222,12 +235,16 @@ def _tensors(words: Words, kind: str, specs: Iterable[TensorSpec]) -> list[str]:
         (
             spec.name,
             spec.dtype.upper(),
-            " x ".join(["batchsize", *map(str, spec.shape)]),
+            " x ".join(["batchsize", *_sizes(words, spec.shape)]),
             "NCHW" if len(spec.shape) == 3 else "ND",
         )
         for spec in specs
     ]
     return grid([kind, words["dtype"], words["shape"], words["layout"]], rows, numeric=False)
+
+
+def _sizes(words: Words, shape: Iterable[int]) -> list[str]:
+    return [words["any_size"] if size == FREE else str(size) for size in shape]
 
 
 def _outputs(words: Words, names: Sequence[str], known: Mapping[str, TensorSpec]) -> list[str]:
@@ -261,36 +278,106 @@ def _versions(words: Words, installed: Environment) -> list[str]:
 def _dataset(words: Words, config: RunConfig) -> str:
     reader = config.dataset.reader
     if "root" in reader:
-        return words["folder"].format(dataset=config.dataset.name)
+        name = reader["_target_"].rpartition(".")[2]
+        layout = words.get(f"folder_{name}", words["folder_other"])
+        known = {"reader": reader["_target_"], **_arguments(Setup(config).reader)}
+        return words["folder"].format(dataset=config.dataset.name, layout=layout.format(**known))
     count = words["count"].format(count=reader["count"]) if "count" in reader else ""
     return words["generated"].format(dataset=config.dataset.name, count=count)
 
 
-def _preprocessing(words: Words, preprocess: PreprocessConfig) -> Iterator[str]:
+def _arguments(hook: Any) -> dict[str, Any]:
+    """Return the arguments of a reader or a decoder by name; {} if it is not a dataclass."""
+    return {each.name: getattr(hook, each.name) for each in fields(hook)} if is_dataclass(hook) else {}
+
+
+def _preprocessing(words: Words, preprocess: PreprocessConfig, inputs: Sequence[TensorSpec]) -> Iterator[str]:
     untouched = PreprocessConfig()
     if preprocess == untouched:
         yield words["as_is"]
         return
-    if preprocess.resize is not None:
-        yield words["resize"].format(resize=preprocess.resize, interpolation=preprocess.interpolation)
-    if preprocess.crop is not None:
-        yield words["crop"].format(crop=preprocess.crop)
-    if preprocess.resize is not None or preprocess.crop is not None:
+    geometry = list(_geometry(words, preprocess, inputs))
+    yield from geometry
+    if geometry:
         yield words["channels"].format(channels=preprocess.channels.upper())
     yield words["normalise"].format(scale=f"{preprocess.scale:.6g}", mean=preprocess.mean, std=preprocess.std)
 
 
+def _geometry(words: Words, preprocess: PreprocessConfig, inputs: Sequence[TensorSpec]) -> Iterator[str]:
+    """Yield how a picture becomes what the network takes."""
+    interpolation, sides = preprocess.interpolation, inputs[0].shape[-2:]
+    size = " x ".join(_sizes(words, preprocess.size or sides))
+    if preprocess.fit == "shorter":
+        if preprocess.size is not None:
+            yield words["cover"].format(size=size, interpolation=interpolation)
+        if preprocess.resize is not None:
+            yield words["resize"].format(resize=preprocess.resize, interpolation=interpolation)
+        if preprocess.crop is not None:
+            yield words["crop"].format(crop=preprocess.crop)
+        return
+    if preprocess.fit == "none":
+        yield words["unresized"]
+    else:
+        yield words[preprocess.fit].format(size=size, interpolation=interpolation)
+    if preprocess.tile is not None:
+        yield words["tile"].format(tile=" x ".join(map(str, preprocess.tile)), overlap=preprocess.overlap)
+    is_free = FREE in sides
+    if preprocess.fit != "stretch" and (not is_free or preprocess.multiple > 1):
+        to = words["pad_multiple" if is_free else "pad_pixels"].format(multiple=preprocess.multiple, size=size)
+        place = words[f"pad_{preprocess.pad}"]
+        yield words["pad"].format(value=preprocess.pad_value, size=to, place=place)
+
+
+def _compile(words: Words, config: RunConfig, commands: Sequence[tuple[int, list[str]]]) -> list[str]:
+    if not commands:
+        return [words["no_compiler"].format(tool=config.tool.name)]
+    is_free = any(tensor.is_free for tensor in Setup(config).inputs)
+    return [*([words["gears"], ""] if is_free else []), *_per_batch(words, commands)]
+
+
+def _score(words: Words, config: RunConfig) -> str:
+    """Describe how the outputs are decoded and what they are compared with."""
+    setup = Setup(config)
+    reference = words["reference_onnx" if setup.is_outside else "reference_network"]
+    metrics = [
+        name + (f" ({values.sign(meaning.unit)})" if meaning.unit else "")
+        for name, meaning in _meanings(config).items()
+    ]
+    score = words[f"score_{config.dataset.scored_against}"]
+    lines = [score.format(metrics=", ".join(metrics), reference=reference)]
+    if setup.decode is not None:
+        shown = [f"{name} {value}" for name, value in setup.decode.arguments.items() if _is_short(value)]
+        arguments = words["decode_arguments"].format(arguments=", ".join(shown)) if shown else ""
+        lines.insert(0, words["decode"].format(decoder=setup.decode.name.rpartition(".")[2], arguments=arguments))
+    if config.model.batch_dependent:
+        lines.append(words["batch_dependent"].format(reason=config.model.batch_dependent, reference=reference))
+    return words["join_sentences"].join(lines)
+
+
+def _is_short(value: Any) -> bool:
+    """Return whether an argument of a decoder is shown: no tables of anchors, no alphabets."""
+    return not isinstance(value, (list, dict)) and len(str(value)) <= LONGEST_ARGUMENT
+
+
 def _weights(words: Words, model: ModelConfig) -> str:
-    checkpoint = model.checkpoint
-    digest = words["digest"].format(sha256=checkpoint.sha256) if checkpoint.sha256 else ""
-    if checkpoint.url:
-        return words["weights_url"].format(url=checkpoint.url, file=checkpoint.file, digest=digest)
-    return words["weights_where"].format(where=checkpoint.where or "-", file=checkpoint.file, digest=digest)
+    published = model.onnx or model.checkpoint
+    digest = words["digest"].format(sha256=published.sha256) if published.sha256 else ""
+    known = {"file": published.file, "url": published.url, "where": published.where or "-", "digest": digest}
+    if model.onnx is None:
+        return words["weights_url" if published.url else "weights_where"].format(**known)
+    made_by = [words["made_by"].format(made_by=model.onnx.made_by)] if model.onnx.made_by else []
+    if model.onnx.package is not None:
+        text = words["weights_package"].format(**known, package=model.onnx.package)
+    else:
+        text = words["weights_url" if published.url else "weights_where"].format(**known)
+    return words["join_sentences"].join([text, *made_by])
 
 
 def _export(words: Words, model: ModelConfig) -> str:
-    fixed = "export_fixed" if model.export.fixed_batch else "export_free"
-    steps = [words[fixed].format(opset=model.export.opset)]
+    batch = "fixed" if model.export.fixed_batch else "free"
+    outputs = ", ".join(f"`{name}`" for name in model.outputs)
+    made = "cut" if model.onnx else "export"
+    steps = [words[f"{made}_{batch}"].format(opset=model.export.opset, outputs=outputs)]
     if model.simplify.enabled:
         steps.append(words["simplified_fixed" if model.simplify.fixed_batch else "simplified"])
     if model.surgery:

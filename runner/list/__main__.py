@@ -34,7 +34,7 @@ FILTERS: Mapping[str, Mapping[str, str]] = {
         "soc": "published",
         "here": "runs_here",
     },
-    "dataset": {"name": "name", "metric": "metrics", "here": "runs_here"},
+    "dataset": {"name": "name", "task": "task", "metric": "metrics", "here": "runs_here"},
     "soc": {"name": "name", "kind": "kind", "tool": "tools", "here": "runs_here"},
     "tool": {"name": "name", "kind": "serves", "here": "runs_here"},
 }
@@ -43,11 +43,12 @@ FILTERS: Mapping[str, Mapping[str, str]] = {
 KEYS = """\
 --json prints one object, {group: [option, ...]}; of each option
   all:      name  from (conf, or your folder)  runs_here (true|false, with weights=auto)  needs (what is lacking)
-  model:    task  dataset  inputs [{name, shape, dtype}]  outputs  network  library  weights (file|url|missing)
-            checkpoint {file, url, where, size_bytes}  reference  guide
+  model:    task  dataset  inputs [{name, shape, dtype}; null for a free size]  outputs
+            network (null for an ONNX file from outside)  library (then onnx)  weights (file|package|url|missing)
+            checkpoint {file, url, where, size_bytes; of the ONNX file if it is one}  reference  guide
             fastest {soc, batch, samples_per_second}  most_accurate {soc, batch, accuracy {metric: percent}}
             published [{soc, batch, accuracy, samples_per_second, source}]
-  dataset:  reader  scored_against  metrics
+  dataset:  task (null for any)  reader  scored_against  metrics
   soc:      kind  soc_version  chips  tool  tools  source
   tool:     serves  adapter  compiler
 What is not known is null. With soc=NAME, a model's published figures are those on that SoC.
@@ -188,7 +189,7 @@ def _words(value: object) -> list[str]:
         return ["yes" if value else "no"]
     if isinstance(value, list):
         return [str(item["soc"] if isinstance(item, Mapping) else item) for item in value]
-    return [str(value)]
+    return [] if value is None else [str(value)]
 
 
 def _show(question: Question, matches: Mapping[str, Sequence[Row]], zoo: Zoo) -> None:
@@ -216,8 +217,8 @@ def _show_overview(console: Console, matches: Mapping[str, Sequence[Row]]) -> No
 COLUMNS: Mapping[str, Mapping[str, Callable[[Row], str]]] = {
     "model": {
         "model": lambda row: row["name"],
-        "task": lambda row: str(row["task"] or "").replace("_", " "),
-        "input [C, H, W]": lambda row: ", ".join(f"{tensor['name']} {tensor['shape']}" for tensor in row["inputs"]),
+        "task": lambda row: _task(row["task"]),
+        "input [C, H, W]": lambda row: ", ".join(f"{tensor['name']} {_shape(tensor)}" for tensor in row["inputs"]),
         "published best": lambda row: _fastest(row["fastest"]),
         "accuracy": lambda row: _figures((row["most_accurate"] or {}).get("accuracy", {})),
         "source": lambda row: _end_of_path(row["guide"] or row["reference"] or ""),
@@ -225,6 +226,7 @@ COLUMNS: Mapping[str, Mapping[str, Callable[[Row], str]]] = {
     },
     "dataset": {
         "dataset": lambda row: row["name"],
+        "task": lambda row: _task(row["task"]) or "any",
         "metrics": lambda row: ", ".join(row["metrics"]),
         "scored against": lambda row: row["scored_against"],
         "runs here": lambda row: _here(row),
@@ -287,11 +289,13 @@ def _command(group: str, row: Row, zoo: Zoo) -> str:
     strange = [package for package in packages if package not in ("runner", "zoo", *LIBRARIES)]
     words = [CONFIG_DIR, str(zoo.config_dir)] if zoo.config_dir else []
     words += [f"allow=[{','.join(strange)}]"] if strange else []
-    chosen = {"model": "dqn", group: row["name"]}
+    chosen = {"model": _example(row, zoo) if group == "dataset" else "dqn", group: row["name"]}
     if group == "model" and any(tensor["shape"] == listing.ITS_LIBRARYS for tensor in row["inputs"]):
         chosen["model.arch"] = "NAME"
     if group != "model" or row["weights"] == "missing":
-        chosen["weights"] = "random"
+        chosen["weights"] = "FILE" if row.get("library") == "onnx" else "random"
+    if "dataset.root=DIR is not given" in row["needs"]:
+        chosen["dataset.root"] = "DIR"
     if group == "tool":
         served = [name for name, soc in zoo.content["soc"].items() if soc.get("kind") in row["serves"]]
         chosen |= {"soc": served[0]} if served else {}
@@ -300,9 +304,28 @@ def _command(group: str, row: Row, zoo: Zoo) -> str:
     return shlex.join([*words, *(f"{key}={value}" for key, value in chosen.items())])
 
 
+def _example(row: Row, zoo: Zoo) -> str:
+    """Return a model that a data set is for and that runs without a checkpoint, preferably one that names it."""
+    rows = [listing.row(zoo, "model", name) for name in zoo.content["model"]]
+    fitting = [each for each in rows if each["network"] and row["task"] in (None, each["task"])]
+    best = max(fitting, key=lambda each: (each["dataset"] == row["name"], each["name"] == "dqn"), default=None)
+    return best["name"] if best else "NAME"
+
+
+def _task(task: object) -> str:
+    return str(task or "").replace("_", " ")
+
+
+def _shape(tensor: Mapping[str, Any]) -> str:
+    """Describe a shape as in `[3, 224, 224]`; a free size is `any`, or its name."""
+    if not isinstance(tensor["shape"], list):
+        return str(tensor["shape"])
+    return f"[{', '.join('any' if size is None else str(size) for size in tensor['shape'])}]"
+
+
 def _in_words(key: str, value: object) -> str:
     if key == "inputs":
-        return ", ".join(f"{spec['name']} {spec['shape']} {spec['dtype']}" for spec in value)  # type: ignore[attr-defined]
+        return ", ".join(f"{spec['name']} {_shape(spec)} {spec['dtype']}" for spec in value)  # type: ignore[attr-defined]
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
@@ -322,7 +345,7 @@ def _figures(accuracy: Mapping[str, float]) -> str:
 
 
 def _end_of_path(url: str) -> str:
-    return url.split(" @ ")[0].removesuffix("/").split("/")[-1]
+    return url.split(" @ ")[0].split(" (")[0].removesuffix("/").split("/")[-1]
 
 
 def _here(row: Row) -> str:
@@ -334,8 +357,8 @@ def _here(row: Row) -> str:
 
 def _model_here(row: Row) -> str:
     if row["runs_here"]:
-        return "yes" if row["weights"] == "file" else "yes, fetches weights"
-    if len(row["needs"]) == 1 and row["weights"] == "missing":
+        return "yes, fetches weights" if row["weights"] == "url" else "yes"
+    if len(row["needs"]) == 1 and row["weights"] == "missing" and row["library"] != "onnx":
         return f"weights=random, or get {row['checkpoint']['file']}"
     return _here(row)
 

@@ -169,21 +169,29 @@ def row(zoo: Zoo, group: str, name: str) -> Row:
 
 
 def _model(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
-    checkpoint = content.get("checkpoint") or {}
+    outside = content.get("onnx")
+    checkpoint = outside or content.get("checkpoint") or {}
     network = (content.get("network") or {}).get("_target_")
+    decode = content.get("decode")
+    decoder = decode.get("_target_") if isinstance(decode, Mapping) else None
     published = [{**row, "soc": str(row["soc"])} for row in content.get("published") or []]
-    weights, lacking = _weights(checkpoint)
-    needs = [*zoo.missing_modules(network), *lacking, *zoo.machine.lacks("onnxruntime", "cpu")]
+    weights, lacking = _weights(checkpoint, can_be_random=not outside)
+    modules = [*zoo.missing_modules(network), *zoo.missing_modules(decoder)]
+    needs = [*modules, *lacking, *zoo.machine.lacks("onnxruntime", "cpu")]
+    dataset = _override(content, "dataset")
+    task = _plain(content.get("task"))
+    if task == ITS_LIBRARYS and dataset is not None:  # which is for the task of the one network that this is
+        task = zoo.content["dataset"].get(dataset, {}).get("task", task)
     return {
-        "task": _plain(content.get("task")),
-        "dataset": _override(content, "dataset") or zoo.default["dataset"],
+        "task": task,
+        "dataset": dataset or zoo.default["dataset"],
         "inputs": [
             {"name": tensor["name"], "shape": _plain(tensor["shape"]), "dtype": tensor.get("dtype", "float32")}
             for tensor in content.get("inputs") or []
         ],
-        "outputs": list(content.get("outputs") or []),
+        "outputs": _plain(content.get("outputs") or []),
         "network": network,
-        "library": _library(network) if network else None,
+        "library": "onnx" if outside else _library(network) if network else None,
         "weights": weights,
         "checkpoint": {key: _plain(checkpoint.get(key)) for key in ("file", "url", "where", "size_bytes")},
         "reference": _plain(content.get("reference")),
@@ -214,15 +222,29 @@ def best(published: Sequence[Mapping[str, Any]]) -> Row:
     }
 
 
-def _weights(checkpoint: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Return the source of weights with weights=auto (file, url or missing), and what is lacking."""
-    file = checkpoint.get("file")
-    if isinstance(file, str) and "${" not in file and (CHECKPOINTS / file).is_file():
-        return "file", []
+def _weights(checkpoint: Mapping[str, Any], can_be_random: bool) -> tuple[str, list[str]]:
+    """Return the source of weights with weights=auto (file, package, url or missing), and what is lacking."""
+    file, package = checkpoint.get("file"), checkpoint.get("package")
+    own = None
+    if isinstance(file, str) and "${" not in file:
+        own = CHECKPOINTS / file if package is None else _in_package(str(package), file)
+    if own is not None and own.is_file():
+        return "file" if package is None else "package", []
     if checkpoint.get("url"):
         return "url", []
     source = checkpoint.get("where") or "the model's YAML names no source"
-    return "missing", [f"{CHECKPOINTS / str(file)} is not there ({source}); weights=random does without"]
+    if package is not None:
+        lacking = f"{package} is not installed" if own is None else f"{package} does not hold {file}"
+    else:
+        lacking = f"{CHECKPOINTS / str(file)} is not there"
+    return "missing", [f"{lacking} ({source})" + ("; weights=random does without" if can_be_random else "")]
+
+
+def _in_package(package: str, file: str) -> Path | None:
+    """Return the path of a file of an installed package; None if the package is not installed."""
+    found = importlib.util.find_spec(package) if package.isidentifier() else None
+    folders = found.submodule_search_locations if found else None
+    return Path(folders[0]) / file if folders else None
 
 
 def _dataset(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
@@ -232,6 +254,7 @@ def _dataset(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
     if "root" in reader and not content.get("root") and not (isinstance(root, str) and "${" not in root):
         needs.append("dataset.root=DIR is not given")
     return {
+        "task": _plain(content.get("task")),
         "reader": reader.get("_target_"),
         "scored_against": content.get("scored_against", "labels"),
         "metrics": list(content.get("metrics") or {}),

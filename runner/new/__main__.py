@@ -1,4 +1,4 @@
-"""`python -m runner.new NAME --arch ARCH | --network my_pkg.net.Net`: write a model's YAML in a user's folder."""
+"""`python -m runner.new NAME --arch ARCH | --network my_pkg.net.Net | --onnx FILE`: write a model's YAML."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib.util
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from typing import Any
 from runner import cli
 from runner.cli import Parser
 from runner.config import groups, libraries, options, schema, targets
-from runner.config.schema import CheckpointConfig, PreprocessConfig
+from runner.config.schema import CheckpointConfig, OnnxConfig, PreprocessConfig
 from runner.config.targets import Target
 from runner.core import (
     DTYPES,
+    FREE,
     ConfigError,
     StoreError,
     TensorSpec,
@@ -29,7 +30,7 @@ from runner.core import (
     write_atomically,
 )
 from runner.core.modules import LIBRARIES
-from runner.new import drafts
+from runner.new import drafts, tasks
 from runner.new.drafts import Draft
 
 FOLDER = Path("zoo_conf")
@@ -45,7 +46,7 @@ LEAST_ALIKE = 0.75
 """Least likeness of an existing package to be suggested for a missing one."""
 
 _NAME = re.compile(r"[A-Za-z]\w*(-\w+)*")
-_INPUT = re.compile(r"(?:(?P<name>[A-Za-z_][\w.]*):)?(?P<shape>\d+(?:,\d+)*)(?::(?P<dtype>\w+))?")
+_INPUT = re.compile(r"(?:(?P<name>[A-Za-z_][\w.]*):)?(?P<shape>(?:\d+|null)(?:,(?:\d+|null))*)(?::(?P<dtype>\w+))?")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m runner.new",
-        description="Write DIR/model/NAME.yaml for a network of a library or of yours, and say what runs it.",
+        description="Write DIR/model/NAME.yaml for a network or an ONNX file, and say what runs it.",
     )
     parser.add_argument("name", metavar="NAME", help="what the model is to be called: model=NAME")
     which = parser.add_mutually_exclusive_group(required=True)
@@ -65,6 +66,12 @@ def _parser() -> argparse.ArgumentParser:
         "--network",
         metavar="PKG.MODULE.NAME",
         help="a network of yours, a class or a function; a package that is not there is written beside DIR",
+    )
+    which.add_argument("--onnx", type=Path, metavar="FILE", help="an ONNX file from outside, without a network")
+    parser.add_argument(
+        "--task",
+        choices=tasks.NAMES,
+        help="what a --network or --onnx is for [image_classification where its outputs are scores of classes]",
     )
     parser.add_argument("--library", choices=sorted(libraries.LISTED_BY), help="whose --arch [torchvision, else timm]")
     parser.add_argument(
@@ -79,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="[NAME:]3,224,224[:DTYPE]",
-        help="an input of --network without the batch axis, where it cannot be found; may be repeated",
+        help="an input of --network without the batch axis, where it cannot be found, or of --onnx, where its sizes are"
+        " free; null is a size that differs between samples; may be repeated",
     )
     parser.add_argument(
         "--dir", type=Path, default=FOLDER, metavar="DIR", help=f"a zoo of yours, made where it is missing [{FOLDER}]"
@@ -92,14 +100,22 @@ def _new(asked: argparse.Namespace) -> None:
     path = asked.dir / "model" / f"{asked.name}.yaml"
     _check(asked, path)
     written = []
+    inputs = [_input(text) for text in asked.input]
     if asked.arch:
         draft = _of_library(asked.name, asked.arch, asked.library)
+    elif asked.onnx:
+        draft = _of_onnx(asked.name, asked.onnx, asked.task, inputs)
     else:
-        inputs = [_input(text) for text in asked.input]
         if _is_missing(asked.network, asked.dir):
+            if asked.task not in (None, tasks.CLASSIFICATION):
+                raise ConfigError(
+                    f"there is no package {asked.network.split('.')[0]}, and the network to begin with classifies",
+                    f"write the network of {asked.task} first, or leave --task out",
+                )
             inputs = inputs or [_input(DEFAULT_INPUT)]
             written = [_write_starter_network(asked.network, inputs, asked.dir)]
-        draft = _of_network(asked.name, _target(asked.network, asked.argument), inputs, asked.dir)
+        target = _target(asked.network, asked.argument)
+        draft = _of_network(asked.name, target, asked.task, inputs, asked.dir)
     command = shlex.join(_command(draft, asked.dir))
     _write(path, drafts.model_yaml(draft, command))
     _check_composes(draft, asked.dir)
@@ -121,10 +137,13 @@ def _check(asked: argparse.Namespace, path: Path) -> None:
         )
     if path.exists() and not asked.force:
         raise ConfigError(f"{path} is there already", "choose another name, or --force to overwrite it")
-    if asked.arch and (asked.input or asked.argument):
-        raise ConfigError("--input and --argument go with --network", "leave them out: --arch knows its own")
-    if asked.network and asked.library:
-        raise ConfigError("--library goes with --arch", "leave it out, or give --arch NAME instead of --network")
+    if asked.arch and (asked.input or asked.argument or asked.task):
+        raise ConfigError("--input, --argument and --task go with --network", "leave them out: --arch knows its own")
+    if asked.onnx and asked.argument:
+        raise ConfigError("--argument goes with --network", "leave it out: an ONNX file takes none")
+    if asked.library and not asked.arch:
+        given = "--network" if asked.network else "--onnx"
+        raise ConfigError("--library goes with --arch", f"leave it out, or give --arch NAME instead of {given}")
 
 
 def _of_library(name: str, arch: str, library: str | None) -> Draft:
@@ -132,20 +151,28 @@ def _of_library(name: str, arch: str, library: str | None) -> Draft:
     from runner.config.compose import compose
 
     chosen = library or _library_of(arch)
-    model = schema.load(compose([f"model={chosen}", f"model.arch={arch}"])).model
-    return Draft(
+    config = schema.load(compose([f"model={chosen}", f"model.arch={arch}"]))
+    model = config.model
+    draft = Draft(
         name=name,
         about=f"{arch} of {chosen}",
         task=model.task,
         reference=model.reference,
         network=model.network,
         checkpoint=model.checkpoint,
-        inputs=[TensorSpec(tensor.name, tensor.dtype, tuple(tensor.shape)) for tensor in model.inputs],
+        inputs=[
+            TensorSpec(tensor.name, tensor.dtype, tuple(FREE if size is None else size for size in tensor.shape))
+            for tensor in model.inputs
+        ],
         outputs=model.outputs,
         preprocess=model.preprocess,
-        classes=model.network.get("num_classes"),
-        top1=True,
+        decode=model.decode,
+        deviations=model.deviations,
+        top1=model.task == tasks.CLASSIFICATION,
     )
+    if model.task == tasks.CLASSIFICATION:
+        return replace(draft, reader=_fewer_classes(model.network, model.network.get("num_classes")))
+    return replace(draft, dataset=tasks.DATASETS[model.task])
 
 
 def _library_of(arch: str) -> str:
@@ -187,10 +214,11 @@ def _input(text: str) -> Any:
     dtype = match["dtype"] or "float32"
     if dtype not in DTYPES:
         raise ConfigError(f"--input {text}: there is no dtype {dtype}", f"choose from {', '.join(DTYPES)}")
-    return Wanted(match["name"], tuple(int(size) for size in match["shape"].split(",")), dtype)
+    sizes = (FREE if size == "null" else int(size) for size in match["shape"].split(","))
+    return Wanted(match["name"], tuple(sizes), dtype)
 
 
-def _of_network(name: str, target: Target, inputs: Sequence[Any], folder: Path) -> Draft:
+def _of_network(name: str, target: Target, task: str | None, inputs: Sequence[Any], folder: Path) -> Draft:
     """Draft a user's network from its probed inputs and outputs."""
     from runner.new import probing
 
@@ -208,11 +236,48 @@ def _of_network(name: str, target: Target, inputs: Sequence[Any], folder: Path) 
         checkpoint=CheckpointConfig(file=f"{name}.pth", where="whoever trained it"),
         inputs=probed.inputs,
         outputs=[spec.name for spec in probed.outputs],
-        preprocess=PreprocessConfig(),
-        dataset="noise",
+        dataset=tasks.NOISE,
+        whole_numbers=not all(spec.is_floating for spec in probed.outputs),
         allow=allow,
     )
-    return _of_pictures(draft, probed) if _classifies_pictures(probed) else draft
+    return _for_task(draft, task, probed, {})
+
+
+def _of_onnx(name: str, path: Path, task: str | None, inputs: Sequence[Any]) -> Draft:
+    """Draft an ONNX file from outside from its declaration and what a run of it returns."""
+    from runner.new import outside
+
+    model = outside.read(path, inputs)
+    draft = Draft(
+        name=name,
+        about=f"{path.name}, an ONNX file from outside",
+        task="unknown",
+        reference=path.name,
+        onnx=OnnxConfig(
+            file=path.name, sha256=model.sha256, size_bytes=model.size_bytes, made_by=model.producer or None
+        ),
+        opset=model.opset,
+        batch=model.batch,
+        inputs=model.probed.inputs,
+        outputs=[spec.name for spec in model.probed.outputs],
+        dataset=tasks.NOISE,
+        weights=str(path),
+        whole_numbers=not all(spec.is_floating for spec in model.probed.outputs),
+    )
+    return _for_task(draft, task, model.probed, model.metadata)
+
+
+def _for_task(draft: Draft, task: str | None, probed: Any, metadata: Mapping[str, str]) -> Draft:
+    """Complete a draft with what its task needs."""
+    if task in (None, tasks.CLASSIFICATION):
+        return _of_pictures(draft, probed) if _classifies_pictures(probed) else draft
+    decoded = tasks.decoded(task, probed.inputs, probed.outputs, metadata)
+    draft = replace(draft, task=task, preprocess=tasks.preprocessing(task, probed.inputs[0]))
+    if decoded is None:
+        return draft
+    own = [argument for argument in ("classes", "num_classes") if argument in draft.network]
+    reader = {key: value for key, value in decoded.reader.items() if key != "classes" or not own}
+    return replace(draft, decode=decoded.decode, dataset=tasks.DATASETS[task], reader=reader)
 
 
 def _classifies_pictures(probed: Any) -> bool:
@@ -226,20 +291,27 @@ def _classifies_pictures(probed: Any) -> bool:
 
 def _of_pictures(draft: Draft, probed: Any) -> Draft:
     side = probed.inputs[0].shape[1]
-    names = [spec.name if spec.name != "output" else "class" for spec in probed.outputs]
+    renamed = draft.onnx is None  # what a network returns has no name of its own
+    names = ["class" if renamed and spec.name == "output" else spec.name for spec in probed.outputs]
     preprocess = PreprocessConfig(
         resize=round(side / SHARE_LEFT_BY_CROP), crop=side, scale=1 / 255, mean=[0.0] * 3, std=[1.0] * 3
     )
     classes = probed.outputs[0].shape[0]
     return replace(
         draft,
-        task="image_classification",
+        task=tasks.CLASSIFICATION,
         outputs=names,
         preprocess=preprocess,
         dataset=None,
-        classes=classes,
+        reader=_fewer_classes(draft.network, classes),
         top1=classes > 1,
     )
+
+
+def _fewer_classes(network: Mapping[str, Any], classes: int | None) -> dict[str, int]:
+    """Return the argument that the reader of synthetic pictures needs, which reads `num_classes` itself."""
+    needed = classes is not None and classes < IMAGENET_CLASSES and "num_classes" not in network
+    return {"classes": classes} if needed and classes is not None else {}
 
 
 def _is_missing(network: str, folder: Path) -> bool:
@@ -276,15 +348,13 @@ def _write_starter_network(network: str, inputs: Sequence[Any], folder: Path) ->
 
 
 def _command(draft: Draft, folder: Path) -> list[str]:
-    """Return the command that runs the model without weights or data."""
+    """Return the command that runs the model without a checkpoint or a data set of files."""
     words = ["python", "-m", "runner", groups.CONFIG_DIR, str(folder)]
     words += [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
-    words += [f"model={draft.name}", "weights=random"]
-    if draft.dataset is None:
-        words.append("dataset=synthetic_images")
-        declared = "num_classes" in draft.network  # the synthetic pictures read it themselves
-        fewer = draft.classes is not None and draft.classes < IMAGENET_CLASSES
-        words += [f"dataset.reader.classes={draft.classes}"] if fewer and not declared else []
+    words += [f"model={draft.name}", f"weights={draft.weights}"]
+    words += ["dataset=synthetic_images"] if draft.dataset is None else []
+    words += [f"dataset.reader.{key}={value}" for key, value in draft.reader.items()]
+    words += [f"batch={draft.batch}"] if draft.batch is not None else []
     return [*words, f"limit={LIMIT}"]
 
 

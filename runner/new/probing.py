@@ -11,6 +11,7 @@ from runner.config import targets
 from runner.config.targets import Target
 from runner.core import ConfigError, RunnerError, TensorSpec
 from runner.core.lazy import torch
+from runner.data.random_inputs import example
 
 SIDES = (28, 32, 64, 84, 96, 112, 128, 160, 192, 224, 227, 240, 256, 288, 299, 320, 331, 384, 448, 512)
 """Sides of square pictures, in pixels, that networks of fixed input size commonly take."""
@@ -19,7 +20,7 @@ BATCH = 2
 
 @dataclass(frozen=True)
 class Probed:
-    """A network's inputs and outputs; shapes exclude the batch axis."""
+    """A network's inputs and outputs, without the batch axis; outputs are those of free inputs of the example size."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -27,7 +28,7 @@ class Probed:
 
 @dataclass(frozen=True)
 class Wanted:
-    """An input given on the command line; without a name, the network's own is used."""
+    """An input given on the command line, with FREE sizes; without a name, the network's own is used."""
 
     name: str | None
     shape: tuple[int, ...]
@@ -126,7 +127,7 @@ def _candidates(network: torch.nn.Module) -> Iterator[tuple[int, ...]]:
 
 
 def _called(network: torch.nn.Module, inputs: Sequence[TensorSpec], target: Target) -> Any:
-    arrays = [torch.zeros(BATCH, *spec.shape, dtype=getattr(torch, spec.dtype)) for spec in inputs]
+    arrays = [torch.zeros(BATCH, *example(spec).shape, dtype=getattr(torch, spec.dtype)) for spec in inputs]
     try:
         with torch.no_grad():
             return network(*arrays)

@@ -13,7 +13,7 @@ from rich.console import Console
 from runner import cli, results
 from runner.config import groups
 from runner.core import StoreError, write_atomically
-from runner.report import contents, csv_file, html_page, markdown, terminal
+from runner.report import contents, csv_file, html_page, markdown, previews, terminal
 from runner.report.contents import Contents
 from runner.results import published
 
@@ -77,10 +77,11 @@ def _report(folders: Sequence[Path], out: Path, config_dir: Path | None) -> int:
 
 
 def _write(content: Contents, out: Path) -> list[Path]:
+    shown = [run for section in content.sections for run in section.runs]
     files = {
         "report.md": markdown.page(content),
         "report.csv": csv_file.text(content),
-        "report.html": html_page.page(content),
+        "report.html": html_page.page(content, previews.of_runs(shown)),
     }
     try:
         for name, text in files.items():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from runner import results
 from runner.report import tables
 from runner.report.contents import Contents
-from runner.results import Performance, Result
+from runner.results import Performance, Result, WorstFidelity
 
 Cell = str | int | float | None
 
@@ -21,13 +21,14 @@ def text(contents: Contents) -> str:
     """
     shown = {result.path for result in results.newest(contents.results)}
     metrics = list(dict.fromkeys(name for result in contents.results for name in result.figures))
+    compared = {name for result in contents.results if result.fidelity for name in result.fidelity.accuracy}
     rates = {
         (model, row.soc, row.batch): row.samples_per_second
         for model, rows in contents.published.items()
         for row in rows
     }
     rows = [
-        _row(result, metrics, rates.get((result.model, result.soc, result.batch)), result.path in shown)
+        _row(result, metrics, compared, rates.get((result.model, result.soc, result.batch)), result.path in shown)
         for result in contents.results
     ]
     out = io.StringIO()
@@ -37,8 +38,10 @@ def text(contents: Contents) -> str:
     return out.getvalue()
 
 
-def _row(result: Result, metrics: list[str], published: float | None, newest: bool) -> Mapping[str, Cell]:
-    performance, fidelity = result.performance, result.fidelity
+def _row(
+    result: Result, metrics: list[str], compared: set[str], published: float | None, newest: bool
+) -> Mapping[str, Cell]:
+    performance, fidelity = result.performance, result.fidelity or WorstFidelity()
     measured = performance or Performance()
     latency = measured.latency_ms
     return {
@@ -54,9 +57,12 @@ def _row(result: Result, metrics: list[str], published: float | None, newest: bo
         "status": result.status,
         "newest": "yes" if newest else "no",
         "samples": (result.accuracy or {}).get("samples"),
-        **{f"accuracy.{name}": result.figures.get(name) for name in metrics},
-        "fidelity.cosine": fidelity.cosine if fidelity else None,
-        "fidelity.top1_agreement_percent": fidelity.top1_agreement if fidelity else None,
+        **{column: value for name in metrics for column, value in _metric(result, name, name in compared)},
+        "fidelity.reference": fidelity.reference if result.fidelity else None,
+        "fidelity.samples": fidelity.samples,
+        "fidelity.cosine": fidelity.cosine,
+        "fidelity.top1_agreement_percent": fidelity.top1_agreement,
+        "fidelity.equal_percent": fidelity.equal,
         "samples_per_second": result.samples_per_second,
         "published_samples_per_second": published,
         "measured/published": tables.ratio(result.samples_per_second, published),
@@ -74,3 +80,12 @@ def _row(result: Result, metrics: list[str], published: float | None, newest: bo
         "weights_sha256": result.weights.sha256 if result.weights else None,
         "path": result.path,
     }
+
+
+def _metric(result: Result, name: str, compared: bool) -> Iterator[tuple[str, Cell]]:
+    """Yield the columns of a metric: on all samples; by the reference and by the tool on those it computed."""
+    yield f"accuracy.{name}", result.figures.get(name)
+    if compared:
+        fidelity = result.fidelity or WorstFidelity()
+        yield f"accuracy.{name}_reference", fidelity.accuracy.get(name)
+        yield f"accuracy.{name}_same_samples", fidelity.tool_accuracy.get(name)

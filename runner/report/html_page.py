@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 
 from runner.report import charts, tables
 from runner.report.charts import Line, Style
 from runner.report.contents import Contents
 from runner.report.markdown import environment_line, number
+from runner.report.previews import Preview
 from runner.report.tables import Column, Section, Table
 from runner.results import Latency, Result
 from runner.results.published import Published
@@ -52,20 +53,21 @@ polyline { fill: none; stroke: currentColor; stroke-width: 2; } circle { fill: c
 .dashed polyline { stroke-dasharray: 6 4; } .dashed circle { fill: var(--card); stroke: currentColor; }
 .c0 { color: var(--c0); } .c1 { color: var(--c1); } .c2 { color: var(--c2); } .c3 { color: var(--c3); }
 .c4 { color: var(--c4); } .c5 { color: var(--c5); } .c6 { color: var(--c6); } .c7 { color: var(--c7); }
+details img { display: block; max-width: 100%; height: auto; margin-top: .5rem; border-radius: .5rem; }
 details { margin: .75rem 0; } summary { cursor: pointer; font-weight: 600; }
 pre { overflow-x: auto; padding: .75rem; background: var(--card); border-radius: .5rem; font-size: .85rem; }
 """
 
 
-def page(contents: Contents) -> str:
-    """Return the whole page. All text from results is escaped."""
+def page(contents: Contents, previews: Mapping[str, Preview]) -> str:
+    """Return the whole page. All text from results is escaped; `previews` are by the path of the result."""
     body = [
         "<h1>Measured results</h1>",
         f"<p>{len(contents.sections)} tables from {len(contents.results)} results.</p>",
         *_contents_list(contents.sections),
     ]
     for index, section in enumerate(contents.sections):
-        body += _section(index, section, contents.published)
+        body += _section(index, section, contents.published, previews)
     body += _named_list("Runs that failed", [(tables.named(r), tables.error_in_words(r)) for r in contents.failed])
     body += _named_list(
         "Files that are not in this report", [(skipped.path, skipped.reason) for skipped in contents.skipped]
@@ -94,7 +96,7 @@ def _contents_list(sections: Sequence[Section]) -> Iterator[str]:
         yield f"<nav><ul>{links}</ul></nav>"
 
 
-def _section(index: int, section: Section, published: Published) -> Iterator[str]:
+def _section(index: int, section: Section, published: Published, previews: Mapping[str, Preview]) -> Iterator[str]:
     yield f'<section id="s{index}"><h2>{escape(section.table.title)}</h2>'
     for heading, table in (
         ("Performance", tables.performance_part(section.table)),
@@ -108,6 +110,9 @@ def _section(index: int, section: Section, published: Published) -> Iterator[str
         notes = "".join(f"<li>[{n}] {escape(note)}</li>" for n, note in enumerate(section.table.footnotes, 1))
         yield f'<ul class="notes">{notes}</ul>'
     yield f'<div class="charts">{_charts(section, published)}</div>'
+    for run in section.runs:
+        if run.path in previews:
+            yield _preview(run, previews[run.path])
     yield from _gates(section.runs)
     yield from _published(section.table.model, published, section.runs)
     yield from _environment(section.runs)
@@ -164,6 +169,15 @@ def _charts(section: Section, published: Published) -> str:
 
 def _latency(run: Result) -> Latency:
     return run.performance.latency_ms if run.performance else Latency()
+
+
+def _preview(run: Result, preview: Preview) -> str:
+    title = escape(f"{run.soc} {run.tool} batch {run.batch}")
+    if not preview.uri:
+        return f"<p>Preview, {title}: {escape(preview.path)} ({escape(preview.reason)})</p>"
+    size = f'width="{preview.width}" height="{preview.height}"'
+    picture = f'<img src="{preview.uri}" {size} alt="Samples with the outputs of {escape(tables.named(run))}">'
+    return f"<details><summary>Preview, {title}</summary>{picture}</details>"
 
 
 def _gates(runs: Sequence[Result]) -> Iterator[str]:

@@ -246,6 +246,36 @@ def _accuracy_columns(setup: _Setup, batches: Sequence[int], prefixed: bool, foo
         )
         if any(value is not None for value in expected.values):
             yield expected
+        if any(_differs(run, name, unit) for run in setup.runs.values()):
+            yield _column(
+                f"{prefix}{name} by {_reference(setup)}",
+                unit,
+                batches,
+                setup.runs,
+                lambda run, name=name: _of_reference(run).get(name),  # type: ignore[misc]
+                lambda run, name=name, unit=unit: footnotes.indices(_subset_notes(run, name, unit)),  # type: ignore[misc]
+            )
+
+
+def _of_reference(run: Result) -> Mapping[str, float | None]:
+    """Return the metrics of the reference's outputs; results of versions before 0.2 have none."""
+    return run.fidelity.accuracy if run.fidelity else {}
+
+
+def _reference(setup: _Setup) -> str:
+    return next(run.fidelity.reference for run in setup.runs.values() if run.fidelity)
+
+
+def _differs(run: Result, name: str, unit: str) -> bool:
+    """Return whether a metric of the reference's outputs differs from the tool's on the same samples, as shown."""
+    compared = [each.get(name) for each in (run.fidelity.accuracy, run.fidelity.tool_accuracy)] if run.fidelity else []
+    return len({text(value, unit) for value in compared}) > 1
+
+
+def _subset_notes(run: Result, name: str, unit: str) -> Iterator[str]:
+    if run.fidelity and name in run.fidelity.accuracy and run.fidelity.samples != (run.accuracy or {}).get("samples"):
+        own = values.with_unit(run.fidelity.tool_accuracy.get(name), Meaning(unit))
+        yield f"on {run.fidelity.samples} samples, of which the tool's outputs give {name} {own}"
 
 
 def _performance_columns(

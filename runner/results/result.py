@@ -80,8 +80,8 @@ class WorstFidelity(OutputFidelity):
     """
 
     reference: str = PYTORCH
-    accuracy: dict[str, float] = field(default_factory=dict)
-    tool_accuracy: dict[str, float] = field(default_factory=dict)
+    accuracy: dict[str, float | None] = field(default_factory=dict)
+    tool_accuracy: dict[str, float | None] = field(default_factory=dict)
     per_output: dict[str, OutputFidelity] = field(default_factory=dict)
 
 
@@ -241,8 +241,8 @@ def worst(
         mean_abs=max(each.mean_abs for each in outputs),
         equal=min(equal, default=None),
         reference=reference,
-        accuracy=compared.reference if compared else {},
-        tool_accuracy=compared.tool if compared else {},
+        accuracy=dict(compared.reference) if compared else {},
+        tool_accuracy=dict(compared.tool) if compared else {},
         per_output={name: OutputFidelity(**asdict(each)) for name, each in fidelity.items()},
     )
 

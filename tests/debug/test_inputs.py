@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.core import DataError, TensorSpec
+from runner.core import FREE, DataError, TensorSpec
 from runner.data.preprocess import Normalisation
 from runner.debug import inputs
 
@@ -49,3 +49,10 @@ def test_a_single_array_is_refused(tmp_path) -> None:
     np.save(tmp_path / "x.npy", np.zeros(1))
     with pytest.raises(DataError, match="a single array"):
         inputs.of_file(tmp_path / "x.npy", {"x": ("float32", (1,))})
+
+
+def test_free_sizes_are_an_examples_and_a_files_may_be_any(tmp_path) -> None:
+    free = [TensorSpec("image", "float32", (1, FREE, FREE))]
+    assert inputs.of_model(free, 2, inputs.RANDOM, None).network["image"].shape == (2, 1, 64, 64)
+    np.savez(tmp_path / "x.npz", image=np.zeros((2, 1, 40, 24), np.float32))
+    assert inputs.of_model(free, 2, str(tmp_path / "x.npz"), None).network["image"].shape == (2, 1, 40, 24)

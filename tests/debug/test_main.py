@@ -278,3 +278,59 @@ def test_what_it_makes_is_listed_under_its_model(run, tmp_path) -> None:
         ("weights", "squeezenet1_0"),
         ("export", "squeezenet1_0"),
     }
+
+
+@pytest.fixture
+def outside(tmp_path) -> tuple[str, ...]:
+    """A denoiser of free sizes as an ONNX file from outside, and the arguments that name it."""
+    make = onnx.helper
+    weight = numpy_helper.from_array(np.full((1, 1, 3, 3), 0.1, np.float32), "weight")
+    nodes = [
+        make.make_node("Conv", ["image", "weight"], ["smooth"], name="smooth", pads=[1, 1, 1, 1]),
+        make.make_node("Relu", ["smooth"], ["out"], name="relu"),
+    ]
+    ends = [make.make_tensor_value_info(name, 1, ["n", 1, "height", "width"]) for name in ("image", "out")]
+    model = make.make_model(
+        make.make_graph(nodes, "net", ends[:1], ends[1:], [weight]),
+        opset_imports=[make.make_opsetid("", 13)],
+        ir_version=8,
+    )
+    onnx.save(model, tmp_path / "net.onnx")
+    path = tmp_path / "mine" / "model" / "net.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("""
+name: net
+task: restoration
+reference: by hand
+defaults: [{override /dataset@_global_.dataset: synthetic_textures}]
+onnx: {file: net.onnx}
+inputs: [{name: image, shape: [1, null, null]}]
+outputs: [out]
+preprocess: {fit: none, channels: grey, scale: 0.00392156862745098}
+decode: {_target_: runner.tasks.restoration.Picture}
+""")
+    return "--config-dir", str(tmp_path / "mine"), "model=net", f"weights={tmp_path / 'net.onnx'}", "limit=2"
+
+
+@pytest.mark.parametrize("source", ["random", "real"])
+def test_an_outside_model_is_compared_from_the_exported_step_on(run, outside, source: str) -> None:
+    told = run(*outside, "batch=2", "--layers", f"--input={source}", check=0)
+    assert [(step["name"], step["against"]) for step in told.report["steps"]][-1] == ("compile", "simplify")
+    assert "pytorch" not in {step["against"] for step in told.report["steps"]}
+    shape = {"random": [2, 1, 64, 64], "real": [2, 1, 64, 96]}[source]
+    assert told.report["steps"][-1]["outputs"]["out"]["shape"] == shape
+
+
+def test_an_outside_model_has_no_step_before_the_export(run, outside) -> None:
+    assert "no PyTorch network to compare the exported model with" in run(*outside, "stages=[export]", check=1).err
+
+
+def test_a_compiled_model_of_free_sizes_gets_inputs_of_the_first_samples_shape(run, outside, card) -> None:
+    told = run(*outside, "soc=310P3", "batch=2", check=0)
+    assert told.report["steps"][-1]["outputs"]["out"]["shape"] == [2, 1, 64, 96]
+
+
+def test_the_outputs_of_a_detector_are_compared_as_they_are(run) -> None:
+    sizes = ["model.inputs=[{name: image, shape: [3, 64, 64]}]", "weights=random", "stages=[simplify]"]
+    told = run("model=yolov5n", *sizes, "--rtol=0.01", check=0)
+    assert set(told.report["steps"][0]["outputs"]) == {"stride8", "stride16", "stride32"}

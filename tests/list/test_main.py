@@ -141,7 +141,8 @@ def test_a_soc_is_found_by_its_tool_and_a_tool_by_its_kind(rows) -> None:
         (("model", "task=image_clasification"), "did you mean image_classification"),
         (("model", "soc=zzz"), "there are 310,"),
         (("model", "here=perhaps"), "choose from yes, no"),
-        (("dataset", "task=x"), "task= is no filter of dataset"),
+        (("dataset", "soc=x"), "soc= is no filter of dataset"),
+        (("dataset", "task=segmentatoin"), "did you mean segmentation?"),
         (("--nope",), "see python -m runner.list --help"),
         (("--config-dir", "nowhere"), "there is no such folder"),
     ],
@@ -172,6 +173,63 @@ def test_an_option_for_a_whole_library_says_so(ask) -> None:
     printed = ask("timm")
     assert "as its library says" in printed
     assert "model=timm model.arch=NAME" in printed
+
+
+OUTSIDE = (
+    "{name: mine, task: detection, onnx: {file: a.onnx, where: their page}, inputs: [{name: x, shape: [3, null]}]}"
+)
+
+
+def test_an_outside_models_row_says_so(own, rows, tmp_path) -> None:
+    words = own("model", "mine", OUTSIDE)
+    row = rows(*words, "mine")["model"]["mine"]
+    assert (row["library"], row["network"], row["weights"]) == ("onnx", None, "missing")
+    assert (row["checkpoint"]["file"], row["inputs"][0]["shape"]) == ("a.onnx", [3, None])
+    assert row["needs"] == ["checkpoints/a.onnx is not there (their page)"]
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "a.onnx").touch()
+    assert rows(*words, "library=onnx", "here=yes", "name=mine")["model"]["mine"]["weights"] == "file"
+
+
+def test_an_outside_model_in_a_package_is_seen_where_that_is_installed(own, rows, tmp_path, monkeypatch) -> None:
+    words = own("model", "mine", OUTSIDE.replace("onnx: {", "onnx: {package: shipped_models, "))
+    assert rows(*words, "mine")["model"]["mine"]["needs"] == ["shipped_models is not installed (their page)"]
+    (tmp_path / "shipped_models").mkdir()
+    (tmp_path / "shipped_models" / "__init__.py").write_text("raise SystemExit(3)")
+    (tmp_path / "shipped_models" / "a.onnx").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    row = rows(*words, "mine")["model"]["mine"]
+    assert (row["weights"], row["runs_here"]) == ("package", True)
+
+
+def test_an_outside_models_command_names_its_file_and_a_free_size_is_any(own, ask) -> None:
+    printed = ask(*own("model", "mine", OUTSIDE), "mine")
+    assert "x [3, any] float32" in printed
+    assert printed.rstrip().endswith("model=mine weights=FILE")
+
+
+def test_models_and_data_sets_are_found_by_their_task(rows) -> None:
+    models, datasets = rows("model", "task=detection")["model"], rows("dataset", "task=detection")["dataset"]
+    assert {row["task"] for row in (*models.values(), *datasets.values())} == {"detection"}
+    assert "yolov5n" in models
+
+
+def test_the_data_set_and_the_task_of_a_model_it_is_based_on_are_its_own(own, rows) -> None:
+    words = own(
+        "model", "base", "{name: base, task: '${library:x}', defaults: [{override /dataset@_global_.dataset: coco}]}"
+    )
+    own("model", "derived", "{name: derived, defaults: [base]}")
+    row = rows(*words, "derived")["model"]["derived"]
+    assert (row["dataset"], row["task"]) == ("coco", "detection")
+
+
+def test_a_data_sets_command_has_a_model_of_its_task(own, ask, rows) -> None:
+    words = own(
+        "dataset", "boxes", "{name: boxes, task: detection, reader: {_target_: runner.data.Nothing, root: null}}"
+    )
+    *_, model, dataset, weights, root = ask(*words, "dataset", "boxes").split()
+    assert (dataset, weights, root) == ("dataset=boxes", "weights=random", "dataset.root=DIR")
+    assert model.removeprefix("model=") in rows("model", "task=detection")["model"]
 
 
 def test_what_this_machine_lacks_is_told(rows) -> None:

@@ -1,10 +1,14 @@
 """`python -m runner.new`: what it writes composes, and the command that it prints runs."""
 
+import hashlib
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import yaml
 from omegaconf import OmegaConf
@@ -12,8 +16,10 @@ from omegaconf import OmegaConf
 from runner.cli import Parser
 from runner.config import compose, schema, targets
 from runner.core.errors import ConfigError
+from runner.data import Geometry, Normalisation
 from runner.new import __main__ as new
 from runner.new import drafts
+from runner.pipeline.setup import Setup
 
 NETWORKS = """
 import torch
@@ -73,6 +79,40 @@ class Texts(nn.Linear):
 
 def no_network():
     return 3
+
+
+class Detector(nn.Module):
+    def __init__(self, outputs=7):
+        super().__init__()
+        self.head = nn.Conv2d(3, outputs, 3, stride=16, padding=1)
+
+    def forward(self, image):
+        return self.head(image).flatten(2).sigmoid() * 50
+
+
+class Heads(Detector):
+    def forward(self, image):
+        return self.head(image), self.head(image[:, :, ::2, ::2])
+
+
+class Segmenter(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 5, 3, stride=2, padding=1))
+
+
+class Denoiser(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(1, 1, 3, padding=1))
+
+
+class Reader(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 40, (24, 3), padding=(0, 1)), nn.Flatten(2))
+
+
+class Finder(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 1, 3, padding=1), nn.Sigmoid())
 """
 
 
@@ -110,6 +150,11 @@ def model(printed: str) -> schema.ModelConfig:
     return schema.load(compose.compose(command(printed))).model
 
 
+def geometry(found: schema.ModelConfig) -> tuple[Geometry, Normalisation]:
+    setup = Setup(schema.RunConfig(model=found))
+    return setup.geometry, setup.normalisation
+
+
 def test_a_network_of_pictures_is_looked_at_and_written_down(write) -> None:
     found = model(write("mine", "--network", "nets.some.Fixed"))
     assert [(tensor.name, tensor.shape) for tensor in found.inputs] == [("picture", [3, 28, 28])]
@@ -121,6 +166,98 @@ def test_the_command_that_is_printed_runs(write, run_main) -> None:
     assert "dataset.reader.classes=5" in arguments
     run_main(*arguments, "benchmark.min_seconds=0", "hydra.run.dir=out")
     assert Path("out/result.json").is_file()
+
+
+TASKS = [
+    ("detection", "Detector", "3,64,96", "runner.tasks.detection.Flat"),
+    ("segmentation", "Segmenter", "3,32,48", "runner.tasks.segmentation.Maps"),
+    ("restoration", "Denoiser", "1,null,null", "runner.tasks.restoration.Picture"),
+    ("recognition", "Reader", "3,24,48", "runner.tasks.recognition.Ctc"),
+    ("ocr_detection", "Finder", "3,64,96", "runner.tasks.ocr_detection.Db"),
+]
+
+
+@pytest.mark.parametrize(("task", "network", "shape", "decoder"), TASKS)
+def test_a_network_of_any_task_is_drafted_with_its_decoder_and_runs(
+    task, network, shape, decoder, write, run_main
+) -> None:
+    printed = write("mine", "--network", f"nets.some.{network}", "--task", task, "--input", shape)
+    found = model(printed)
+    assert (found.task, found.decode["_target_"]) == (task, decoder)
+    assert [None if size == "null" else int(size) for size in shape.split(",")] == found.inputs[0].shape
+    run_main(*command(printed), "stages=[score]", "hydra.run.dir=out")
+
+
+def test_outputs_that_show_no_decoder_leave_it_to_the_user_and_run(write, run_main) -> None:
+    printed = write("mine", "--network", "nets.some.Heads", "--task", "detection", "--input", "3,64,96")
+    assert "# decode: {_target_: runner.tasks.detection.NAME}" in Path("zoo_conf/model/mine.yaml").read_text()
+    run_main(*command(printed), "stages=[score]", "hydra.run.dir=out")
+
+
+@pytest.fixture
+def onnx_file(tmp_path) -> Callable[..., str]:
+    """Write net.onnx, a convolution of an `image` of this shape, None for a free size; `flat` classifies."""
+
+    def save(outputs: int, shape: tuple[int | None, ...], batch: int | None = None, flat: bool = False) -> str:
+        make = onnx.helper
+        weight = np.full((outputs, shape[0], 3, 3), 0.1, np.float32)
+        nodes = [make.make_node("Conv", ["image", "weight"], ["map" if flat else "out"], pads=[1, 1, 1, 1])]
+        if flat:
+            nodes += [make.make_node("GlobalMaxPool", ["map"], ["top"]), make.make_node("Flatten", ["top"], ["out"])]
+        axes = [batch or "n", *(f"axis{axis}" if size is None else size for axis, size in enumerate(shape))]
+        image = make.make_tensor_value_info("image", onnx.TensorProto.FLOAT, axes)
+        out = make.make_tensor_value_info(
+            "out", onnx.TensorProto.FLOAT, [batch or "n", outputs, *(axes[2:] * (not flat))]
+        )
+        graph = make.make_graph(nodes, "net", [image], [out], [onnx.numpy_helper.from_array(weight, "weight")])
+        opset = [make.make_opsetid("", 13)]
+        model = make.make_model(graph, opset_imports=opset, producer_name="by hand", ir_version=8)
+        onnx.save(model, tmp_path / "net.onnx")
+        return "net.onnx"
+
+    return save
+
+
+def test_an_outside_file_is_drafted_with_its_inputs_outputs_and_digest_and_runs(write, onnx_file, run_main) -> None:
+    path = onnx_file(5, (3, 32, 48))
+    printed = write("mine", "--onnx", path, "--task", "segmentation")
+    found = model(printed)
+    assert (found.onnx.file, found.onnx.made_by) == (path, "by hand")
+    assert found.onnx.sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    assert (found.inputs[0].name, found.inputs[0].shape, found.outputs) == ("image", [3, 32, 48], ["out"])
+    assert (found.export.opset, found.export.fixed_batch, found.network) == (13, False, {})
+    run_main(*command(printed), "stages=[score]", "hydra.run.dir=out")
+
+
+def test_an_outside_files_free_sizes_stay_free_unless_given(write, onnx_file, run_main) -> None:
+    path = onnx_file(1, (1, None, None))
+    printed = write("mine", "--onnx", path, "--task", "restoration")
+    assert model(printed).inputs[0].shape == [1, None, None]
+    run_main(*command(printed), "stages=[score]", "hydra.run.dir=out")
+    fixed = write("mine", "--onnx", path, "--task", "restoration", "--input", "1,32,48", "--force")
+    assert model(fixed).inputs[0].shape == [1, 32, 48]
+
+
+def test_an_outside_file_of_a_fixed_batch_runs_with_that_batch(write, onnx_file, run_main) -> None:
+    printed = write("mine", "--onnx", onnx_file(5, (3, 28, 28), batch=2, flat=True))
+    found = model(printed)
+    assert (found.task, found.export.fixed_batch) == ("image_classification", True)
+    assert "batch=2" in command(printed)
+    run_main(*command(printed), "stages=[score]", "hydra.run.dir=out")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--input", "1,32,48"), "gives image as [1, 32, 48], and in the ONNX file it is [3, 28, 28]"),
+        (("--input", "x:3,28,28"), "--input gives x"),
+        (("--argument", "a=1"), "--argument goes with --network"),
+        (("--library", "timm"), "--library goes with --arch"),
+    ],
+)
+def test_what_does_not_fit_an_outside_file_is_an_error(arguments, told, write, onnx_file) -> None:
+    assert told in write("mine", "--onnx", onnx_file(5, (3, 28, 28)), *arguments, check=1)
+    assert not Path("zoo_conf").exists()
 
 
 def test_a_network_of_other_inputs_is_tried_on_noise(write, run_main) -> None:
@@ -184,7 +321,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(write) -> None:
         (("dqn", "--network", "nets.some.Fixed"), "a model dqn of its own"),
         (("m", "--network", "Fixed"), "no PACKAGE.MODULE.NAME"),
         (("m", "--network", "nest.some.Fixed"), "did you mean nets?"),
-        (("m", "--network", "nets.some.Fixd"), "it has: Any, Broken, Fixed"),
+        (("m", "--network", "nets.some.Fixd"), "it has: Any, Broken, Denoiser"),
         (("m", "--network", "nets.sme.Fixed"), "no module 'nets.sme'"),
         (("m", "--network", "nets.some.Broken"), "RuntimeError: no file of mine"),
         (("m", "--network", "nets.some.Any"), "several shapes, such as [3, 28, 28] and [3, 32, 32]"),
@@ -205,6 +342,12 @@ def test_a_file_that_is_there_is_kept_unless_forced(write) -> None:
         (("m", "--arch", "resnet18", "--input", "3"), "go with --network"),
         (("m", "--arch", "resnet18", "--network", "nets.some.Fixed"), "not allowed with"),
         (("m",), "is required"),
+        (("m", "--arch", "resnet18", "--task", "detection"), "leave them out: --arch knows its own"),
+        (("m", "--network", "fresh.net.Net", "--task", "detection"), "the network to begin with classifies"),
+        (("m", "--network", "nets.some.Flat", "--task", "detection"), "is for pictures: one float32 input"),
+        (("m", "--network", "nets.some.Flat", "--task", "detect"), "invalid choice"),
+        (("m", "--onnx", "nowhere.onnx"), "nowhere.onnx is no file"),
+        (("m", "--onnx", "nets/some.py"), "is no ONNX model"),
         (("m", "--network", "nets.some.Fixed", "--dir", "nets/some.py"), "cannot be written"),
     ],
 )
@@ -227,6 +370,7 @@ def asked(tmp_path_factory) -> Path:
         ("resnet18", None, "runner.networks.libraries.build_torchvision"),
         ("resnet18", "timm", "timm.create_model"),
         ("levit_128s", None, "timm.create_model"),
+        ("ssdlite320_mobilenet_v3_large", None, "runner.networks.libraries.build_torchvision"),
     ],
 )
 def test_a_librarys_network_is_written_as_the_library_describes_it(
@@ -239,7 +383,8 @@ def test_a_librarys_network_is_written_as_the_library_describes_it(
         compose.compose([f"model={'timm' if target.startswith('timm') else 'torchvision'}", f"model.arch={arch}"])
     ).model
     assert (found.name, found.network["_target_"]) == ("lent", target)
-    for part in ("network", "inputs", "outputs", "preprocess", "fidelity", "reference"):
+    assert geometry(found) == geometry(described)
+    for part in ("task", "network", "inputs", "outputs", "decode", "deviations", "fidelity", "reference"):
         assert getattr(found, part) == getattr(described, part), part
     assert (found.checkpoint.url, found.checkpoint.sha256, found.checkpoint.adapt) == (
         described.checkpoint.url,

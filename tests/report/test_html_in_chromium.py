@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from runner.report import __main__ as report
 
@@ -34,7 +35,8 @@ pytestmark = [
 def page(write_result, tmp_path) -> Path:
     for soc in ("310", "310P3", "t4"):
         for batch in (1, 4, 16):
-            write_result(f"{soc}/{batch}", soc=soc, batch=batch, samples_per_second=100.0 * batch)
+            written = write_result(f"{soc}/{batch}", soc=soc, batch=batch, samples_per_second=100.0 * batch)
+    Image.new("RGB", (1600, 800), "red").save(written.with_name("preview.png"))
     assert report.main([str(tmp_path)]) == 0
     return tmp_path / "report.html"
 
@@ -69,3 +71,11 @@ def test_a_phone_shows_it(page, chromium, tmp_path) -> None:
     width, _ = struct.unpack(">II", picture.read_bytes()[16:24])
     assert width == PHONE_PIXELS
     assert picture.stat().st_size > 10_000
+
+
+def test_a_preview_is_drawn_in_full_width_where_it_is_opened(page, chromium) -> None:
+    probe = """<script>const picture = document.querySelector("img"); picture.closest("details").open = true;
+      picture.decode().then(() => { document.title = `${picture.naturalWidth} ${picture.complete}
+        ${document.documentElement.scrollWidth <= innerWidth}`; });</script>"""
+    page.write_text(page.read_text().replace("</body>", f"{probe}</body>"))
+    assert "960 true\n        true" in chromium("--virtual-time-budget=5000", "--dump-dom", page.as_uri())

@@ -61,6 +61,18 @@ def test_the_csv_has_a_row_a_result_with_the_published_figure(write_result, tmp_
     assert rows["new"]["accuracy.acc"] == "100.0"
 
 
+def test_the_csv_has_the_references_metric_where_a_run_has_it(write_result, tmp_path) -> None:
+    fidelity = {"samples": 16, "cosine": 1.0, "equal": 99.5, "accuracy": {"acc": 99.0}, "tool_accuracy": {"acc": 98.0}}
+    write_result("new", fidelity=fidelity)
+    write_result("old", batch=4)
+    report.main([str(tmp_path)])
+    with (tmp_path / "report.csv").open() as file:
+        rows = {row["path"].split("/")[-2]: row for row in csv.DictReader(file)}
+    columns = ("accuracy.acc_reference", "accuracy.acc_same_samples", "fidelity.samples", "fidelity.equal_percent")
+    assert [rows["new"][name] for name in columns] == ["99.0", "98.0", "16", "99.5"]
+    assert [rows["old"][name] for name in columns] == ["", "", "64", ""]
+
+
 def test_the_csv_tells_what_a_load_and_a_first_call_cost(write_result, tmp_path) -> None:
     told = {"load_ms": 345.5, "first_call_ms": 45.25, "peak_rss_mib": 789.5}
     write_result("told", performance={"samples_per_second": 1.0, **told})

@@ -214,3 +214,35 @@ def test_the_published_table_has_the_units_of_the_runs() -> None:
     rows = [PublishedConfig(soc="310", batch=1, accuracy={"top1": 67.3}, source="s")]
     table = tables.published_table("moco_v2", rows, {"top1": results.Meaning("percent", "higher")})
     assert titles(table)[0] == "310 top1 (%)"
+
+
+def compared(reference: float, tool: float, samples: int = 64) -> dict:
+    return {
+        "samples": samples,
+        "cosine": 1.0,
+        "reference": "PyTorch",
+        "accuracy": {"acc": reference},
+        "tool_accuracy": {"acc": tool},
+    }
+
+
+def test_the_references_metric_stands_beside_the_tools_where_they_differ(one_table) -> None:
+    table = one_table({"batch": 1, "fidelity": compared(99.5, 100.0)}, {"batch": 4, "fidelity": compared(100.0, 100.0)})
+    assert titles(table)[:3] == ["acc (%)", "published acc (%)", "acc by PyTorch (%)"]
+    assert column(table, "acc by PyTorch").values == (99.5, 100.0)
+    assert column(table, "acc by PyTorch").notes == ((), ())
+
+
+def test_the_references_metric_is_left_out_where_the_shown_digits_agree(one_table) -> None:
+    assert not any("PyTorch" in title for title in titles(one_table({"fidelity": compared(99.9951, 100.0)})))
+
+
+def test_a_reference_of_fewer_samples_says_what_the_tool_gives_on_them(one_table) -> None:
+    table = one_table({"fidelity": compared(99.0, 97.5, samples=16)})
+    (note,) = column(table, "acc by PyTorch").notes[0]
+    assert table.footnotes[note] == "on 16 samples, of which the tool's outputs give acc 97.50 %"
+
+
+def test_an_outside_models_reference_is_named(one_table) -> None:
+    table = one_table({"fidelity": {**compared(1.0, 2.0), "reference": "ONNX Runtime without optimisation"}})
+    assert column(table, "acc by ONNX Runtime without optimisation").values == (1.0,)
