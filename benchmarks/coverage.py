@@ -1,12 +1,14 @@
 """How many networks keep what they compute on their way from PyTorch to ONNX Runtime, and why the others do not.
 
-    python benchmarks/coverage.py [--networks timm:resnet18,torchvision:vgg11] [--opsets 11,13] [--zoo] [--write FILE]
+    python benchmarks/coverage.py [--networks timm:resnet18,torchvision:vgg11] [--opsets 11,13] [--zoo [TASK]]
+                                  [--write FILE]
 
-Each network gets random weights and goes through the runner's own stages up to `score` on four synthetic pictures, at
-each opset, in a process of its own that is ended when it takes too long or too much memory. It holds where its outputs
-have a mean cosine of at least 0.999 with PyTorch's and choose the same classes. The networks are at least one of every
-module of timm that takes pictures (the smallest one that there is), some of torchvision, and with --zoo every option of
-conf/model; --networks takes others of theirs.
+Each network gets random weights and goes through the runner's own stages up to `score` on a few synthetic pictures of
+its task, at each opset, in a process of its own that is ended when it takes too long or too much memory. It holds where
+its outputs have a mean cosine of at least 0.999 with PyTorch's, every one of them, and choose the same classes. The
+networks are at least one of every module of timm that takes pictures (the smallest one that there is), some of
+torchvision, and with --zoo every option of conf/model, or those of one task; --networks takes others of theirs. Options
+that are ONNX models from outside are left out.
 
 What is found is kept in --results, a line of JSON each. Where that says already, with the same versions, that a
 network holds, it is not tried again: an interrupted run goes on, and what failed is tried anew. Exits 1 if any does not
@@ -38,6 +40,16 @@ from typing import Any
 
 COSINE = 0.999
 SAMPLES = 4
+"""Of classifiers; others, whose inputs and outputs are larger, get half as many, in one batch."""
+STAND_INS = {
+    "image_classification": "synthetic_images",
+    "detection": "synthetic_boxes",
+    "segmentation": "synthetic_shapes",
+    "restoration": "synthetic_textures",
+    "recognition": "synthetic_words",
+    "ocr_detection": "synthetic_scenes",
+}
+"""Task -> the data set that needs no files; models of other tasks bring one themselves."""
 SECONDS = 900.0
 """What a network may take at one opset."""
 MEMORY_BYTES = 8 << 30
@@ -184,7 +196,13 @@ class Outcome:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", help="library:name or zoo:option, separated by commas, instead of the list")
-    parser.add_argument("--zoo", action="store_true", help="every option of conf/model, instead of the list")
+    parser.add_argument(
+        "--zoo",
+        nargs="?",
+        const="all",
+        choices=("all", *STAND_INS),
+        help="every option of conf/model, or those of one task, instead of the list",
+    )
     parser.add_argument("--opsets", default="11,13")
     parser.add_argument("--jobs", type=int, default=1, help="networks at a time")
     parser.add_argument("--results", type=Path, default=Path("outputs/coverage.jsonl"))
@@ -193,7 +211,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.child:
         return child(options.child[0], _numbers(options.child[1]), Path(options.child[2]))
-    networks = options.networks.split(",") if options.networks else zoo() if options.zoo else listed()
+    networks = options.networks.split(",") if options.networks else zoo(options.zoo) if options.zoo else listed()
     opsets = _numbers(options.opsets)
     found = read(options.results)
     jobs = [(network, [o for o in opsets if not _known(found, network, o)]) for network in networks]
@@ -241,12 +259,13 @@ def unlisted() -> list[str]:
     return sorted(set(timm.list_modules()) - set(families()))
 
 
-def zoo() -> list[str]:
-    """Every option of conf/model that is a network of its own."""
-    from runner.config import groups, libraries
+def zoo(task: str) -> list[str]:
+    """Every option of conf/model that is a network of its own: of one task, or of "all"."""
+    from runner.config import compose, groups, libraries
 
     options = (path.stem for path in sorted((groups.CONF / "model").glob("*.yaml")))
-    return [f"zoo:{option}" for option in options if option not in libraries.LISTED_BY]
+    models = {name: compose.compose([f"model={name}"]).model for name in options if name not in libraries.LISTED_BY}
+    return [f"zoo:{name}" for name, model in models.items() if model.onnx is None and task in ("all", model.task)]
 
 
 def versions() -> dict[str, str]:
@@ -388,23 +407,27 @@ def arguments(network: str, opset: int, store: Path) -> list[str]:
     from runner.config import compose, libraries
 
     library, _, name = network.partition(":")
-    if library == "zoo":
-        chosen = [f"model={name}", "model.aipp=false"]
-        pictures = compose.compose(chosen).model.task == "image_classification"
-    else:
-        chosen, pictures = [f"model={library}", f"model.arch={name}"], True
-    data = ["dataset=synthetic_images", f"dataset.reader.count={SAMPLES}", "dataset.reader.classes=2"]
+    chosen = [f"model={name}", "model.aipp=false"] if library == "zoo" else [f"model={library}", f"model.arch={name}"]
     if library in libraries.LISTED_BY:
         said = libraries.catalogue_of(library, store).networks.get(name)
         chosen += ["model.network.num_classes=1000"] if said and not said.classes else []
     return [
         *chosen,
-        *(data if pictures else [f"limit={SAMPLES}"]),
+        *data(compose.compose([*chosen, f"cache_dir={store}"]).model.task),
         f"model.export.opset={opset}",
         "weights=random",
         "stages=[score]",
         f"cache_dir={store}",
     ]
+
+
+def data(task: str) -> list[str]:
+    """The part of the command line that chooses the samples for a task."""
+    if task == "image_classification":
+        return ["dataset=synthetic_images", f"dataset.reader.count={SAMPLES}", "dataset.reader.classes=2"]
+    if task in STAND_INS:
+        return [f"dataset={STAND_INS[task]}", f"limit={SAMPLES // 2}", f"batch={SAMPLES // 2}"]
+    return [f"limit={SAMPLES}"]
 
 
 def _judged(network: str, opset: int, result: dict[str, Any]) -> Outcome:

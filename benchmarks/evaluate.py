@@ -32,7 +32,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,8 @@ from prepare import make_pictures
 
 from runner.config.targets import Target
 from runner.core import CompiledModel, Placement, TensorSpec
-from runner.data import Geometry, Normalisation, Request, load_picture
+from runner.data import Geometry, Normalisation, Request, open_picture, place
+from runner.data.preprocess import fit_picture
 from runner.stages.infer import InferSpec, infer
 from runner.stages.prepare import PrepareSpec, prepare
 from runner.stages.score import ScoreSpec, score
@@ -217,7 +217,14 @@ def by_bare(folder: Path) -> Parts:
 
 def _in_memory(files: list[Path]) -> Iterator[NDArray[np.uint8]]:
     with multiprocessing.get_context("fork").Pool(CORES) as pool:
-        yield from pool.imap(partial(load_picture, geometry=GEOMETRY), files, chunksize=8)
+        yield from pool.imap(_load, files, chunksize=8)
+
+
+def _load(file: Path) -> NDArray[np.uint8]:
+    picture = open_picture(file)
+    _, height, width = TENSOR.shape
+    (placed,) = place((picture.height, picture.width), GEOMETRY, (height, width))
+    return fit_picture(picture, placed, GEOMETRY)
 
 
 def _normalised(stored: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -25,11 +25,18 @@ if TYPE_CHECKING:
 __all__ = ["Image", "NDArray", "cv2", "np", "onnx", "onnxruntime", "onnxsim", "requests", "timm", "torch", "torchvision"]
 
 
+_imported: dict[str, ModuleType] = {}
+
+
 class _Module(ModuleType):
     """A proxy of a module, which is imported when an attribute is read or set."""
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(importlib.import_module(self.__name__), attribute)
+        # numeric code asks for np.x some hundred times a picture, and import_module takes microseconds
+        module = _imported.get(self.__name__)
+        if module is None:
+            module = _imported[self.__name__] = importlib.import_module(self.__name__)
+        return getattr(module, attribute)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         setattr(importlib.import_module(self.__name__), attribute, value)

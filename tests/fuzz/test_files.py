@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import pickle
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 from safetensors.torch import save as save_safetensors
 
-from runner.core import RunnerError
-from runner.data.preprocess import Geometry, load_picture
+from runner.core import FREE, RunnerError, TensorSpec
+from runner.data import Geometry, Picture, Request, files_source, write_pictures
+from runner.data.storage import open_array
 from runner.graph import onnx_files
 from runner.networks import CheckpointLayout
 from runner.networks.checkpoints import load, read_state_dict, state_dict_for
@@ -108,12 +110,14 @@ def test_checkpoints(content: bytes, tmp_path: Path) -> None:
 def test_pictures(content: bytes, crop: int | None, bgr: bool, tmp_path: Path) -> None:
     path = only(tmp_path, "a.png", content)
     geometry = Geometry(resize=5, interpolation="bicubic", crop=crop, channels="bgr" if bgr else "rgb")
-    try:
-        picture = load_picture(path, geometry)
-        assert picture.dtype == np.uint8
-        assert picture.shape[0] == 3
-    except RunnerError as error:
-        assert "a.png" in error.message
+    request = Request((TensorSpec("image", "float32", (3, FREE, FREE)),), geometry, None, 0)
+    with tempfile.TemporaryDirectory() as out:
+        try:
+            rows = write_pictures(files_source(path.parent, geometry), [Picture("a.png", "a")], request, Path(out))
+            assert rows[0].original_size is not None
+            assert open_array(Path(out), "image").dtype == np.uint8
+        except RunnerError as error:
+            assert "a.png" in error.message
     assert [place.name for place in tmp_path.iterdir()] == ["a.png"]
 
 
