@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import math
 import shutil
+import struct
 import zipfile
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +29,9 @@ CHUNK_BYTES = 8 << 20
 ROWS_AT_ONCE = 256
 BYTES_AT_ONCE = 32 << 20
 """Limits of what is read at once, unless a single row exceeds them."""
+
+_LOCAL_HEADER_BYTES = 30
+"""Of a member of a zip file, before its name and extra field (APPNOTE.TXT of PKWARE, section 4.3.7)."""
 
 Shape = tuple[int, ...]
 
@@ -156,24 +162,82 @@ def read_ids(path: Path) -> list[str]:
         return [str(name) for name in arrays[IDS]]
 
 
-def iterate(predictions: Predictions) -> Iterator[dict[str, NDArray[Any]]]:
-    """Yield all outputs by name in chunks of consecutive rows of one shape, [rows, ...]."""
-    with zipfile.ZipFile(predictions.path) as archive, ExitStack() as stack:
-        layouts = {name: _layout(archive, name) for name in predictions.outputs}
-        members = {name: stack.enter_context(archive.open(f"{name}.npy")) for name in predictions.outputs}
-        for member in members.values():
-            _read_header(member)
-        for shapes, rows in _common_runs([layout.runs for layout in layouts.values()]):
-            sizes = [
-                layout.dtype.itemsize * math.prod(shape) for layout, shape in zip(layouts.values(), shapes, strict=True)
-            ]
-            at_once = min(ROWS_AT_ONCE, max(1, BYTES_AT_ONCE // max(1, sum(sizes))))
-            for start in range(0, rows, at_once):
-                count = min(at_once, rows - start)
+@dataclass(frozen=True)
+class _Column:
+    """An output's rows in an open file: the first one's position, and the layout of all."""
+
+    position: int
+    layout: _Layout
+
+    def read(self, file: FileIO, first: int, before: int, shape: Shape, rows: int) -> NDArray[Any]:
+        """Read `rows` rows of `shape`; `before` elements come before row `first` of their run."""
+        values = np.empty((rows, *shape), self.layout.dtype)
+        row_elements = math.prod(shape)
+        file.seek(self.position + self.layout.dtype.itemsize * (before + first * row_elements))
+        if values.size and file.readinto(values.data.cast("B")) != values.nbytes:
+            raise ComparisonError(f"{file.name} ends early", "run again with force=[infer,reference]")
+        return values
+
+
+def iterate(predictions: Predictions, indices: Sequence[int] | None = None) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield all outputs by name in chunks of consecutive rows of one shape, [rows, ...].
+
+    With `indices`, ascending, only those rows: only they are read.
+    """
+    with predictions.path.open("rb", buffering=0) as file:
+        columns = _columns(predictions, file)
+        before = dict.fromkeys(columns, 0)
+        start = 0
+        for shapes, rows in _common_runs([column.layout.runs for column in columns.values()]):
+            shape_of = dict(zip(columns, shapes, strict=True))
+            row_bytes = sum(columns[name].layout.dtype.itemsize * math.prod(shape) for name, shape in shape_of.items())
+            at_once = min(ROWS_AT_ONCE, max(1, BYTES_AT_ONCE // max(1, row_bytes)))
+            for spans in _chunks_of_spans(range(start, start + rows), indices, at_once):
                 yield {
-                    name: np.frombuffer(members[name].read(count * size), layouts[name].dtype).reshape(count, *shape)
-                    for name, shape, size in zip(layouts, shapes, sizes, strict=True)
+                    name: _joined(
+                        [
+                            column.read(file, first - start, before[name], shape_of[name], end - first)
+                            for first, end in spans
+                        ]
+                    )
+                    for name, column in columns.items()
                 }
+            start += rows
+            for name, shape in shape_of.items():
+                before[name] += rows * math.prod(shape)
+
+
+def _columns(predictions: Predictions, file: FileIO) -> dict[str, _Column]:
+    with zipfile.ZipFile(predictions.path) as archive:
+        columns = {}
+        for name in predictions.outputs:
+            header = archive.getinfo(f"{name}.npy").header_offset
+            file.seek(header + _LOCAL_HEADER_BYTES - 4)
+            lengths = struct.unpack("<HH", file.read(4))  # of the member's name and of its extra field
+            file.seek(header + _LOCAL_HEADER_BYTES + sum(lengths))
+            _read_header(file)
+            columns[name] = _Column(file.tell(), _layout(archive, name))
+    return columns
+
+
+def _chunks_of_spans(run: range, indices: Sequence[int] | None, at_once: int) -> Iterator[list[tuple[int, int]]]:
+    """Yield the chunks of the wanted rows of a run, each as spans [first, end) of consecutive rows."""
+    if indices is None:
+        yield from ([(first, min(first + at_once, run.stop))] for first in range(run.start, run.stop, at_once))
+        return
+    wanted = indices[bisect_left(indices, run.start) : bisect_left(indices, run.stop)]
+    for start in range(0, len(wanted), at_once):
+        spans: list[tuple[int, int]] = []
+        for index in wanted[start : start + at_once]:
+            if spans and spans[-1][1] == index:
+                spans[-1] = (spans[-1][0], index + 1)
+            else:
+                spans.append((index, index + 1))
+        yield spans
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def row_shape(path: Path, output: str) -> Shape:

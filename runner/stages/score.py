@@ -133,7 +133,9 @@ def _all_rows(inferred: Predictions, samples: Samples) -> Iterator[tuple[Outputs
     """Yield the tool's outputs of whole samples with the metadata of their rows."""
     facts = storage.facts(samples.path)
     chunks = (((outputs,), list(islice(facts, _count(outputs)))) for outputs in predictions.iterate(inferred))
-    yield from ((outputs, rows) for (outputs,), rows in _whole_samples(chunks))
+    for (outputs,), rows in _whole_samples(chunks):
+        fidelity.check_finite(outputs, [row.id for row in rows], fidelity.COMPILED)
+        yield outputs, rows
 
 
 def _pairs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from runner.tasks.similarity import agreement, are_class_scores, cosine_of
 BLOCK_ELEMENTS = 1 << 18
 """Number of elements compared at once, which fit into the processor's cache."""
 
+COMPILED = "the compiled model"
+
 Outputs = dict[str, "NDArray[Any]"]
 
 
@@ -21,7 +23,7 @@ Outputs = dict[str, "NDArray[Any]"]
 class Pair:
     """The outputs [N, ...] by name of the same rows in two runs; `rows` are their indices in the first."""
 
-    rows: NDArray[Any]
+    rows: Sequence[int]
     outputs: Outputs
     reference: Outputs
 
@@ -30,7 +32,7 @@ def compare(inferred: Predictions, expected: Predictions) -> dict[str, Fidelity]
     """Compare each output with another run's, on the samples of the other run.
 
     Raises:
-        ComparisonError: NaN or infinity anywhere, outputs of other names or shapes, samples that do not match.
+        ComparisonError: NaN or infinity among them, outputs of other names or shapes, samples that do not match.
     """
     sums = {name: _Sums() for name in inferred.outputs}
     for pair in pairs(inferred, expected):
@@ -40,10 +42,10 @@ def compare(inferred: Predictions, expected: Predictions) -> dict[str, Fidelity]
 
 
 def pairs(inferred: Predictions, expected: Predictions) -> Iterator[Pair]:
-    """Yield chunks of the samples in both runs, checked to be finite, as are all other samples of the first.
+    """Yield chunks of the samples of the second run, as both computed them, checked to be finite.
 
     Raises:
-        ComparisonError: NaN or infinity anywhere, outputs of other names or shapes, samples that do not match.
+        ComparisonError: NaN or infinity among them, outputs of other names or shapes, samples that do not match.
     """
     _check_outputs(inferred, expected)
     ids, expected_ids = predictions.read_ids(inferred.path), predictions.read_ids(expected.path)
@@ -51,18 +53,16 @@ def pairs(inferred: Predictions, expected: Predictions) -> Iterator[Pair]:
     missing = [sample for sample in expected_ids if sample not in row_of]
     if missing:
         raise ComparisonError(f"{len(missing)} samples were not inferred, {missing[0]} the first")
-    rows = np.array([row_of[sample] for sample in expected_ids])
+    rows = [row_of[sample] for sample in expected_ids]
     reference = _rows_in_turn(expected)
     end = 0
-    for chunk in predictions.iterate(inferred):
+    for chunk in predictions.iterate(inferred, rows):
         start, end = end, end + len(next(iter(chunk.values())))
-        _check_finite(chunk, ids[start:end], "the compiled model")
-        inside = rows[(rows >= start) & (rows < end)]
-        if len(inside):
-            taken = [next(reference) for _ in inside]
-            wanted = {name: _stacked([row[name] for row in taken], array, name) for name, array in chunk.items()}
-            _check_finite(wanted, [ids[row] for row in inside], "PyTorch")
-            yield Pair(inside, {name: array[inside - start] for name, array in chunk.items()}, wanted)
+        taken = [next(reference) for _ in range(start, end)]
+        wanted = {name: _stacked([row[name] for row in taken], array, name) for name, array in chunk.items()}
+        check_finite(chunk, expected_ids[start:end], COMPILED)
+        check_finite(wanted, expected_ids[start:end], "PyTorch")
+        yield Pair(rows[start:end], chunk, wanted)
 
 
 class _Sums:
@@ -133,7 +133,12 @@ def _rows_in_turn(expected: Predictions) -> Iterator[Outputs]:
             yield {name: array[row] for name, array in chunk.items()}
 
 
-def _check_finite(outputs: Outputs, ids: Sequence[str], side: str) -> None:
+def check_finite(outputs: Mapping[str, NDArray[Any]], ids: Sequence[str], side: str) -> None:
+    """Check the outputs [N, ...] of samples.
+
+    Raises:
+        ComparisonError: one is NaN or infinite.
+    """
     for name, array in outputs.items():
         finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
         if not finite.all():

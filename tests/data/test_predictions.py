@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.core import FREE, ComparisonError
+from runner.core import FREE, ComparisonError, TensorSpec
 from runner.data import predictions
 
 
@@ -117,3 +117,31 @@ def test_an_output_that_changes_its_type_or_its_axes_fails(tmp_path, second) -> 
 def test_nothing_but_the_npz_is_left(tmp_path) -> None:
     predictions.write(tmp_path / "p.npz", ["a/b"], ["x"], batches(1, 1, **{"a/b": (1,)}))
     assert [path.name for path in tmp_path.iterdir()] == ["p.npz"]
+
+
+def test_chosen_rows_are_read_alone_across_shapes(tmp_path):
+    parts = [{"a": np.arange(4.0).reshape(2, 2)}, {"a": np.arange(9.0).reshape(3, 3)}]
+    written = predictions.write(tmp_path / "p.npz", ["a"], list("vwxyz"), parts)
+    chosen = [row.tolist() for chunk in predictions.iterate(written, [1, 2, 4]) for row in chunk["a"]]
+    assert chosen == [[2.0, 3.0], [0.0, 1.0, 2.0], [6.0, 7.0, 8.0]]
+
+
+def test_an_output_of_a_known_shape_is_written_without_a_spool(tmp_path):
+    seen = []
+
+    def parts():
+        for start in (0, 2):
+            yield {"a": np.full((2, 3), start, np.float32), "b": np.full((2, 1), start, np.float32)}
+            seen.append(len(list(tmp_path.glob(".*.spool"))))
+
+    known = TensorSpec("a", "float32", (3,))
+    written = predictions.write(tmp_path / "p.npz", ["a", "b"], list("wxyz"), parts(), known)
+    assert seen == [1, 1]
+    with np.load(written.path) as arrays:
+        assert arrays["a"].tolist() == [[0.0] * 3] * 2 + [[2.0] * 3] * 2
+
+
+def test_an_output_of_another_shape_than_declared_fails(tmp_path):
+    known = TensorSpec("a", "float32", (3,))
+    with pytest.raises(ComparisonError, match="output 'a' is"):
+        predictions.write(tmp_path / "p.npz", ["a"], list("wx"), [{"a": np.zeros((2, 4), np.float32)}], known)

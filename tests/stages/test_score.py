@@ -62,6 +62,12 @@ def test_fidelity_counts_the_samples_that_pytorch_computed(tmp_path: Path) -> No
     assert (found.max_abs, found.mean_abs) == (1.0, 0.5)
 
 
+def test_a_value_that_is_no_number_is_told_where_pytorch_has_no_sample_too(tmp_path: Path) -> None:
+    made = write(tmp_path, "a", [[1, 0], [np.nan, 0]])
+    with pytest.raises(ComparisonError, match="of the compiled model is nan at element 0 of sample s1"):
+        score(LABELLED, made, write(tmp_path, "b", [[1, 0]]), samples(tmp_path, 2, (0, 1)), out=tmp_path)
+
+
 def test_a_metric_against_pytorch_needs_no_labels(tmp_path: Path) -> None:
     made, expected = write(tmp_path, "a", [[1, 0], [0, 1]]), write(tmp_path, "b", [[3, 0], [1, 0]])
     scores = score(ScoreSpec(None, "reference", AGREEMENT), made, expected, samples(tmp_path, 2), out=tmp_path)

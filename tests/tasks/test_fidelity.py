@@ -73,14 +73,14 @@ def test_a_pair_holds_the_same_rows_of_both_runs(tmp_path: Path) -> None:
     inferred = write(tmp_path / "a.npz", out=[[1.0], [2.0], [3.0]])
     expected = write(tmp_path / "b.npz", ids=["s0", "s2"], out=[[10.0], [30.0]])
     (pair,) = fidelity.pairs(inferred, expected)
-    assert pair.rows.tolist() == [0, 2]
+    assert list(pair.rows) == [0, 2]
     assert (pair.outputs["out"].tolist(), pair.reference["out"].tolist()) == ([[1.0], [3.0]], [[10.0], [30.0]])
 
 
 def test_a_chunk_without_a_sample_of_the_other_run_makes_no_pair(tmp_path: Path) -> None:
     inferred = write(tmp_path / "a.npz", out=normal(3 * CHUNK, 2))
     expected = write(tmp_path / "b.npz", ids=[f"s{2 * CHUNK}"], out=[[1.0, 1.0]])
-    assert [pair.rows.tolist() for pair in fidelity.pairs(inferred, expected)] == [[2 * CHUNK]]
+    assert [list(pair.rows) for pair in fidelity.pairs(inferred, expected)] == [[2 * CHUNK]]
 
 
 def test_small_differences_of_float16_are_taken_in_double_precision(tmp_path: Path) -> None:
@@ -96,12 +96,6 @@ def test_a_value_that_is_no_number_is_told_with_its_place(tmp_path: Path, value:
     expected = write(tmp_path / "b.npz", out=[[1, 0], [0, 1]])
     with pytest.raises(ComparisonError, match=r"'out' of the compiled model is -?(nan|inf) at element 1 of sample s1"):
         fidelity.compare(inferred, expected)
-
-
-def test_a_value_that_is_no_number_counts_where_the_other_run_has_no_sample_too(tmp_path: Path) -> None:
-    inferred = write(tmp_path / "a.npz", out=[[1, 0], [np.nan, 0]])
-    with pytest.raises(ComparisonError, match="sample s1"):
-        fidelity.compare(inferred, write(tmp_path / "b.npz", out=[[1, 0]]))
 
 
 def test_a_value_of_pytorchs_that_is_no_number_is_told_as_such(tmp_path: Path) -> None:

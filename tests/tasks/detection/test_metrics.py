@@ -8,7 +8,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from runner.core import DataError
-from runner.tasks.detection import Boxes, CocoAveragePrecision, VocAveragePrecision
+from runner.tasks import first_output
+from runner.tasks.detection import Boxes, CocoAveragePrecision, Rows, RowsWithMasks, VocAveragePrecision
 
 NAMES = ["map", "map50", "map75", "map_small", "map_medium", "map_large"]
 
@@ -155,6 +156,26 @@ def test_masks_are_compared_and_not_boxes():
 def test_decoder_without_masks_is_an_error():
     with pytest.raises(DataError, match="the decoder gives none"):
         coco_of([found((0, 0.9, A))], [truth((0, A), masks=[encoded(np.ones((4, 4), np.uint8))])], "segm")
+
+
+@pytest.mark.parametrize(
+    ("kind", "decode", "told"),
+    [
+        ("segm", Rows(), ["the figures of masks need masks, and the decoder Rows gives none"]),
+        ("segm", RowsWithMasks(), []),
+        ("segm", first_output, []),
+        ("bbox", Rows(), []),
+    ],
+    ids=["no masks", "masks", "a decoder that does not say", "boxes are scored"],
+)
+def test_decoder_without_masks_is_told_before_anything_is_scored(kind, decode, told):
+    assert [problem.message for problem in CocoAveragePrecision(kind).validate(decode)] == told
+
+
+def test_more_masks_than_255_can_be_found_in_a_picture():
+    mask = encoded(np.ones((4, 4), np.uint8))
+    many = found(*[(0, 0.9, A)] * 90, *[(1, 0.9, A)] * 90, *[(2, 0.9, A)] * 90, masks=[mask] * 270)
+    assert coco_of([many], [truth((2, A), masks=[mask])], "segm")["segm_map50"] == pytest.approx(100)
 
 
 def test_data_set_without_masks_is_an_error():
