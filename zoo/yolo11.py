@@ -16,6 +16,7 @@ from zoo.yolo_layers import (
     Conv,
     DistributionHead,
     LayerGraph,
+    MaskHead,
     scaled_channels,
     scaled_repeats,
     scaling_of,
@@ -35,16 +36,18 @@ _HEAD_CHANNELS = 64
 class Yolo11(LayerGraph):
     """RGB images [N, 3, H, W] in 0..1, sides multiples of 32 -> the head's maps at strides 8, 16 and 32.
 
-    A map is [N, 4 * 16 + classes, H / stride, W / stride], as `DistributionHead` describes.
+    A map is [N, 4 * 16 + classes, H / stride, W / stride], as `DistributionHead` describes. With `masks` there follow
+    the coefficients of each cell's mask and the prototypes, as `MaskHead` describes.
     """
 
-    def __init__(self, size: Literal["n", "s", "m", "l", "x"], classes: int = 80) -> None:
+    def __init__(self, size: Literal["n", "s", "m", "l", "x"], classes: int = 80, masks: bool = False) -> None:
         depth, width, most = scaling_of(size, _DEPTH_WIDTH_AND_MOST_CHANNELS)
         c64, c128, c256, c512, c1024 = (
             scaled_channels(min(channels, most), width) for channels in (64, 128, 256, 512, 1024)
         )
         two = scaled_repeats(2, depth)
         nested = size not in _SMALL_SIZES  # the small sizes nest C3 blocks at the deepest levels only
+        head = MaskHead if masks else DistributionHead
         layers = [
             Conv(3, c64, 3, stride=2),
             Conv(c64, c128, 3, stride=2),
@@ -69,7 +72,7 @@ class Yolo11(LayerGraph):
             Conv(c512, c512, 3, stride=2),
             Concat(),
             _c3k2(c512 + c1024, c1024, two, nested=True),
-            DistributionHead((c256, c512, c1024), classes, _class_branch),
+            head((c256, c512, c1024), classes, _class_branch),
         ]
         super().__init__(layers, {12: (11, 6), 15: (14, 4), 18: (17, 13), 21: (20, 10), 23: (16, 19, 22)})
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 NORM_EPSILON = 1e-3
 _CHANNEL_MULTIPLE = 8
 _BINS = 16
+_MASK_COEFFICIENTS = 32
 
 _Scaling = TypeVar("_Scaling")
 
@@ -196,3 +197,38 @@ class DistributionHead(nn.Module):
             torch.cat((boxes(level), classes(level)), 1)
             for boxes, classes, level in zip(self.cv2, self.cv3, features, strict=True)
         )
+
+
+class MaskHead(DistributionHead):
+    """`DistributionHead` with masks, which are weighted sums of prototypes (YOLACT, arXiv:1904.02689).
+
+    After the maps come the prototypes' weights for each cell, [N, 32, H, W] for each stride, and the prototypes,
+    [N, 32, H, W] at half of the first stride.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], classes: int, class_branch: Callable[[int, int, int], nn.Module]
+    ) -> None:
+        super().__init__(channels, classes, class_branch)
+        hidden = max(channels[0] // 4, _MASK_COEFFICIENTS)
+        self.cv4 = nn.ModuleList(
+            nn.Sequential(Conv(inputs, hidden, 3), Conv(hidden, hidden, 3), nn.Conv2d(hidden, _MASK_COEFFICIENTS, 1))
+            for inputs in channels
+        )
+        self.proto = _Prototypes(channels[0])
+
+    def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
+        coefficients = (branch(level) for branch, level in zip(self.cv4, features, strict=True))
+        return (*super().forward(*features), *coefficients, self.proto(features[0]))
+
+
+class _Prototypes(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.cv1 = Conv(channels, channels, 3)
+        self.upsample = nn.ConvTranspose2d(channels, channels, 2, stride=2)
+        self.cv2 = Conv(channels, channels, 3)
+        self.cv3 = Conv(channels, _MASK_COEFFICIENTS)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.cv3(self.cv2(self.upsample(self.cv1(features))))

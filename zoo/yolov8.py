@@ -14,6 +14,7 @@ from zoo.yolo_layers import (
     Conv,
     DistributionHead,
     LayerGraph,
+    MaskHead,
     scaled_channels,
     scaled_repeats,
     scaling_of,
@@ -31,15 +32,17 @@ _DEPTH_WIDTH_AND_MOST_CHANNELS = {
 class Yolov8(LayerGraph):
     """RGB images [N, 3, H, W] in 0..1, sides multiples of 32 -> the head's maps at strides 8, 16 and 32.
 
-    A map is [N, 4 * 16 + classes, H / stride, W / stride], as `DistributionHead` describes.
+    A map is [N, 4 * 16 + classes, H / stride, W / stride], as `DistributionHead` describes. With `masks` there follow
+    the coefficients of each cell's mask and the prototypes, as `MaskHead` describes.
     """
 
-    def __init__(self, size: Literal["n", "s", "m", "l", "x"], classes: int = 80) -> None:
+    def __init__(self, size: Literal["n", "s", "m", "l", "x"], classes: int = 80, masks: bool = False) -> None:
         depth, width, most = scaling_of(size, _DEPTH_WIDTH_AND_MOST_CHANNELS)
         c64, c128, c256, c512, c1024 = (
             scaled_channels(min(channels, most), width) for channels in (64, 128, 256, 512, 1024)
         )
         three, six = scaled_repeats(3, depth), scaled_repeats(6, depth)
+        head = MaskHead if masks else DistributionHead
         layers = [
             Conv(3, c64, 3, stride=2),
             Conv(c64, c128, 3, stride=2),
@@ -63,7 +66,7 @@ class Yolov8(LayerGraph):
             Conv(c512, c512, 3, stride=2),
             Concat(),
             _c2f(c512 + c1024, c1024, three, shortcut=False),
-            DistributionHead((c256, c512, c1024), classes, _class_branch),
+            head((c256, c512, c1024), classes, _class_branch),
         ]
         super().__init__(layers, {11: (10, 6), 14: (13, 4), 17: (16, 12), 20: (19, 9), 22: (15, 18, 21)})
 

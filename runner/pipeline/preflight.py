@@ -54,6 +54,7 @@ def find_problems(setup: Setup, store: Store) -> list[Problem]:
         ("score", _task),
         ("score", _decode),
         ("score", _metrics),
+        ("score", _results),
         ("compile", _soc_and_tool),
         ("benchmark", _measuring),
         ("prepare", lambda setup: setup.reader.validate(setup.request)),
@@ -121,6 +122,12 @@ def _model(setup: Setup) -> Iterator[Problem]:
     model = setup.config.model
     if setup.is_outside and (model.network or model.checkpoint.file):
         yield Problem("model.onnx is given beside model.network or model.checkpoint", "an ONNX file takes their place")
+    if model.batch_dependent and model.preprocess.tile:
+        yield Problem(
+            f"model.preprocess.tile is {list(model.preprocess.tile)} beside model.batch_dependent: tiles of one picture "
+            "may come into different batches, on which their outputs depend",
+            "leave model.preprocess.tile out, and set model.preprocess.fit so that each picture is one row",
+        )
     for tensor in setup.inputs:
         if any(not isinstance(size, int) or (size < 1 and size != FREE) for size in tensor.shape):
             yield Problem(
@@ -234,6 +241,15 @@ def _metrics(setup: Setup) -> Iterator[Problem]:
                     "or lower, and model.published has a figure for it",
                     'decorate it, as in @runner.tasks.measured_in("percent", better="higher")',
                 )
+
+
+def _results(setup: Setup) -> Iterator[Problem]:
+    """Check the decoder by the metrics that ask something of it."""
+    decode = decode_of(setup.decode)
+    for name, target in setup.metrics.items():
+        validate = getattr(metric_of(name, target), "validate", None)
+        if validate is not None:
+            yield from validate(decode)
 
 
 def _soc_and_tool(setup: Setup) -> Iterator[Problem]:

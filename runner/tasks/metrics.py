@@ -21,7 +21,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Metric(Protocol):
-    """Scores results; a class whose arguments are given beside `_target_`."""
+    """Scores results; a class whose arguments are given beside `_target_`.
+
+    It may have a method `validate(decode) -> list[Problem]` too: what it asks of the decoder, known before anything
+    runs.
+    """
 
     @property
     def figures(self) -> Mapping[str, Figure]:

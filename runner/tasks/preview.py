@@ -17,6 +17,9 @@ from runner.tasks.decode import Decode
 
 ONLY_PREVIEW = 64
 """The largest number of samples that are decoded for a preview."""
+GAP = 6
+BACKGROUND = (255, 255, 255)
+"""Between the pictures of a grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +111,25 @@ def _as_picture(values: NDArray[Any], channels: str) -> Image.Image:
     if channels == "bgr":
         pixels = pixels[:, :, ::-1]
     return Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
+
+
+def grid(cells: Sequence[Image.Image], target: Path, columns: int = 3, cell_width: int = 480) -> Path | None:
+    """Write pictures side by side in rows, each at most `cell_width` wide; return the file, None without pictures."""
+    if not cells:
+        return None
+    fitted = []
+    for cell in cells:
+        ratio = min(1.0, cell_width / cell.width)
+        fitted.append(cell.resize((max(1, round(cell.width * ratio)), max(1, round(cell.height * ratio)))))
+    rows = [fitted[start : start + columns] for start in range(0, len(fitted), columns)]
+    width = max(sum(cell.width + GAP for cell in row) for row in rows) + GAP
+    canvas = Image.new("RGB", (width, sum(max(cell.height for cell in row) + GAP for row in rows) + GAP), BACKGROUND)
+    top = GAP
+    for row in rows:
+        left = GAP
+        for cell in row:
+            canvas.paste(cell, (left, top))
+            left += cell.width + GAP
+        top += max(cell.height for cell in row) + GAP
+    canvas.save(target)
+    return target

@@ -207,10 +207,24 @@ def test_a_metric_that_all_tasks_share_fits(problems: Problems) -> None:
     assert problems(*IMAGES, "+dataset.metrics.same={_target_: runner.tasks.agreement}") == []
 
 
+def test_a_metric_of_masks_is_told_where_the_decoder_gives_none(problems: Problems) -> None:
+    assert any(
+        "the decoder Distances gives none" in one for one in problems("model=yolov8n", "dataset=synthetic_instances")
+    )
+    assert problems("model=yolov8n_seg", "weights=random", "dataset=synthetic_instances", "stages=[score]") == []
+
+
 def test_sizes_that_differ_between_samples_are_null(problems: Problems) -> None:
     (told,) = problems(*IMAGES, "model.inputs=[{name: image, shape: [3, 0, 224]}]")[:1]
     assert "shape is [3, 0, 224]" in told
     assert "null for a size that differs between samples" in told
+
+
+def test_tiles_of_a_model_whose_outputs_depend_on_the_batch_are_a_problem(problems: Problems) -> None:
+    tiled = (*IMAGES, "model.preprocess.fit=none", "model.preprocess.tile=[224,224]")
+    (told,) = (one for one in problems(*tiled, "model.batch_dependent=means") if "batch_dependent" in one)
+    assert "model.preprocess.tile is [224, 224]" in told
+    assert not any("batch_dependent" in one for one in problems(*tiled))
 
 
 def test_contradictions_of_the_geometry_are_told(problems: Problems) -> None:

@@ -35,5 +35,36 @@ def test_there_is_one_map_for_each_stride() -> None:
     assert [list(level.shape) for level in maps] == [[2, 66, 8, 12], [2, 66, 4, 6], [2, 66, 2, 3]]
 
 
+@pytest.mark.parametrize(
+    ("size", "parameters"),
+    [("n", 2_876_848), ("s", 10_113_248), ("m", 22_420_896), ("l", 27_678_368), ("x", 62_142_656)],
+)
+def test_parameters_with_masks_are_as_many_as_ultralytics_prints(size: str, parameters: int) -> None:
+    with torch.device("meta"):
+        network = Yolo11(size, masks=True)
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+
+
+def test_parameters_of_masks_have_the_published_names() -> None:
+    shapes = {name: list(tensor.shape) for name, tensor in Yolo11("n", masks=True).state_dict().items()}
+    assert len(shapes) == 561
+    expected = {
+        "model.23.cv4.1.0.conv.weight": [32, 128, 3, 3],
+        "model.23.cv4.2.2.bias": [32],
+        "model.23.proto.upsample.weight": [64, 64, 2, 2],
+        "model.23.proto.cv3.bn.weight": [32],
+    }
+    assert {name: shapes.get(name) for name in expected} == expected
+
+
+def test_masks_are_coefficients_for_each_stride_and_prototypes_at_stride_4() -> None:
+    outputs = Yolo11("n", classes=2, masks=True).eval()(torch.zeros(1, 3, 64, 96))
+    assert [list(output.shape[1:]) for output in outputs[3:]] == [[32, 8, 12], [32, 4, 6], [32, 2, 3], [32, 16, 24]]
+
+
 def test_onnx_equals_torch(onnx_equals_torch: Callable[..., None]) -> None:
     onnx_equals_torch(Yolo11("n"), (1, 3, 64, 64), (2, 3, 64, 64))
+
+
+def test_onnx_of_masks_equals_torch(onnx_equals_torch: Callable[..., None]) -> None:
+    onnx_equals_torch(Yolo11("n", masks=True), (1, 3, 64, 64), (2, 3, 64, 64))

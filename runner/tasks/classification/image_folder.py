@@ -8,24 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from runner.core import DataError, Problem, Samples, first_few
-from runner.data import (
-    HashFiles,
-    Picture,
-    Policy,
-    Request,
-    file_names,
-    files_source,
-    find_pictures,
-    picture_bytes,
-    picture_problems,
-    same_name,
-    sample_ids,
-    storage,
-    write_pictures,
-)
+from runner.core import DataError, Problem, first_few
+from runner.data import Picture, Request, file_names, find_pictures, same_name, sample_ids
+from runner.tasks.listed import ListedPictures, Listing
 
 LABEL_FILE = "val_label.txt"
 ROOT_FIX = "give dataset.root=DIR holding val/ or the pictures, or dataset=synthetic_images to try without ImageNet"
@@ -33,7 +19,7 @@ LABEL_FIX = "write `name label` a line, the label a number from 0, as in: ILSVRC
 
 
 @dataclass(frozen=True)
-class ImageFolder:
+class ImageFolder(ListedPictures):
     """Images below `root`, labelled by a file or, without one, by ImageNet synsets as folder names.
 
     `root` contains `val/`, or the images or class folders themselves. `labels` is a file of `name[.ext] label` lines;
@@ -43,61 +29,18 @@ class ImageFolder:
     root: str | None = None
     labels: str | None = None
 
-    needs_policy = False
-    seeded = False
-
     def validate(self, request: Request) -> list[Problem]:
-        try:
-            self.stored_bytes(request)
-        except DataError as error:
-            return [*picture_problems(request), error.problem, *self._label_file_problems(error)]
-        return picture_problems(request)
-
-    def _label_file_problems(self, known: DataError) -> list[Problem]:
-        """Return problems of the label file if a problem with the images was detected before it was read."""
-        try:
-            if self.labels is not None:
+        problems = super().validate(request)
+        if problems and self.labels is not None:  # a problem with the images may hide one with the labels
+            try:
                 read_labels(Path(self.labels).expanduser())
-        except DataError as error:
-            return [] if error.message == known.message else [error.problem]
-        return []
-
-    def content(self, request: Request, hash_files: HashFiles) -> Any:
-        listing = self._listing
-        count = storage.wanted_count(request.limit, len(listing.files))
-        return {
-            "ids": list(listing.ids[:count]),
-            "labels": list(listing.labels[:count]),
-            "sha256": list(hash_files(listing.folder, [Path(file) for file in listing.files[:count]])),
-        }
-
-    def stored_bytes(self, request: Request) -> int:
-        listing = self._listing
-        source = files_source(listing.folder, request.geometry)
-        return picture_bytes(source, listing.files[: storage.wanted_count(request.limit, len(listing.files))], request)
-
-    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        listing = self._listing
-        count = storage.wanted_count(request.limit, len(listing.files))
-        pictures = list(map(Picture, listing.files[:count], listing.ids, listing.labels))
-        rows = write_pictures(files_source(listing.folder, request.geometry), pictures, request, out)
-        notes = (listing.note, storage.limit_note(request.limit, len(listing.files), "pictures"))
-        return storage.finish(out, request.inputs, rows, note="; ".join(note for note in notes if note) or None)
+            except DataError as error:
+                return list(dict.fromkeys([*problems, error.problem]))
+        return problems
 
     @cached_property
     def _listing(self) -> Listing:
         return list_samples(self.root, self.labels)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """A data set's samples in order. `files` are paths relative to `folder` with forward slashes."""
-
-    folder: Path
-    files: tuple[str, ...]
-    ids: tuple[str, ...]
-    labels: tuple[int, ...]
-    note: str | None
 
 
 def list_samples(root: str | None, labels: str | None) -> Listing:
@@ -109,9 +52,7 @@ def list_samples(root: str | None, labels: str | None) -> Listing:
     folder, files = find_pictures(root, "val", ROOT_FIX)
     label_file = find_label_file(folder, labels)
     if label_file is None:
-        return Listing(
-            folder=folder, files=tuple(files), ids=sample_ids(files), labels=_synset_labels(folder, files), note=None
-        )
+        return Listing(folder, list(map(Picture, files, sample_ids(files), _synset_labels(folder, files))))
     by_name = read_labels(label_file)
     ids = file_names(files)
     if len(set(ids)) < len(ids):
@@ -129,8 +70,7 @@ def list_samples(root: str | None, labels: str | None) -> Listing:
         )
     some = f"{len(files)} of the {len(by_name)} pictures that {label_file} lists"
     note = some if len(by_name) > len(files) else None
-    labelled = tuple(by_name[name] for name in ids)
-    return Listing(folder=folder, files=tuple(files), ids=tuple(ids), labels=labelled, note=note)
+    return Listing(folder, [Picture(file, name, by_name[name]) for file, name in zip(files, ids, strict=True)], note)
 
 
 def find_label_file(folder: Path, labels: str | None) -> Path | None:

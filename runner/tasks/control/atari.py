@@ -47,7 +47,7 @@ class AtariFrames:
         except ConfigError as error:
             problems.append(error.problem)
         if [tensor.shape for tensor in request.inputs] != [STATE_SHAPE]:
-            shapes = ", ".join(f"{tensor.name} {list(tensor.shape)}" for tensor in request.inputs)
+            shapes = ", ".join(f"{tensor.name} {tensor.shown_shape}" for tensor in request.inputs)
             problems.append(
                 Problem(
                     f"states of {self.game} are {list(STATE_SHAPE)}, the model takes {shapes}",

@@ -5,6 +5,7 @@ from runner.tasks.detection.boxes import Boxes
 from runner.tasks.detection.coco import Coco
 from runner.tasks.detection.detr import Detr
 from runner.tasks.detection.exported import Flat, Rows
+from runner.tasks.detection.masks import PrototypeDistances, RowsWithMasks
 from runner.tasks.detection.metrics import CocoAveragePrecision, VocAveragePrecision
 from runner.tasks.detection.preview import write_boxes
 from runner.tasks.detection.synthetic import SyntheticBoxes

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Literal
 from runner.core import ConfigError, DataError
 from runner.core.lazy import NDArray, np
 from runner.data import Row
-from runner.tasks.detection.boxes import Boxes, to_original
+from runner.tasks.detection._masks import mask_tools
+from runner.tasks.detection.boxes import RLE, Boxes, to_original
 from runner.tasks.detection.nms import suppress
 
 Categories = Literal["coco91"]
@@ -26,22 +27,29 @@ _COCO_IDS = 91
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Boxes [n, 4] in pixels of a row as x1, y1, x2, y2, scores [n], and classes [n], -1 for none of the data set's."""
+    """Boxes [n, 4] in pixels of a row as x1, y1, x2, y2, scores [n], and classes [n], -1 for none of the data set's.
+
+    `places` [n, ...] are the indices of each one's mask in the outputs, as its decoder counts them; None without masks.
+    """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     classes: NDArray[np.int64]
+    places: NDArray[np.int64] | None = None
 
     def __getitem__(self, chosen: NDArray[Any]) -> Candidates:
-        return Candidates(self.boxes[chosen], self.scores[chosen], self.classes[chosen])
+        places = None if self.places is None else self.places[chosen]
+        return Candidates(self.boxes[chosen], self.scores[chosen], self.classes[chosen], places)
 
 
 def together(parts: Sequence[Candidates]) -> Candidates:
-    """Return the candidates of all parts."""
+    """Return the candidates of all parts, which have places or have none."""
+    places = [part.places for part in parts if part.places is not None]
     return Candidates(
         np.concatenate([part.boxes for part in parts]),
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.classes for part in parts]),
+        np.concatenate(places) if places else None,
     )
 
 
@@ -62,8 +70,12 @@ class BoxDecoder(ABC):
 
     background: ClassVar[int] = 0
     """The number of classes before the first one of the data set."""
+    gives_masks: ClassVar[bool] = False
+    """Whether the boxes come with masks, which metrics of masks ask for."""
 
     def __post_init__(self) -> None:
+        if self.gives_masks:
+            mask_tools()
         if not 0 <= self.score < 1:
             raise ConfigError(
                 f"model.decode.score is {self.score}", "give a share from 0 to below 1, as in score: 0.05"
@@ -84,14 +96,24 @@ class BoxDecoder(ABC):
         results = []
         for _, members in groupby(range(len(rows)), key=lambda index: rows[index].sample_id):
             parts = [self._of_row([array[index] for array in outputs.values()], rows[index]) for index in members]
-            found = parts[0] if len(parts) == 1 else self.select(together(parts))
-            results.append(Boxes(found.boxes, found.scores, found.classes))
+            results.append(parts[0] if len(parts) == 1 else self._merged(parts))
         return results
 
-    def _of_row(self, outputs: list[NDArray[Any]], row: Row) -> Candidates:
+    def _of_row(self, outputs: list[NDArray[Any]], row: Row) -> Boxes:
         candidates = self.candidates(outputs, row)
-        chosen = self.select(candidates[candidates.classes >= 0])
-        return Candidates(to_original(chosen.boxes, row), chosen.scores, chosen.classes)
+        candidates = candidates[candidates.classes >= 0]
+        found = candidates[self.kept(candidates)]
+        masks = None if found.places is None else self.masks(outputs, found.boxes, found.places, row)
+        return Boxes(to_original(found.boxes, row), found.scores, found.classes, masks)
+
+    def _merged(self, parts: Sequence[Boxes]) -> Boxes:
+        """Return what is kept of the objects of several rows of a picture; each with the mask of its own row."""
+        everything = together([Candidates(part.boxes, part.scores, part.classes) for part in parts])
+        chosen = self.kept(everything)
+        found = everything[chosen]
+        masks = [mask for part in parts for mask in part.masks or ()]
+        kept_masks = [masks[index] for index in chosen.tolist()] if self.gives_masks else None
+        return Boxes(found.boxes, found.scores, found.classes, kept_masks)
 
     @abstractmethod
     def check(self, outputs: Mapping[str, NDArray[Any]], row: Row) -> None:
@@ -105,9 +127,15 @@ class BoxDecoder(ABC):
     def candidates(self, outputs: list[NDArray[Any]], row: Row) -> Candidates:
         """Return the candidates of one row, whose outputs have no batch axis."""
 
-    def select(self, candidates: Candidates) -> Candidates:
-        """Return the candidates that are kept, best first."""
-        return candidates[np.argsort(-candidates.scores, kind="stable")[: self.keep]]
+    def masks(
+        self, outputs: list[NDArray[Any]], boxes: NDArray[np.float32], places: NDArray[np.int64], row: Row
+    ) -> list[RLE] | None:
+        """Return the masks, of the original picture's size, of a row's candidates that are kept; None without masks."""
+        return None
+
+    def kept(self, candidates: Candidates) -> NDArray[np.int64]:
+        """Return the indices of the candidates that are kept, best first."""
+        return np.argsort(-candidates.scores, kind="stable")[: self.keep]
 
     def indices(self, columns: int) -> NDArray[np.int64]:
         """Return the class of each column of the network's class scores, -1 for none.
@@ -170,8 +198,8 @@ class SuppressingDecoder(BoxDecoder):
         if not 0 < self.iou <= 1:
             raise ConfigError(f"model.decode.iou is {self.iou}", "give a share above 0 and up to 1, as in iou: 0.5")
 
-    def select(self, candidates: Candidates) -> Candidates:
-        return candidates[suppress(candidates.boxes, candidates.scores, candidates.classes, self.iou, self.keep)]
+    def kept(self, candidates: Candidates) -> NDArray[np.int64]:
+        return suppress(candidates.boxes, candidates.scores, candidates.classes, self.iou, self.keep)
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""pycocotools.mask, which only masks of objects need: imported on first use."""
+"""Masks of objects, by pycocotools.mask: only they need it, and it is imported on first use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import importlib
 from typing import Any
 
 from runner.core import ConfigError, Problem
+from runner.core.lazy import NDArray, np
+from runner.tasks.detection.boxes import RLE
 
 
 def mask_tools() -> Any:
@@ -30,3 +32,12 @@ def mask_problems() -> list[Problem]:
     except ConfigError as error:
         return [error.problem]
     return []
+
+
+def pasted(inside: NDArray[np.bool_], left: int, top: int, size: tuple[int, int]) -> RLE:
+    """Return the mask of a picture's size [height, width] that is `inside` [rows, columns] at a corner, else empty."""
+    rows, columns = inside.shape
+    picture = np.zeros(size, np.uint8, order="F")
+    picture[top : top + rows, left : left + columns] = inside
+    encoded: RLE = mask_tools().encode(picture)
+    return encoded

@@ -19,8 +19,7 @@ from runner.data import (
     picture_problems,
     picture_size,
     sample_ids,
-    storage,
-    write_pictures,
+    write_samples,
 )
 from runner.tasks.detection.boxes import Objects
 
@@ -92,9 +91,8 @@ class AnnotatedPictures(ABC):
         listing = self._list(request.limit)
         _check_sizes(listing)
         pictures = list(map(Picture, listing.files, sample_ids(listing.files), self._complete(listing)))
-        rows = write_pictures(files_source(listing.folder, request.geometry), pictures, request, out)
-        notes = (listing.note, storage.limit_note(request.limit, listing.available, "pictures"))
-        return storage.finish(out, request.inputs, rows, note="; ".join(note for note in notes if note) or None)
+        source = files_source(listing.folder, request.geometry)
+        return write_samples(source, pictures, request, out, available=listing.available, note=listing.note)
 
 
 def check_files(folder: Path, files: Sequence[str], source: Path) -> None:

@@ -60,14 +60,20 @@ def to_original(boxes: NDArray[Any], row: Row) -> NDArray[np.float32]:
 
     A row without metadata of a picture is its own original, and its boxes are not clipped.
     """
+    points = to_original_unclipped(boxes, row).reshape(-1, 2, 2)
+    if row.original_size is not None:
+        points = np.clip(points, 0, np.array(row.original_size[::-1], np.float32))
+    return points.reshape(-1, 4)
+
+
+def to_original_unclipped(boxes: NDArray[Any], row: Row) -> NDArray[np.float32]:
+    """Return boxes [n, 4] in pixels of a row as boxes in its original picture, whose edges they may pass."""
     points: NDArray[Any] = np.asarray(boxes, np.float32).reshape(-1, 2, 2)
     if row.padding is not None:
         top, left, _, _ = row.padding
         points = points - np.array([left, top], np.float32)
     if row.scale is not None:
         points = points / np.array(row.scale[::-1], np.float32)
-    if row.original_size is not None:
-        points = np.clip(points, 0, np.array(row.original_size[::-1], np.float32))
     return points.reshape(-1, 4)
 
 

@@ -82,14 +82,14 @@ class Rows(BoxDecoder):
         self.sizes(outputs, known[-1] if last.ndim == 3 else known[0])
 
     def candidates(self, outputs: list[NDArray[Any]], row: Row) -> Candidates:
-        if len(outputs) == 3:
-            boxes, labels, scores = outputs
-        else:
-            boxes, scores = outputs[0][:, :4], outputs[0][:, 4]
-            labels = outputs[1] if len(outputs) == 2 else outputs[0][:, 5]
-        scores, labels = scores.reshape(-1).astype(np.float32), labels.reshape(-1).astype(np.int64)
-        found = Candidates(boxes[:, :4].astype(np.float32), scores, self._classes(labels))
+        scores = (outputs[2] if len(outputs) == 3 else outputs[0][:, 4]).reshape(-1).astype(np.float32)
+        classes = self._classes(self.labels(outputs))
+        found = Candidates(outputs[0][:, :4].astype(np.float32), scores, classes, np.arange(len(scores)))
         return found[scores > self.score]
+
+    def labels(self, outputs: list[NDArray[Any]]) -> NDArray[np.int64]:
+        """Return the class of each row [boxes] as the graph numbers it."""
+        return (outputs[1] if len(outputs) > 1 else outputs[0][:, 5]).reshape(-1).astype(np.int64)
 
     def _classes(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
         if self.categories is None:

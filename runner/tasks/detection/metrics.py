@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from runner.core import DataError, Figure
+from runner.core import DataError, Figure, Problem
 from runner.core.lazy import NDArray, np
+from runner.tasks.decode import Decode
 from runner.tasks.detection._masks import mask_tools
 from runner.tasks.detection.boxes import Boxes, Objects, areas, iou
 
@@ -39,8 +40,20 @@ class CocoAveragePrecision:
         prefix = "" if kind == "bbox" else "segm_"
         endings = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
         self.figures = {prefix + ending: Figure(unit="percent", better="higher") for ending in endings}
+        self._kind = kind
         self._overlaps = _box_overlaps if kind == "bbox" else _mask_overlaps
         self._records = _Records(lanes=len(AREA_RANGES) * IOU_THRESHOLDS)
+
+    def validate(self, decode: Decode) -> list[Problem]:
+        """Return a problem if masks are to be scored and the decoder is known to give none."""
+        if self._kind == "bbox" or getattr(decode, "gives_masks", True):
+            return []
+        return [
+            Problem(
+                f"the figures of masks need masks, and the decoder {type(decode).__name__} gives none",
+                "choose a model whose decoder does, such as model=yolov8n_seg, or a data set that scores boxes alone",
+            )
+        ]
 
     def add(self, results: Sequence[Boxes], truths: Sequence[Objects]) -> None:
         """Match the detections of some pictures with their objects.
@@ -231,7 +244,8 @@ def _mask_overlaps(
                 f"a mask of the decoder is {masks[0]['size']}, and the picture is {objects[0]['size']} (height, width)",
                 "let the decoder return masks of the original picture's size",
             )
-    return overlaps, np.array(tools.area(found.masks), np.float64).reshape(-1)
+    found_areas = [tools.area(mask) for mask in found.masks]  # one at a time: 2.0 counts the masks of a list in 8 bits
+    return overlaps, np.array(found_areas, np.float64)
 
 
 def _outside_ranges(sizes: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -18,16 +18,17 @@ def suppress(
     in blocks, and those after the last one that is kept are never looked at.
     """
     order = np.argsort(-scores, kind="stable")
-    boxes = boxes.astype(np.float32, copy=False)
+    sides = np.ascontiguousarray(boxes[order].T, np.float32)
+    candidates = np.concatenate([sides, (sides[2] - sides[0])[None] * (sides[3] - sides[1])])
+    classes = classes[order]
     kept = np.zeros(0, np.int64)
     for start in range(0, len(order), _BLOCK):
-        block = order[start : start + _BLOCK]
-        free = ~_overlaps(boxes, classes, kept, block, iou).any(axis=0)
-        block = block[free]
-        kept = np.concatenate([kept, block[_survivors(_overlaps(boxes, classes, block, block, iou))]])
+        block = np.arange(start, min(start + _BLOCK, len(order)))
+        block = block[~_overlaps(candidates, classes, kept, block, iou).any(axis=0)]
+        kept = np.concatenate([kept, block[_survivors(_overlaps(candidates, classes, block, block, iou))]])
         if len(kept) >= keep:
             break
-    return kept[:keep]
+    return np.asarray(order[kept[:keep]])
 
 
 def _survivors(overlaps: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -46,7 +47,7 @@ def _survivors(overlaps: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _overlaps(
-    boxes: NDArray[np.float32],
+    candidates: NDArray[np.float32],
     classes: NDArray[np.int64],
     left: NDArray[np.int64],
     right: NDArray[np.int64],
@@ -54,22 +55,13 @@ def _overlaps(
 ) -> NDArray[np.bool_]:
     """Return whether the boxes at two lists of indices are of one class and overlap by more than `iou`, [n, m].
 
-    Only pairs of one class are computed.
+    `candidates` are x1, y1, x2, y2 and area of all, [5, candidates]. Intersection over union is rounded as in
+    torchvision.ops; of two empty boxes it is not a number, and they do not overlap.
     """
-    result = np.zeros((len(left), len(right)), np.bool_)
-    first, second = np.nonzero(classes[left][:, None] == classes[right])
-    result[first, second] = _iou(boxes[left[first]], boxes[right[second]]) > np.float64(iou)
-    return result
-
-
-def _iou(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return intersection over union of pairs of boxes [n, 4], rounded as in torchvision.ops; NaN of empty ones."""
-    lower, upper = np.maximum(left[:, :2], right[:, :2]), np.minimum(left[:, 2:], right[:, 2:])
-    shared = _products(np.maximum(upper - lower, 0))
+    x1, y1, x2, y2, area = candidates[:, left, None]
+    other_x1, other_y1, other_x2, other_y2, other_area = candidates[:, right]
+    shared = np.maximum(np.minimum(x2, other_x2) - np.maximum(x1, other_x1), 0)
+    shared *= np.maximum(np.minimum(y2, other_y2) - np.maximum(y1, other_y1), 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        union = _products(left[:, 2:] - left[:, :2]) + _products(right[:, 2:] - right[:, :2]) - shared
-        return np.asarray(shared / union, np.float32)
-
-
-def _products(sides: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray(sides[:, 0] * sides[:, 1])  # several times as fast as prod(axis=1)
+        overlaps = shared / (area + other_area - shared) > np.float64(iou)
+    return np.asarray(overlaps & (classes[left, None] == classes[right]))

@@ -152,7 +152,8 @@ class Distances(_Maps):
         sides = np.einsum("sbn,b->ns", weights, np.arange(_BINS, dtype=np.float32)) / weights.sum(axis=1).T
         centres = _corners(cells, width) + np.float32(0.5)
         boxes = np.concatenate([centres - sides[:, :2], centres + sides[:, 2:]], axis=1) * self.strides[index]
-        return Candidates(boxes[places], sigmoid(logits[columns, found]), self.indices(len(logits))[columns])
+        scores, classes = sigmoid(logits[columns, found]), self.indices(len(logits))[columns]
+        return Candidates(boxes[places], scores, classes, np.stack([np.full_like(found, index), found], axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,21 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError, Problem, Samples, first_few
-from runner.data import (
-    HashFiles,
-    Picture,
-    Policy,
-    Request,
-    files_source,
-    list_pictures,
-    picture_bytes,
-    picture_problems,
-    root_folder,
-    sample_ids,
-    storage,
-    write_pictures,
-)
+from runner.core import DataError, first_few
+from runner.data import Picture, list_pictures, root_folder, sample_ids
+from runner.tasks.listed import ListedPictures, Listing
 
 IGNORED = ("###", "*")
 """Transcriptions of words that count for nothing."""
@@ -35,7 +23,7 @@ _FIX = (
 
 
 @dataclass(frozen=True)
-class Icdar:
+class Icdar(ListedPictures):
     """`root` holds `pictures`, and `words` with `gt_NAME.txt` for each; or a list, `labels.txt`, beside the pictures.
 
     Words whose text is `###` or `*` cannot be read and are ignored by the metric.
@@ -45,56 +33,16 @@ class Icdar:
     pictures: str = "pictures"
     words: str = "words"
 
-    needs_policy = False
-    seeded = False
-
-    def validate(self, request: Request) -> list[Problem]:
-        try:
-            self.stored_bytes(request)
-        except DataError as error:
-            return [*picture_problems(request), error.problem]
-        return picture_problems(request)
-
-    def content(self, request: Request, hash_files: HashFiles) -> Any:
-        pictures = self._wanted(request)
-        return {
-            "ids": [picture.id for picture in pictures],
-            "truths": [picture.truth for picture in pictures],
-            "sha256": list(hash_files(self._folder, [Path(picture.item) for picture in pictures])),
-        }
-
-    def stored_bytes(self, request: Request) -> int:
-        items = [picture.item for picture in self._wanted(request)]
-        return picture_bytes(files_source(self._folder, request.geometry), items, request)
-
-    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        source = files_source(self._folder, request.geometry)
-        rows = write_pictures(source, self._wanted(request), request, out)
-        note = storage.limit_note(request.limit, len(self._pictures), "pictures")
-        return storage.finish(out, request.inputs, rows, note=note)
-
-    def _wanted(self, request: Request) -> list[Picture]:
-        return self._pictures[: storage.wanted_count(request.limit, len(self._pictures))]
-
     @cached_property
-    def _root(self) -> Path:
-        return root_folder(self.root, _FIX)
-
-    @cached_property
-    def _folder(self) -> Path:
-        folder = self._root / self.pictures
-        return folder if folder.is_dir() else self._root
-
-    @cached_property
-    def _pictures(self) -> list[Picture]:
-        files = list_pictures(self._folder, _FIX)
-        listed = next((path for path in (self._root / LIST, self._folder / LIST) if path.is_file()), None)
+    def _listing(self) -> Listing:
+        root = root_folder(self.root, _FIX)
+        folder = root / self.pictures if (root / self.pictures).is_dir() else root
+        files = list_pictures(folder, _FIX)
+        listed = next((path for path in (root / LIST, folder / LIST) if path.is_file()), None)
         if listed is not None:
-            return _of_list(listed, files)
-        return [
-            Picture(file, name, _of_file(self._root / self.words / f"gt_{Path(file).stem}.txt", file))
-            for file, name in zip(files, sample_ids(files), strict=True)
-        ]
+            return Listing(folder, _of_list(listed, files))
+        words = [_of_file(root / self.words / f"gt_{Path(file).stem}.txt", file) for file in files]
+        return Listing(folder, list(map(Picture, files, sample_ids(files), words)))
 
 
 def _of_file(path: Path, picture: str) -> dict[str, Any]:

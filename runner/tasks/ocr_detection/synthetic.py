@@ -1,25 +1,14 @@
-"""Generated pictures of words at several angles, to try a text detector without a data set."""
+"""Generated pictures of words at several angles, to try a text detector without its data set."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-from runner.core import Problem, Samples, bounded, bounds
+from runner.core import bounded
 from runner.core.lazy import Image, cv2, np
-from runner.data import (
-    HashFiles,
-    Picture,
-    PictureSource,
-    Policy,
-    Request,
-    picture_bytes,
-    picture_problems,
-    storage,
-    write_pictures,
-)
+from runner.tasks.drawn import DrawnPictures
 
 WORDS = 4
 LETTERS = "ABCDEFGHKLMNPRSTUVXYZ23456789"
@@ -27,55 +16,20 @@ STEEPEST_DEGREES = 15
 
 
 @dataclass(frozen=True)
-class SyntheticScenes:
+class SyntheticScenes(DrawnPictures):
     """`count` seeded pictures of `width` x `height` pixels with words drawn on them."""
 
-    count: int = bounded(least=1)
     width: int = bounded(least=64)
     height: int = bounded(least=64)
 
-    needs_policy = False
-    seeded = True
+    things = "scenes with words"
+    id_prefix = "scene_"
 
-    def validate(self, request: Request) -> list[Problem]:
-        return [*picture_problems(request), *bounds.problems(self, "dataset.reader")]
+    def _truths(self, seed: int, items: Sequence[str]) -> list[dict[str, Any]]:
+        return [draw_scene(seed, int(item), self.width, self.height)[1] for item in items]
 
-    def content(self, request: Request, hash_files: HashFiles) -> Any:
-        return None
-
-    def stored_bytes(self, request: Request) -> int:
-        return picture_bytes(self._source(request), self._items(request), request)
-
-    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        items = self._items(request)
-        ids = storage.numbered("scene_", len(items), 5, self.count)
-        truths = [draw_scene(request.seed, int(item), self.width, self.height)[1] for item in items]
-        rows = write_pictures(self._source(request), list(map(Picture, items, ids, truths)), request, out)
-        return storage.finish(
-            out,
-            request.inputs,
-            rows,
-            substitute=f"synthetic scenes with words, drawn from seed {request.seed}",
-            note=storage.limit_note(request.limit, self.count, "pictures"),
-        )
-
-    def _items(self, request: Request) -> list[str]:
-        return [str(index) for index in range(storage.wanted_count(request.limit, self.count))]
-
-    def _source(self, request: Request) -> PictureSource:
-        mode = "L" if request.geometry.channels == "grey" else "RGB"
-        return PictureSource(
-            load=partial(_load, request.seed, self.width, self.height, mode),
-            size_of=partial(_size, self.height, self.width),
-        )
-
-
-def _size(height: int, width: int, item: str) -> tuple[int, int]:
-    return height, width
-
-
-def _load(seed: int, width: int, height: int, mode: str, item: str) -> Image.Image:
-    return draw_scene(seed, int(item), width, height)[0].convert(mode)
+    def _draw(self, seed: int, item: str) -> Image.Image:
+        return draw_scene(seed, int(item), self.width, self.height)[0]
 
 
 def draw_scene(seed: int, index: int, width: int, height: int) -> tuple[Image.Image, dict[str, Any]]:

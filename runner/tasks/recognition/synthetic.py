@@ -5,24 +5,11 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
 
-from runner.core import DataError, Problem, Samples, bounded, bounds
+from runner.core import Problem
 from runner.core.lazy import Image, np
-from runner.data import (
-    HashFiles,
-    Picture,
-    PictureSource,
-    Policy,
-    Request,
-    picture_bytes,
-    picture_problems,
-    place,
-    storage,
-    write_pictures,
-)
+from runner.data import Request
+from runner.tasks.drawn import DrawnPictures
 from runner.tasks.recognition.ctc import is_known
 
 SHORTEST, LONGEST = 4, 7
@@ -33,22 +20,18 @@ NOISE_AMPLITUDE = 8
 
 
 @dataclass(frozen=True)
-class SyntheticWords:
+class SyntheticWords(DrawnPictures):
     """`count` seeded pictures of `width` x `height` pixels with a word of letters and digits of `alphabet`, if known.
 
-    They are drawn by the workers with PIL's own font and never stored on disk.
+    They are drawn with PIL's own font; items are the words.
     """
 
-    count: int = bounded(least=1)
-    width: int = bounded(least=1)
-    height: int = bounded(least=1)
     alphabet: str | Sequence[str] = DRAWABLE
 
-    needs_policy = False
-    seeded = True
+    things = "words"
 
-    def validate(self, request: Request) -> list[Problem]:
-        problems = [*picture_problems(request), *bounds.problems(self, "dataset.reader")]
+    def _problems(self, request: Request) -> list[Problem]:
+        problems = super()._problems(request)
         if not self._drawable:
             problems.append(
                 Problem(
@@ -56,59 +39,23 @@ class SyntheticWords:
                     "choose a dataset= of real pictures",
                 )
             )
-        return problems or self._size_problems(request)
+        return problems
 
-    def _size_problems(self, request: Request) -> list[Problem]:
-        try:
-            place((self.height, self.width), request.geometry, request.inputs[0].shape[1:])  # type: ignore[arg-type]
-        except DataError as error:
-            fix = "set dataset.reader.width and dataset.reader.height to what the model takes"
-            return [Problem(f"synthetic words: {error.message}", fix)]
-        return []
+    def _items(self, seed: int, count: int) -> list[str]:
+        random = np.random.default_rng(seed)
+        lengths = random.integers(SHORTEST, LONGEST + 1, self.count)[:count]
+        return ["".join(random.choice(self._drawable, length)) for length in lengths]
 
-    def content(self, request: Request, hash_files: HashFiles) -> Any:
-        return None
+    def _truths(self, seed: int, items: Sequence[str]) -> Sequence[str]:
+        return items
 
-    def stored_bytes(self, request: Request) -> int:
-        count = storage.wanted_count(request.limit, self.count)
-        return picture_bytes(self._source(request), self._texts(request.seed)[:count], request)
-
-    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        count = storage.wanted_count(request.limit, self.count)
-        texts = self._texts(request.seed)[:count]
-        pictures = list(map(Picture, texts, storage.numbered("synthetic_", count, 5, self.count), texts))
-        return storage.finish(
-            out,
-            request.inputs,
-            write_pictures(self._source(request), pictures, request, out),
-            substitute=f"synthetic words generated from seed {request.seed}",
-            note=storage.limit_note(request.limit, self.count, "pictures"),
-        )
+    def _draw(self, seed: int, item: str) -> Image.Image:
+        return draw_word(seed, item, self.height, self.width)
 
     @property
     def _drawable(self) -> list[str]:
         known = self.alphabet if is_known(self.alphabet) else DRAWABLE
         return [character for character in DRAWABLE if character in known]
-
-    def _texts(self, seed: int) -> list[str]:
-        random = np.random.default_rng(seed)
-        lengths = random.integers(SHORTEST, LONGEST + 1, self.count)
-        return ["".join(random.choice(self._drawable, length)) for length in lengths]
-
-    def _source(self, request: Request) -> PictureSource:
-        size = (self.height, self.width)
-        return PictureSource(
-            load=partial(_load, request.seed, size, request.geometry.channels), size_of=partial(_size, size)
-        )
-
-
-def _size(size: tuple[int, int], text: str) -> tuple[int, int]:
-    return size
-
-
-def _load(seed: int, size: tuple[int, int], channels: str, text: str) -> Image.Image:
-    picture = draw_word(seed, text, *size)
-    return picture.convert("L") if channels == "grey" else picture
 
 
 def draw_word(seed: int, text: str, height: int, width: int) -> Image.Image:

@@ -7,24 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from runner.core import DataError, Problem, Samples, bounds, first_few, one_of
-from runner.data import (
-    HashFiles,
-    Picture,
-    Policy,
-    Request,
-    file_names,
-    files_source,
-    find_pictures,
-    picture_bytes,
-    picture_problems,
-    root_folder,
-    sample_ids,
-    storage,
-    write_pictures,
-)
+from runner.core import DataError, first_few, one_of
+from runner.data import Picture, Request, file_names, find_pictures, root_folder, sample_ids
+from runner.tasks.listed import ListedPictures, Listing
 from runner.tasks.recognition.ctc import is_known
 
 LABEL_FILE = "labels.txt"
@@ -36,7 +22,7 @@ _QUOTED = re.compile(r'(\S+),\s*"(.*)"')
 
 
 @dataclass(frozen=True)
-class Words:
+class Words(ListedPictures):
     """Pictures below `root`, or `root`/pictures, with the text in each.
 
     `text_from` list: `labels` (labels.txt in `root` by default) is a UTF-8 file with a line `name text`,
@@ -51,63 +37,21 @@ class Words:
     text_from: str = one_of("list", "name")
     alphabet: str | Sequence[str] | None = None
 
-    needs_policy = False
-    seeded = False
+    def _check(self, request: Request) -> None:
+        super()._check(request)
+        _check_readable(self._listing.pictures, self.alphabet)
 
-    def validate(self, request: Request) -> list[Problem]:
-        problems = [*picture_problems(request), *bounds.problems(self, "dataset.reader")]
-        try:
-            listing = self._listing
-            if not problems:
-                self.stored_bytes(request)
-                _check_readable(listing.texts, self.alphabet)
-        except DataError as error:
-            problems.append(error.problem)
-        return problems
-
-    def content(self, request: Request, hash_files: HashFiles) -> Any:
-        listing = self._listing
-        count = storage.wanted_count(request.limit, len(listing.files))
-        return {
-            "ids": list(listing.ids[:count]),
-            "texts": list(listing.texts[:count]),
-            "sha256": list(hash_files(listing.folder, [Path(file) for file in listing.files[:count]])),
-        }
-
-    def stored_bytes(self, request: Request) -> int:
-        listing = self._listing
-        source = files_source(listing.folder, request.geometry)
-        return picture_bytes(source, listing.files[: storage.wanted_count(request.limit, len(listing.files))], request)
-
-    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        listing = self._listing
-        count = storage.wanted_count(request.limit, len(listing.files))
-        pictures = list(map(Picture, listing.files[:count], listing.ids, listing.texts))
-        rows = write_pictures(files_source(listing.folder, request.geometry), pictures, request, out)
-        notes = (
-            _unreadable_note(listing.texts[:count], self.alphabet),
-            storage.limit_note(request.limit, len(listing.files), "pictures"),
-        )
-        return storage.finish(out, request.inputs, rows, note="; ".join(note for note in notes if note) or None)
+    def _note(self, pictures: Sequence[Picture]) -> str | None:
+        return _unreadable_note(pictures, self.alphabet)
 
     @cached_property
     def _listing(self) -> Listing:
         return _named_listing(self.root) if self.text_from == "name" else _listed(self.root, self.labels)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """A data set's samples in order. `files` are paths relative to `folder`."""
-
-    folder: Path
-    files: tuple[str, ...]
-    ids: tuple[str, ...]
-    texts: tuple[str, ...]
-
-
 def _named_listing(root: str | None) -> Listing:
     folder, files = find_pictures(root, PICTURES, ROOT_FIX)
-    texts = tuple(name.partition("_")[0] for name in file_names(files))
+    texts = [name.partition("_")[0] for name in file_names(files)]
     empty = [file for file, text in zip(files, texts, strict=True) if not text]
     if empty:
         raise DataError(
@@ -115,7 +59,7 @@ def _named_listing(root: str | None) -> Listing:
             f"names: {first_few(empty, 3)}",
             "rename them, or give a list with dataset.reader.text_from=list",
         )
-    return Listing(folder=folder, files=tuple(files), ids=sample_ids(files), texts=texts)
+    return Listing(folder, list(map(Picture, files, sample_ids(files), texts)))
 
 
 def _listed(root: str | None, labels: str | None) -> Listing:
@@ -130,8 +74,7 @@ def _listed(root: str | None, labels: str | None) -> Listing:
             + first_few(missing, 3),
             "add them, take their lines out, or give the right folder with dataset.root=DIR",
         )
-    files = tuple(texts)
-    return Listing(folder=folder, files=files, ids=sample_ids(files), texts=tuple(texts.values()))
+    return Listing(folder, list(map(Picture, texts, sample_ids(list(texts)), texts.values())))
 
 
 def read_texts(path: Path) -> dict[str, str]:
@@ -171,28 +114,29 @@ def _parse(line: str) -> tuple[str, str]:
     return name.strip(), text.strip()
 
 
-def _check_readable(texts: Sequence[str], alphabet: str | Sequence[str] | None) -> None:
-    if is_known(alphabet) and len(_unreadable(texts, alphabet)) == len(texts):
+def _check_readable(pictures: Sequence[Picture], alphabet: str | Sequence[str] | None) -> None:
+    if is_known(alphabet) and len(_unreadable(pictures, alphabet)) == len(pictures):
         raise DataError(
-            f"each of the {len(texts)} texts has characters that model.decode.alphabet lacks, as {texts[0]!r}",
+            f"each of the {len(pictures)} texts has characters that model.decode.alphabet lacks, "
+            f"as {pictures[0].truth!r}",
             "choose a data set in the model's script, or correct model.decode.alphabet",
         )
 
 
-def _unreadable_note(texts: Sequence[str], alphabet: str | Sequence[str] | None) -> str | None:
+def _unreadable_note(pictures: Sequence[Picture], alphabet: str | Sequence[str] | None) -> str | None:
     """Return a note on the texts that a model with this alphabet cannot get right, if there are any."""
-    unreadable = _unreadable(texts, alphabet) if is_known(alphabet) else {}
+    unreadable = _unreadable(pictures, alphabet) if is_known(alphabet) else {}
     if not unreadable:
         return None
     lacking = sorted(set().union(*unreadable.values()))
     return (
-        f"{len(unreadable)} of {len(texts)} texts have characters that the model's alphabet lacks "
+        f"{len(unreadable)} of {len(pictures)} texts have characters that the model's alphabet lacks "
         f"({first_few(lacking, 8)}) and count as they are read"
     )
 
 
-def _unreadable(texts: Sequence[str], alphabet: str | Sequence[str]) -> dict[int, set[str]]:
+def _unreadable(pictures: Sequence[Picture], alphabet: str | Sequence[str]) -> dict[int, set[str]]:
     """Return the characters that the alphabet lacks in either case, by the index of the text that has them."""
     known = set("".join(alphabet).casefold())
-    lacking = {index: set(text.casefold()) - known for index, text in enumerate(texts)}
+    lacking = {index: set(picture.truth.casefold()) - known for index, picture in enumerate(pictures)}
     return {index: characters for index, characters in lacking.items() if characters}

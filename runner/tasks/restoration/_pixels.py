@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner.core import Problem
 from runner.core.lazy import Image, NDArray, np
-from runner.data import Geometry, PictureSource, Request, TruthArrays, open_picture, picture_problems, picture_size
+from runner.data import Geometry, Request, TruthArrays, open_picture, picture_problems, picture_size
 
 
 def as_array(picture: Image.Image) -> NDArray[np.uint8]:
@@ -59,8 +59,3 @@ def problems(request: Request) -> list[Problem]:
             "set model.preprocess.fit=none, which only pads, and leave resize and crop out",
         ),
     ]
-
-
-def altered(source: PictureSource, request: Request) -> list[str]:
-    """Return the inputs that are stored in the network's type and are still to be normalised."""
-    return [request.inputs[0].name] if source.alter else []

@@ -2,104 +2,51 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from abc import abstractmethod
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError, Problem, Samples, bounded, bounds, first_few
+from runner.core import DataError, Problem, bounded, bounds, first_few
 from runner.core.lazy import Image, NDArray, np
 from runner.data import (
     Geometry,
     HashFiles,
     Picture,
     PictureSource,
-    Policy,
     Request,
     TruthArrays,
-    files_source,
     list_pictures,
     open_picture,
-    picture_bytes,
     picture_size,
     root_folder,
     sample_ids,
-    storage,
-    write_pictures,
 )
+from runner.tasks.listed import ListedPictures, Listing
 from runner.tasks.restoration import _pixels
 
 ROOT_FIX = "give dataset.root=DIR holding the pictures, or dataset=synthetic_textures to try without"
 
 
-class _PictureFiles(ABC):
+class _PictureFiles(ListedPictures):
     """Pictures in files below a folder; subclasses say in which, and how inputs and truths are made of them."""
-
-    needs_policy = False
-    seeded = False
 
     @property
     @abstractmethod
     def _folder(self) -> Path:
         """The folder of the files that name the samples."""
 
-    @abstractmethod
-    def _source(self, request: Request) -> PictureSource:
-        """Return what makes inputs and truths; items are files relative to the folder."""
-
-    def validate(self, request: Request) -> list[Problem]:
-        problems = [*_pixels.problems(request), *bounds.problems(self, "dataset.reader")]
-        try:
-            files = self._chosen(request)
-            if not problems:
-                self._check(files)
-                self.stored_bytes(request)
-        except DataError as error:
-            problems.append(error.problem)
-        return problems
-
-    def content(self, request: Request, hash_files: HashFiles) -> Any:
-        files = [Path(file) for file in self._chosen(request)]
-        return {
-            "ids": list(self._ids[: len(files)]),
-            "sha256": [list(hash_files(folder, files)) for folder in self._read_folders()],
-        }
-
-    def stored_bytes(self, request: Request) -> int:
-        return picture_bytes(self._source(request), self._chosen(request), request)
-
-    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        source = self._source(request)
-        pictures = list(map(Picture, self._chosen(request), self._ids))
-        return storage.finish(
-            out,
-            request.inputs,
-            write_pictures(source, pictures, request, out),
-            unnormalised=_pixels.altered(source, request),
-            note=storage.limit_note(request.limit, len(self._files), "pictures"),
-        )
-
-    def _check(self, files: Iterable[str]) -> None:
-        """Raise DataError for the first file whose header tells that it is unusable."""
-        for file in files:
-            picture_size(self._folder / file)
-
-    def _read_folders(self) -> list[Path]:
-        """Return the folders whose files make up the samples."""
-        return [self._folder]
-
-    def _chosen(self, request: Request) -> list[str]:
-        return self._files[: storage.wanted_count(request.limit, len(self._files))]
-
     @cached_property
-    def _files(self) -> list[str]:
-        return list_pictures(self._folder, ROOT_FIX)
+    def _listing(self) -> Listing:
+        files = list_pictures(self._folder, ROOT_FIX)
+        return Listing(self._folder, list(map(Picture, files, sample_ids(files))))
 
-    @cached_property
-    def _ids(self) -> tuple[str, ...]:
-        return sample_ids(self._files)
+    def _problems(self, request: Request) -> list[Problem]:
+        return [*_pixels.problems(request), *bounds.problems(self, "dataset.reader")]
+
+    def _files(self, request: Request) -> list[str]:
+        return [picture.item for picture in self._wanted(request)]
 
 
 @dataclass(frozen=True)
@@ -120,9 +67,8 @@ class NoisyPictures(_PictureFiles):
         return root_folder(self.root, ROOT_FIX)
 
     def _source(self, request: Request) -> PictureSource:
-        return files_source(
-            self._folder,
-            request.geometry,
+        return replace(
+            super()._source(request),
             truth=_pixels.true_pictures(self._folder, request.geometry),
             alter=partial(_pixels.add_noise, request.seed, self.sigma),
         )
@@ -150,16 +96,18 @@ class PicturePairs(_PictureFiles):
             )
         return folder
 
-    def _read_folders(self) -> list[Path]:
-        return [self._folder, self._subfolder(self.targets)]
+    def content(self, request: Request, hash_files: HashFiles) -> Any:
+        files = [Path(file) for file in self._files(request)]
+        targets = list(hash_files(self._subfolder(self.targets), files))
+        return {**super().content(request, hash_files), "targets": targets}
 
-    def _check(self, files: Iterable[str]) -> None:
-        inputs, targets = self._read_folders()
+    def _check(self, request: Request) -> None:
+        inputs, targets, files = self._folder, self._subfolder(self.targets), self._files(request)
         lacking = [file for file in files if not (targets / file).is_file()]
         if lacking:
             raise DataError(
-                f"{len(lacking)} of the {len(self._files)} pictures in {inputs} have none of their name in {targets}: "
-                + first_few(lacking, 3),
+                f"{len(lacking)} of the {len(self._listing.pictures)} pictures in {inputs} have none of their name in "
+                f"{targets}: {first_few(lacking, 3)}",
                 "add the true pictures, or take the others away",
             )
         for file in files:
@@ -170,10 +118,11 @@ class PicturePairs(_PictureFiles):
                     f"{width}x{height}: not {self.factor} times smaller",
                     "choose the pictures for the model's scale, or correct model.decode.scale",
                 )
+        super()._check(request)
 
     def _source(self, request: Request) -> PictureSource:
-        targets = self._subfolder(self.targets)
-        return files_source(self._folder, request.geometry, truth=_pixels.true_pictures(targets, request.geometry))
+        truth = _pixels.true_pictures(self._subfolder(self.targets), request.geometry)
+        return replace(super()._source(request), truth=truth)
 
 
 @dataclass(frozen=True)
@@ -190,14 +139,15 @@ class ShrunkPictures(_PictureFiles):
     def _folder(self) -> Path:
         return root_folder(self.root, ROOT_FIX)
 
-    def _check(self, files: Iterable[str]) -> None:
-        for file in files:
+    def _check(self, request: Request) -> None:
+        for file in self._files(request):
             height, width = picture_size(self._folder / file)
             if min(height, width) < self.factor:
                 raise DataError(
                     f"{self._folder / file} is {width}x{height} pixels, too small to be shrunk {self.factor} times",
                     "take it out of the data set",
                 )
+        super()._check(request)
 
     def _source(self, request: Request) -> PictureSource:
         folder, geometry = self._folder, request.geometry

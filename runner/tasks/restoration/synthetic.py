@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from runner.core import DataError, Problem, Samples, bounded, bounds
+from runner.core import Problem, bounded
 from runner.core.lazy import Image, NDArray, np
-from runner.data import (
-    HashFiles,
-    Picture,
-    PictureSource,
-    Policy,
-    Request,
-    TruthArrays,
-    picture_bytes,
-    place,
-    storage,
-    write_pictures,
-)
+from runner.data import PictureSource, Request, TruthArrays
+from runner.tasks.drawn import DrawnPictures
 from runner.tasks.restoration import _pixels
 from runner.tasks.restoration.readers import shrink
 
@@ -31,83 +19,44 @@ LONGEST_WAVE_PIXELS = 40
 
 
 @dataclass(frozen=True)
-class SyntheticTextures:
+class SyntheticTextures(DrawnPictures):
     """`count` seeded pictures of waves and shapes, `width` x `height` pixels as the network gets them.
 
     The truth is `factor` times as large, and the network gets it made small; where `factor` is 1, it gets the truth
     with noise N(0, sigma) added, in units of 0..255.
     """
 
-    count: int = bounded(least=1)
-    width: int = bounded(least=1)
-    height: int = bounded(least=1)
     factor: int = bounded(1, least=1)
     sigma: float = bounded(25.0, least=0)
 
-    needs_policy = False
-    seeded = True
+    things = "textures"
 
-    def validate(self, request: Request) -> list[Problem]:
-        problems = [*_pixels.problems(request), *bounds.problems(self, "dataset.reader")]
-        if not problems:
-            try:
-                place((self.height, self.width), request.geometry, request.inputs[0].shape[1:])  # type: ignore[arg-type]
-            except DataError as error:
-                fix = "set dataset.reader.width and dataset.reader.height to what the model takes"
-                problems.append(Problem(f"synthetic pictures: {error.message}", fix))
-        return problems
-
-    def content(self, request: Request, hash_files: HashFiles) -> Any:
-        return None
-
-    def stored_bytes(self, request: Request) -> int:
-        return picture_bytes(self._source(request), self._items(request), request)
-
-    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        items, source = self._items(request), self._source(request)
-        pictures = list(map(Picture, items, storage.numbered("synthetic_", len(items), 5, self.count)))
-        return storage.finish(
-            out,
-            request.inputs,
-            write_pictures(source, pictures, request, out),
-            unnormalised=_pixels.altered(source, request),
-            substitute=f"synthetic textures generated from seed {request.seed}",
-            note=storage.limit_note(request.limit, self.count, "pictures"),
-        )
-
-    def _items(self, request: Request) -> list[str]:
-        return [str(index) for index in range(storage.wanted_count(request.limit, self.count))]
+    def _problems(self, request: Request) -> list[Problem]:
+        return _pixels.problems(request)
 
     def _source(self, request: Request) -> PictureSource:
-        size = (self.height * self.factor, self.width * self.factor)
-        draw = partial(_draw, request.seed, size, request.geometry.channels)
-        return PictureSource(
-            load=partial(_load, draw, self.factor),
-            size_of=partial(_always, (self.height, self.width)),
+        return replace(
+            super()._source(request),
+            load=partial(self._load_shrunk, request),
             truth=TruthArrays(
                 dtype="uint8",
-                shape_of=partial(_always, _pixels.true_shape(request.geometry, size)),
-                load=partial(_load_truth, draw),
+                shape_of=partial(self._truth_shape, request),
+                load=partial(self._load_truth, request),
             ),
             alter=partial(_pixels.add_noise, request.seed, self.sigma) if self.factor == 1 else None,
         )
 
+    def _draw(self, seed: int, item: str) -> Image.Image:
+        return draw_texture(seed, int(item), self.height * self.factor, self.width * self.factor)
 
-def _always(answer: tuple[int, ...], item: str) -> Any:
-    return answer
+    def _load_shrunk(self, request: Request, item: str) -> Image.Image:
+        return shrink(self._load(request, item), self.factor)
 
+    def _load_truth(self, request: Request, item: str) -> NDArray[np.uint8]:
+        return _pixels.as_array(self._load(request, item))
 
-def _load(draw: partial[Image.Image], factor: int, item: str) -> Image.Image:
-    return shrink(draw(item), factor)
-
-
-def _load_truth(draw: partial[Image.Image], item: str) -> NDArray[np.uint8]:
-    return _pixels.as_array(draw(item))
-
-
-def _draw(seed: int, size: tuple[int, int], channels: str, item: str) -> Image.Image:
-    picture = draw_texture(seed, int(item), *size)
-    return picture.convert("L") if channels == "grey" else picture
+    def _truth_shape(self, request: Request, item: str) -> tuple[int, ...]:
+        return _pixels.true_shape(request.geometry, (self.height * self.factor, self.width * self.factor))
 
 
 def draw_texture(seed: int, index: int, height: int, width: int) -> Image.Image:

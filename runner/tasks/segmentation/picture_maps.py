@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runner.core import DataError, Problem, Samples, bounded, bounds, first_few
+from runner.core import DataError, Problem, bounded, first_few
 from runner.core.lazy import Image, NDArray, np
 from runner.data import (
     HashFiles,
     Picture,
     PictureSource,
-    Policy,
     Request,
     TruthArrays,
-    files_source,
     list_pictures,
-    picture_bytes,
-    picture_problems,
     picture_size,
     root_folder,
     sample_ids,
-    storage,
-    write_pictures,
 )
+from runner.tasks.listed import ListedPictures, Listing
 from runner.tasks.segmentation.maps import UNSEEN
 
 T = TypeVar("T")
@@ -36,7 +31,7 @@ NO_CLASS = -1
 
 
 @dataclass(frozen=True)
-class PictureMaps:
+class PictureMaps(ListedPictures):
     """Pictures below `root`/`pictures`, each with a label map at the same place below `root`/`labels`.
 
     `classes` is the number of classes. Maps are grey or palette pictures whose stored values are the classes, from 0;
@@ -58,42 +53,20 @@ class PictureMaps:
     values: Sequence[int] | None = None
     reduce_zero_label: bool = False
 
-    needs_policy = False
-    seeded = False
-
     def validate(self, request: Request) -> list[Problem]:
-        problems = [*bounds.problems(self, "dataset.reader"), *picture_problems(request)]
-        problems = problems or list(self._contradictions())
+        problems = self._problems(request) or list(self._contradictions())
         try:
             return problems or list(self._size_problems(request))
         except DataError as error:
             return [error.problem]
 
     def content(self, request: Request, hash_files: HashFiles) -> Any:
-        pictures = self._wanted(request)
-        maps = [self._maps.path(picture) for picture in pictures]
-        return {
-            "ids": list(self._listing.ids[: len(pictures)]),
-            "pictures": list(hash_files(self._listing.folder, [Path(picture) for picture in pictures])),
-            "maps": list(hash_files(self._maps.folder, [path.relative_to(self._maps.folder) for path in maps])),
-        }
-
-    def stored_bytes(self, request: Request) -> int:
-        return picture_bytes(self._source(request), self._wanted(request), request)
-
-    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        pictures = list(map(Picture, self._wanted(request), self._listing.ids))
-        rows = write_pictures(self._source(request), pictures, request, out)
-        note = storage.limit_note(request.limit, len(self._listing.pictures), "pictures")
-        return storage.finish(out, request.inputs, rows, note=note)
-
-    def _wanted(self, request: Request) -> tuple[str, ...]:
-        pictures = self._listing.pictures
-        return pictures[: storage.wanted_count(request.limit, len(pictures))]
+        maps = [self._maps.path(picture.item).relative_to(self._maps.folder) for picture in self._wanted(request)]
+        return {**super().content(request, hash_files), "maps": list(hash_files(self._maps.folder, maps))}
 
     def _source(self, request: Request) -> PictureSource:
         truth = TruthArrays(dtype="uint8", shape_of=self._maps.size, load=self._maps.load)
-        return files_source(self._listing.folder, request.geometry, truth=truth)
+        return replace(super()._source(request), truth=truth)
 
     @cached_property
     def _maps(self) -> LabelFiles:
@@ -114,7 +87,7 @@ class PictureMaps:
                 f"{first_few(without, 3)}; there is no {self._maps.path(without[0])}",
                 "add the maps, take the pictures away, or correct labels and label_suffix of dataset.reader",
             )
-        return Listing(folder, tuple(pictures), sample_ids(pictures))
+        return Listing(folder, list(map(Picture, pictures, sample_ids(pictures))))
 
     def _found(self, folder: Path) -> list[str]:
         pictures = [name for name in list_pictures(folder, self._fix) if name.endswith(self.picture_suffix)]
@@ -182,23 +155,15 @@ class PictureMaps:
         self.stored_bytes(request)
         unequal = []
         for picture in self._wanted(request):
-            sizes = [picture_size(self._listing.folder / picture), self._maps.size(picture)]
+            file = picture.item
+            sizes = [picture_size(self._listing.folder / file), self._maps.size(file)]
             if sizes[0] != sizes[1]:
-                unequal.append(f"{picture} is {_shown(sizes[0])}, its map {_shown(sizes[1])}")
+                unequal.append(f"{file} is {_shown(sizes[0])}, its map {_shown(sizes[1])}")
         if unequal:
             yield Problem(
                 f"{len(unequal)} label maps have another size than their picture: {first_few(unequal, 3)}",
                 "fetch these files again, or take them out of the data set",
             )
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A data set's pictures in order, relative to `folder` with forward slashes, and their ids."""
-
-    folder: Path
-    pictures: tuple[str, ...]
-    ids: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,7 @@ def test_file_name_that_is_not_utf8_is_a_problem(tmp_path):
 
 def test_names_with_spaces_are_labelled(tmp_path):
     root = make_folder(tmp_path, ["my cat.png"], ["my cat.png 7"])
-    assert ImageFolder(str(root)).content(request(), FileHashes(tmp_path / "memory"))["labels"] == [7]
+    assert ImageFolder(str(root)).content(request(), FileHashes(tmp_path / "memory"))["truths"] == [7]
 
 
 def test_pictures_without_labels_are_a_problem_with_number_and_names(tmp_path):
@@ -258,7 +258,7 @@ def test_model_that_takes_no_picture_is_a_problem(tmp_path):
     assert "the model takes noise float32 [100, 1, 1]" in str(problems[0])
 
 
-def test_content_is_ids_labels_and_digests_of_the_pictures_used(tmp_path):
+def test_content_is_ids_truths_and_digests_of_the_pictures_used(tmp_path):
     root = make_folder(tmp_path / "data", ["val/a.png", "val/b.png"], ["a 1", "b 2"])
     asked = []
 
@@ -267,7 +267,7 @@ def test_content_is_ids_labels_and_digests_of_the_pictures_used(tmp_path):
         return ["digest"]
 
     content = ImageFolder(str(root)).content(request(limit=1), hash_files)
-    assert json.loads(json.dumps(content)) == {"ids": ["a"], "labels": [1], "sha256": ["digest"]}
+    assert json.loads(json.dumps(content)) == {"ids": ["a"], "truths": [1], "sha256": ["digest"]}
     assert asked == [(root / "val", Path("a.png"))]
 
 

@@ -72,7 +72,7 @@ def test_argument_that_is_no_positive_number_is_a_problem(name, value):
 
 def test_pictures_smaller_than_the_crop_are_a_problem():
     problems = SyntheticImages(6, 60, 20, 10).validate(request(geometry=replace(GEOMETRY, resize=None)))
-    assert "no picture of the data set fits: it is 60x20 pixels where 32x32 are cut out" in problems[0].message
+    assert "a picture does not fit: it is 60x20 pixels where 32x32 are cut out" in problems[0].message
 
 
 def test_pictures_of_another_size_than_the_model_takes_are_a_problem():

@@ -125,14 +125,17 @@ def test_prototypes_of_the_padding_do_not_reach_into_the_picture() -> None:
     assert decoded(found)[:160, :120, 0].all()
 
 
-def test_bilinear_resizing_is_torchs() -> None:
+def test_masks_are_resized_as_by_torch_and_cropped_to_their_boxes() -> None:
     row = Row(id="a", original_size=(50, 90), scale=(64 / 50, 96 / 90), padding=(0, 0, 0, 0))
     prototypes = np.random.default_rng(0).normal(size=(3, 16, 24))
     wanted = torch.nn.functional.interpolate(torch.tensor(prototypes)[None, :1].sigmoid(), (50, 90), mode="bilinear")
     outputs = [np.zeros((0, 1, 1))] * 3 + [np.eye(3, 1)[:, :, None]] * 3 + [prototypes]
-    box = np.array([[0, 0, 96, 64]], np.float32)
-    (mask,) = PrototypeDistances().masks(outputs, box, np.array([[0, 0]]), row)
-    np.testing.assert_array_equal(mask_tools.decode(mask), wanted[0, 0].numpy() > 0.5)
+    boxes = np.array([[0, 0, 90, 50], [6.5, 4.5, 70.5, 32.5]], np.float32)
+    masks = PrototypeDistances().masks(outputs, boxes * np.tile(row.scale[::-1], 2), np.zeros((2, 2), int), row)
+    whole, part = np.moveaxis(mask_tools.decode(masks), 2, 0)
+    np.testing.assert_array_equal(whole, wanted[0, 0].numpy() > 0.5)
+    np.testing.assert_array_equal(part[5:33, 7:71], whole[5:33, 7:71])
+    assert part.sum() == part[5:33, 7:71].sum()
 
 
 def test_a_box_between_two_pixels_has_an_empty_mask() -> None:

@@ -114,7 +114,7 @@ def test_argument_out_of_bounds_is_a_problem(name, value):
 def test_pictures_that_the_model_does_not_take_are_a_problem():
     problems = READER.validate(request(shape=(3, 32, 32)))
     assert len(problems) == 1
-    assert "the model takes [3, 32, 32]" in problems[0].message
+    assert "the network takes 32x32" in problems[0].message
     assert "width" in problems[0].fix
 
 

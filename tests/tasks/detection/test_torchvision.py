@@ -8,7 +8,7 @@ from torchvision import models
 from runner.config.libraries.torchvision_detectors import DETECTORS
 from runner.config.targets import Target, bind
 from runner.data import Row
-from runner.networks._raw_heads import RawHeads
+from runner.networks._raw_heads import raw_heads
 from runner.tasks.classification.synthetic import draw_picture
 from runner.tasks.detection import Boxes
 
@@ -20,7 +20,7 @@ SMALL = {"min_size": 128, "max_size": 200}
 def spread(network: torch.nn.Module, batch: torch.Tensor) -> None:
     """Scale the last layers so that there are scores and shifts of all sizes, and none of background but of SSD."""
     head = network.head
-    logits, boxes, *_ = RawHeads(network)(batch)
+    logits, boxes, *_ = raw_heads(network)(batch)
     for branch, output, deviation in (head.classification_head, logits, 1.5), (head.regression_head, boxes, 0.5):
         for name, parameter in branch.named_parameters():
             if parameter.shape[0] % output.shape[2] == 0 and parameter.shape[0] < 128:  # a last layer, not the trunk
@@ -43,7 +43,7 @@ def test_decoded_heads_are_what_torchvisions_whole_detector_finds(arch) -> None:
         batch = network.transform([picture])[0].tensors
         spread(network, batch)
         (wanted,) = network([picture])
-        heads = RawHeads(network)(batch)
+        heads = raw_heads(network)(batch)
     padding = (0, 0, batch.shape[2] - size[0], batch.shape[3] - size[1])
     row = Row(id="0", original_size=size, scale=(1.0, 1.0), padding=padding)
     (found,) = decode({str(index): head.numpy() for index, head in enumerate(heads)}, [row])

@@ -15,7 +15,7 @@ def write(out):
 
 def test_scenes_have_words_and_are_called_a_substitute(tmp_path):
     samples = write(tmp_path / "out")
-    assert samples.substitute == "synthetic scenes with words, drawn from seed 3"
+    assert samples.substitute == "synthetic scenes with words generated from seed 3"
     assert [len(row.truth["polygons"]) for row in rows.read(samples.path)] == [4, 4, 4]
 
 

@@ -136,7 +136,7 @@ def test_unknown_source_of_texts_is_refused(tmp_path):
 def test_texts_are_part_of_the_content(tmp_path):
     root = make(tmp_path, ["a.png", "b.png"], ["b.png x", "a.png y"])
     content = Words(root).content(request(limit=1), lambda folder, files: [str(file) for file in files])
-    assert content == {"ids": ["b"], "texts": ["x"], "sha256": ["b.png"]}
+    assert content == {"ids": ["b"], "truths": ["x"], "sha256": ["b.png"]}
 
 
 def test_limit_takes_the_first_of_the_list_and_says_if_there_are_fewer(tmp_path):

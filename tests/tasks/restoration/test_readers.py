@@ -107,7 +107,7 @@ def test_pairs_are_stored_as_they_are_with_the_target_as_truth(tmp_path):
 def test_both_pictures_of_a_pair_are_part_of_the_content(tmp_path):
     pair_up(tmp_path)
     content = PicturePairs(str(tmp_path), factor=2).content(request(), hash_files)
-    assert content == {"ids": ["a"], "sha256": [["data/a.png"], ["target/a.png"]]}
+    assert content == {"ids": ["a"], "truths": [None], "sha256": ["data/a.png"], "targets": ["target/a.png"]}
 
 
 def test_limit_takes_the_first_pictures_and_says_if_there_are_fewer(tmp_path):

@@ -54,6 +54,6 @@ def test_argument_that_is_no_positive_number_is_a_problem(name) -> None:
 
 def test_pictures_that_do_not_fit_the_network_are_a_problem() -> None:
     (problem,) = SyntheticShapes(4, 80, 45, 5).validate(request())
-    assert "pictures of 80x45 become unusable" in problem.message
+    assert "a picture does not fit: it is 80x45 pixels" in problem.message
     (problem,) = SyntheticShapes(4, 60, 45, 5).validate(request(geometry=Geometry(resize=20)))
     assert "become 26x20 by model.preprocess, and the model takes [3, 45, 60]" in problem.message

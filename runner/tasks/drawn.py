@@ -1,0 +1,114 @@
+"""Pictures that are drawn from a seed, to try a model without its data set."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from runner.core import DataError, Problem, Samples, bounded, bounds
+from runner.core.lazy import Image
+from runner.data import (
+    HashFiles,
+    Picture,
+    PictureSource,
+    Policy,
+    Request,
+    picture_bytes,
+    picture_problems,
+    place,
+    storage,
+    write_samples,
+)
+
+
+@dataclass(frozen=True)
+class DrawnPictures(ABC):
+    """`count` seeded pictures of `width` x `height` pixels, drawn by the workers and never stored on disk.
+
+    An item is what a subclass draws a picture from, by default its index.
+    """
+
+    count: int = bounded(least=1)
+    width: int = bounded(least=1)
+    height: int = bounded(least=1)
+
+    needs_policy = False
+    seeded = True
+    things = "pictures"
+    """What they show, in messages."""
+    id_prefix = "synthetic_"
+
+    @abstractmethod
+    def _draw(self, seed: int, item: str) -> Image.Image:
+        """Draw a picture in RGB."""
+
+    def _size(self, seed: int, item: str) -> tuple[int, int]:
+        """Return a picture's [height, width]."""
+        return self.height, self.width
+
+    def _truths(self, seed: int, items: Sequence[str]) -> Iterable[Any]:
+        """Return the ground truths in JSON types of at least the items."""
+        return repeat(None)
+
+    def _items(self, seed: int, count: int) -> list[str]:
+        return list(map(str, range(count)))
+
+    def _source(self, request: Request) -> PictureSource:
+        return PictureSource(load=partial(self._load, request), size_of=partial(self._size, request.seed))
+
+    def _problems(self, request: Request) -> list[Problem]:
+        """Return the reasons why the model cannot take pictures, whatever their size."""
+        return picture_problems(request)
+
+    def validate(self, request: Request) -> list[Problem]:
+        problems = [*self._problems(request), *bounds.problems(self, "dataset.reader")]
+        return problems or list(self._size_problems(request))
+
+    def content(self, request: Request, hash_files: HashFiles) -> Any:
+        return None
+
+    def stored_bytes(self, request: Request) -> int:
+        return picture_bytes(self._source(request), self._wanted(request), request)
+
+    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
+        items = self._wanted(request)
+        ids = storage.numbered(self.id_prefix, len(items), 5, self.count)
+        return write_samples(
+            self._source(request),
+            list(map(Picture, items, ids, self._truths(request.seed, items))),
+            request,
+            out,
+            available=self.count,
+            substitute=f"synthetic {self.things} generated from seed {request.seed}",
+        )
+
+    def _wanted(self, request: Request) -> list[str]:
+        return self._items(request.seed, storage.wanted_count(request.limit, self.count))
+
+    def _load(self, request: Request, item: str) -> Image.Image:
+        picture = self._draw(request.seed, item)
+        return picture.convert("L") if request.geometry.channels == "grey" else picture
+
+    def _size_problems(self, request: Request) -> Iterator[Problem]:
+        """Yield a problem for the first size, [height, width], that does not become what the model takes."""
+        tensor = request.inputs[0]
+        channels, *wanted = tensor.shape
+        for height, width in sorted({self._size(request.seed, item) for item in self._wanted(request)}):
+            try:
+                sizes = [piece.size for piece in place((height, width), request.geometry, (wanted[0], wanted[1]))]
+            except DataError as error:
+                message = f"a picture does not fit: {error.message}"
+            else:
+                if all(tensor.takes((channels, *size)) for size in sizes):
+                    continue
+                message = (
+                    f"pictures of {width}x{height} become {sizes[0][1]}x{sizes[0][0]} by model.preprocess, "
+                    f"and the model takes {tensor.shown_shape}"
+                )
+            yield Problem(message, "set dataset.reader.width and dataset.reader.height to what the model takes")
+            return
