@@ -228,7 +228,7 @@ def _check_purpose(target: Target, resolved: Any) -> None:
 
 def _serves(place: str, resolved: Any) -> bool:
     """Return whether a task's hook has the kind that its place in the configuration requires."""
-    if getattr(resolved, "_is_protocol", False):
+    if getattr(resolved, "_is_protocol", False) or inspect.isabstract(resolved):
         return False
     if place == "dataset.preview":
         return str(resolved.__module__).endswith(".preview")

@@ -20,6 +20,11 @@ FREE = -1
 """The size of an axis that differs between samples, as in ONNX's and atc's shapes."""
 
 
+def shown_size(size: int) -> str:
+    """Return the size of an axis as text: "any" for FREE."""
+    return "any" if size == FREE else str(size)
+
+
 @dataclass(frozen=True)
 class Command:
     """An external program's command line, and the stage that runs it."""
@@ -73,6 +78,11 @@ class TensorSpec:
     def sample_bytes(self) -> int:
         """The size of one sample of an input whose shape is not free."""
         return _DTYPE_BYTES[self.dtype] * math.prod(self.shape)
+
+    @property
+    def shown_shape(self) -> str:
+        """The shape as text, such as "[3, any, any]"."""
+        return f"[{', '.join(map(shown_size, self.shape))}]"
 
     def takes(self, shape: Sequence[int]) -> bool:
         """Return whether a sample of this shape fits."""

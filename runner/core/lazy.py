@@ -22,7 +22,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-__all__ = ["Image", "NDArray", "cv2", "np", "onnx", "onnxruntime", "onnxsim", "requests", "timm", "torch", "torchvision"]
+__all__ = [
+    "Image",
+    "NDArray",
+    "cv2",
+    "np",
+    "onnx",
+    "onnxruntime",
+    "onnxsim",
+    "requests",
+    "timm",
+    "torch",
+    "torchvision",
+]
 
 
 _imported: dict[str, ModuleType] = {}

@@ -20,6 +20,7 @@ from runner.data.pictures import (
     picture_problems,
     picture_tensor,
     write_pictures,
+    write_samples,
 )
 from runner.data.preprocess import (
     Geometry,

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError, Problem, Samples, TensorSpec, track
+from runner.core import DataError, Problem, Samples, TensorSpec, shown_size, track
 from runner.core.lazy import NDArray, np
 from runner.data import storage
 from runner.data.reader import HashFiles, Policy, Request
@@ -118,9 +118,10 @@ def _read(folder: Path, tensor: TensorSpec) -> NDArray[Any]:
     array = _mapped(array_path(folder, tensor.name))
     types = storage.storable_types(tensor)
     if str(array.dtype) not in types or not tensor.takes(array.shape[1:]) or not len(array):
+        wanted = ", ".join(["count", *map(shown_size, tensor.shape)])
         raise DataError(
             f"{array_path(folder, tensor.name)} is {array.dtype} {list(array.shape)}",
-            f"input {tensor.name!r} takes {' or '.join(types)} [count{''.join(f', {size}' for size in tensor.shape)}]",
+            f"input {tensor.name!r} takes {' or '.join(types)} [{wanted}]",
         )
     return array
 

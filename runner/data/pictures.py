@@ -25,12 +25,32 @@ from typing import Any
 
 import msgspec
 
-from runner.core import FREE, NOTE_SUFFIX, DataError, Problem, TensorSpec, core_count, track, write_atomically
+from runner.core import (
+    FREE,
+    NOTE_SUFFIX,
+    DataError,
+    Problem,
+    Samples,
+    TensorSpec,
+    core_count,
+    track,
+    write_atomically,
+)
 from runner.core.lazy import Image, NDArray, np
 from runner.data.preprocess import Geometry, Placed, fit_picture, place
 from runner.data.reader import Request
 from runner.data.rows import Row
-from runner.data.storage import TRUTH, StoredArray, create_array, open_array, storable_types, unwritable, write_at
+from runner.data.storage import (
+    TRUTH,
+    StoredArray,
+    create_array,
+    finish,
+    limit_note,
+    open_array,
+    storable_types,
+    unwritable,
+    write_at,
+)
 
 CHUNK_PICTURES = 32
 JOURNAL = f"chunks{NOTE_SUFFIX}"
@@ -113,7 +133,7 @@ def picture_problems(request: Request) -> list[Problem]:
     channels = 1 if request.geometry.channels == "grey" else 3
     if len(request.inputs) == 1 and _is_picture(request.inputs[0], channels):
         return []
-    shapes = ", ".join(f"{tensor.name} {tensor.dtype} {list(tensor.shape)}" for tensor in request.inputs)
+    shapes = ", ".join(f"{tensor.name} {tensor.dtype} {tensor.shown_shape}" for tensor in request.inputs)
     return [
         Problem(
             f"the data set holds pictures, {request.geometry.channels}, and the model takes {shapes}",
@@ -187,6 +207,35 @@ def write_pictures(source: PictureSource, pictures: Sequence[Picture], request: 
         )
     pieces = [each for index in range(len(chunks)) for each in finished[index]]
     return [row for picture, each in zip(pictures, pieces, strict=True) for row in _rows(picture, each)]
+
+
+def write_samples(
+    source: PictureSource,
+    pictures: Sequence[Picture],
+    request: Request,
+    out: Path,
+    *,
+    available: int,
+    substitute: str | None = None,
+    note: str | None = None,
+) -> Samples:
+    """Write the samples of the pictures, the first of `available` ones, into `out`.
+
+    `substitute` and `note`: see Samples.
+
+    Raises:
+        DataError, StoreError: see `write_pictures`.
+    """
+    rows = write_pictures(source, pictures, request, out)
+    notes = (note, limit_note(request.limit, available, "pictures"))
+    return finish(
+        out,
+        request.inputs,
+        rows,
+        unnormalised=[request.inputs[0].name] if source.alter else [],
+        substitute=substitute,
+        note="; ".join(filter(None, notes)) or None,
+    )
 
 
 def _wanted(request: Request) -> tuple[int, int]:

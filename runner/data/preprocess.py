@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from runner.core import FREE, DataError, Problem, TensorSpec
+from runner.core import FREE, DataError, Problem, TensorSpec, shown_size
 from runner.core.lazy import Image, NDArray, cv2, np
 
 OPENCV = "cv2"
@@ -139,7 +139,7 @@ def _paddings(
     missing = _per_axis(lambda side, end: _padded(side, end, geometry.multiple) - side, size, target)
     if min(missing) < 0:
         raise DataError(
-            f"it is {size[1]}x{size[0]} pixels, and the network takes {wanted[1]}x{wanted[0]}",
+            f"it is {size[1]}x{size[0]} pixels, and the network takes {shown_size(wanted[1])}x{shown_size(wanted[0])}",
             "set model.preprocess.fit=inside, or cut large pictures into tiles with model.preprocess.tile",
         )
     before = _per_axis(lambda pixels, _: pixels // 2 if geometry.pad == "centre" else 0, missing, missing)
@@ -295,7 +295,7 @@ def _size_problems(geometry: Geometry, inputs: Sequence[TensorSpec]) -> list[Pro
         problems.append(
             Problem(
                 f"model.preprocess.{name} {value} makes pictures {list(wanted)}, "
-                + ", ".join(f"input {tensor.name!r} takes {list(tensor.shape)}" for tensor in inputs),
+                + ", ".join(f"input {tensor.name!r} takes {tensor.shown_shape}" for tensor in inputs),
                 f"correct model.preprocess.{name} or the shape in model.inputs",
             )
         )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from runner.core import FREE, ExportError, TensorSpec, first_few
+from runner.core import FREE, ExportError, TensorSpec, did_you_mean, first_few
 from runner.core.lazy import onnx
-from runner.core.text import did_you_mean
 from runner.graph import onnx_files
 
 STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")

@@ -154,9 +154,11 @@ def _check_outputs(model: onnx.ModelProto, outputs: Sequence[str], batch: int | 
 
 
 def fix_batch(model: onnx.ModelProto, batch: int) -> None:
-    """Give the first axis of every input and output this size."""
+    """Give the first axis of every input and output this size, unless it has one."""
     for value in (*inputs_of(model.graph), *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_value = batch
+        for axis in value.type.tensor_type.shape.dim[:1]:
+            if not axis.HasField("dim_value"):
+                axis.dim_value = batch
 
 
 def outputs_of(path: Path, names: Sequence[str], probes: Sequence[Mapping[str, np.ndarray]]) -> tuple[TensorSpec, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.core import CheckpointError, ConfigError
 from runner.core.lazy import timm, torch, torchvision
+from runner.networks._raw_heads import raw_heads
 
 _OWN_SCALING = ("googlenet", "inception_v3")
 """Networks that must rescale their inputs internally to match their weights."""
@@ -45,14 +46,12 @@ def _classifier(name: str, size: int | None, num_classes: int) -> torch.nn.Modul
 
 
 def _detector(name: str, size: int | None, num_classes: int) -> torch.nn.Module:
-    from runner.networks._raw_heads import RawHeads
-
     network = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=num_classes)
     if name in _WITHOUT_EPSILON:
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.eps = 0.0
-    return RawHeads(network)
+    return raw_heads(network)
 
 
 def _segmenter(name: str, size: int | None, num_classes: int) -> torch.nn.Module:

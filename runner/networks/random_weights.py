@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.core import ConfigError, TensorSpec
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
 _CALIBRATION_SAMPLES = 8
+_LEAST_CALIBRATION_SAMPLES = 2
+_CALIBRATION_VALUES = 10_000_000
+"""Maximum values of all samples together: of pictures larger than 640x640 fewer samples are taken, to bound memory."""
 _TILES = {1: 1.0, 3: 0.7, 9: 0.5, 27: 0.35}
 """Tiles across a calibration image -> their maximum weight: coarse structure outweighs fine, as in photographs.
 Otherwise deep networks return values beyond float32's precision for photographs."""
@@ -42,7 +47,8 @@ def randomise(spec: NetworkSpec, seed: int) -> torch.nn.Module:
         torch.default_generator.manual_seed(seed)
         network = construct(spec.target)
         norms = [module for module in network.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
-        inputs = [_random_input(random_inputs.example(tensor)) for tensor in spec.inputs]
+        examples = [random_inputs.example(tensor) for tensor in spec.inputs]
+        inputs = [_random_input(example, _sample_count(examples)) for example in examples]
         with torch.no_grad():
             _spread_constants(network)
             try:
@@ -58,17 +64,22 @@ def randomise(spec: NetworkSpec, seed: int) -> torch.nn.Module:
     return network
 
 
-def _random_input(spec: TensorSpec) -> torch.Tensor:
+def _sample_count(inputs: Sequence[TensorSpec]) -> int:
+    largest = max(1, *(math.prod(tensor.shape) for tensor in inputs))
+    return max(_LEAST_CALIBRATION_SAMPLES, min(_CALIBRATION_SAMPLES, _CALIBRATION_VALUES // largest))
+
+
+def _random_input(spec: TensorSpec, samples: int) -> torch.Tensor:
     """Return a batch of unit variance: a quarter white noise, the rest with areas and edges like photographs.
 
     Integer and bool inputs are as in runner.data.random_inputs.
     """
     if not getattr(torch, spec.dtype).is_floating_point:
         generator = np.random.default_rng(0)
-        return torch.from_numpy(random_inputs.values(generator, spec.dtype, (_CALIBRATION_SAMPLES, *spec.shape)))
-    batch = torch.randn(_CALIBRATION_SAMPLES, *spec.shape)
+        return torch.from_numpy(random_inputs.values(generator, spec.dtype, (samples, *spec.shape)))
+    batch = torch.randn(samples, *spec.shape)
     if len(spec.shape) == 3 and min(spec.shape[1:]) > 1:
-        for index in range(_CALIBRATION_SAMPLES // 4, _CALIBRATION_SAMPLES):
+        for index in range(samples // 4, samples):
             batch[index] = _picture(batch[index])
     return batch.to(getattr(torch, spec.dtype))
 

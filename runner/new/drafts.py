@@ -11,8 +11,8 @@ from typing import Any
 from runner.config.schema import CheckpointConfig, OnnxConfig, PreprocessConfig
 from runner.core import FREE, TensorSpec
 from runner.new import tasks
+from runner.tasks import TASKS
 from runner.tasks.decode import METADATA
-from runner.tasks.kinds import TASKS
 
 CLASSES = 10
 """How many outputs a starter network has."""

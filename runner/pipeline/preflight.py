@@ -124,7 +124,7 @@ def _model(setup: Setup) -> Iterator[Problem]:
         yield Problem("model.onnx is given beside model.network or model.checkpoint", "an ONNX file takes their place")
     if model.batch_dependent and model.preprocess.tile:
         yield Problem(
-            f"model.preprocess.tile is {list(model.preprocess.tile)} beside model.batch_dependent: tiles of one picture "
+            f"model.preprocess.tile is {list(model.preprocess.tile)} beside model.batch_dependent: tiles of a picture "
             "may come into different batches, on which their outputs depend",
             "leave model.preprocess.tile out, and set model.preprocess.fit so that each picture is one row",
         )

@@ -62,12 +62,11 @@ class DrawnPictures(ABC):
         return PictureSource(load=partial(self._load, request), size_of=partial(self._size, request.seed))
 
     def _problems(self, request: Request) -> list[Problem]:
-        """Return the reasons why the model cannot take pictures, whatever their size."""
-        return picture_problems(request)
+        """Return the problems that do not depend on the pictures' sizes."""
+        return [*picture_problems(request), *bounds.problems(self, "dataset.reader")]
 
     def validate(self, request: Request) -> list[Problem]:
-        problems = [*self._problems(request), *bounds.problems(self, "dataset.reader")]
-        return problems or list(self._size_problems(request))
+        return self._problems(request) or list(self._size_problems(request))
 
     def content(self, request: Request, hash_files: HashFiles) -> Any:
         return None

@@ -103,6 +103,7 @@ def test_what_has_its_place_elsewhere_is_refused(where: str, name: str) -> None:
         ),
         ("dataset.preview", "runner.tasks.classification.top_k", "not made to be called as dataset.preview"),
         ("dataset.reader", "runner.tasks.agreement", "not made to be called as dataset.reader"),
+        ("dataset.reader", "runner.tasks.drawn.DrawnPictures", "not made to be called as dataset.reader"),
         ("model.decode", "runner.tasks.cosine", "not made to be called as model.decode"),
         ("tool.adapter", "runner.tools.ascend.Atc", "which lacks measuring, infer, measure"),
         ("tool.compiler", "runner.tools.ascend.AisBench", "which lacks compile"),

@@ -83,6 +83,16 @@ def test_branches_that_start_at_nothing_take_part_in_random_networks() -> None:
     assert scales and all(scale.std() > 0.1 for scale in scales)  # 0 in a fresh one, which hides the branch before it
 
 
+@pytest.mark.parametrize(("size", "samples"), [((640, 640), 8), ((1024, 2048), 2)])
+def test_random_networks_for_large_pictures_are_calibrated_with_fewer(size: tuple[int, int], samples: int) -> None:
+    point = Target("torch.nn.Conv2d", {"in_channels": 3, "out_channels": 1, "kernel_size": 1, "stride": 64})
+    counts = set()
+    hook = nn.modules.module.register_module_forward_pre_hook(lambda _, inputs: counts.add(len(inputs[0])))
+    randomise(NetworkSpec(point, PLAIN, (TensorSpec("image", "float32", (3, *size)),)), seed=0)
+    hook.remove()
+    assert counts == {samples}
+
+
 def test_random_networks_answer_pictures_in_numbers_that_float32_can_compare() -> None:
     spec = NetworkSpec(
         Target("torchvision.models.mobilenet_v3_small"), PLAIN, (TensorSpec("i", "float32", (3, 224, 224)),)

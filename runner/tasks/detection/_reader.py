@@ -63,7 +63,8 @@ class AnnotatedPictures(ABC):
         problems = picture_problems(request)
         try:
             listing = self._list(request.limit)
-            picture_bytes(files_source(listing.folder, request.geometry), listing.files, request)
+            if not problems:
+                picture_bytes(files_source(listing.folder, request.geometry), listing.files, request)
         except DataError as error:
             return [*problems, error.problem]
         if not any(objects["boxes"] for objects in listing.objects):

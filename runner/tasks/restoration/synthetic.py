@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from runner.core import Problem, bounded
+from runner.core import Problem, bounded, bounds
 from runner.core.lazy import Image, NDArray, np
 from runner.data import PictureSource, Request, TruthArrays
 from runner.tasks.drawn import DrawnPictures
@@ -32,7 +32,7 @@ class SyntheticTextures(DrawnPictures):
     things = "textures"
 
     def _problems(self, request: Request) -> list[Problem]:
-        return _pixels.problems(request)
+        return [*_pixels.problems(request), *bounds.problems(self, "dataset.reader")]
 
     def _source(self, request: Request) -> PictureSource:
         return replace(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runner.core import DataError, FileHashes, TensorSpec
+from runner.core import FREE, DataError, FileHashes, TensorSpec
 from runner.data import Geometry, Request, open_picture, picture_size, place, rows
 from runner.data.pictures import CHUNK_PICTURES, JOURNAL
 from runner.data.preprocess import fit_picture
@@ -252,10 +252,11 @@ def test_two_files_that_differ_in_their_extension_only_are_a_problem(tmp_path):
     assert "differ only in their extension" in problem_of(root)
 
 
-def test_model_that_takes_no_picture_is_a_problem(tmp_path):
+@pytest.mark.parametrize(("shape", "shown"), [((100, 1, 1), "[100, 1, 1]"), ((FREE,), "[any]")])
+def test_model_that_takes_no_picture_is_a_problem(tmp_path, shape, shown):
     root = make_folder(tmp_path, ["a.png"], ["a 1"])
-    problems = ImageFolder(str(root)).validate(request(inputs=(TensorSpec("noise", "float32", (100, 1, 1)),)))
-    assert "the model takes noise float32 [100, 1, 1]" in str(problems[0])
+    problems = ImageFolder(str(root)).validate(request(inputs=(TensorSpec("noise", "float32", shape),)))
+    assert f"the model takes noise float32 {shown}" in str(problems[0])
 
 
 def test_content_is_ids_truths_and_digests_of_the_pictures_used(tmp_path):

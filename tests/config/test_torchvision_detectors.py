@@ -1,0 +1,74 @@
+"""Torchvision's detectors by name: what is said of them, and the networks that are built for their weights."""
+
+import pytest
+import torch
+from torchvision import models
+
+from runner.config.libraries.torchvision_detectors import DETECTORS
+from runner.core import ConfigError
+from runner.networks.libraries import build_torchvision
+from runner.pipeline.setup import Setup
+from runner.tasks import decode_of
+
+
+@pytest.fixture
+def chosen(run_config, tmp_path_factory):
+    """The typed configuration of a network of torchvision."""
+    cache_dir = tmp_path_factory.getbasetemp() / "detectors"
+    return lambda arch, *more: run_config(
+        "model=torchvision", f"model.arch={arch}", f"cache_dir={cache_dir}", "dataset=synthetic_boxes", *more
+    )
+
+
+@pytest.mark.parametrize("arch", DETECTORS)
+def test_a_detector_comes_with_its_input_outputs_and_decoder(arch, chosen) -> None:
+    model = chosen(arch).model
+    assert model.task == "detection"
+    assert tuple(model.inputs[0].shape) == (3, *DETECTORS[arch]["input_size"])
+    assert model.outputs[:2] == ["logits", "boxes"]
+    assert (model.network["num_classes"], model.decode["categories"]) == (91, "coco91")
+    assert model.checkpoint.file == models.get_model_weights(arch).DEFAULT.url.rpartition("/")[2]
+    assert callable(decode_of(Setup(chosen(arch)).decode))
+
+
+def test_a_classifier_is_decoded_by_nothing(chosen) -> None:
+    model = chosen("resnet18").model
+    assert (model.task, model.decode, model.outputs) == ("image_classification", {}, ["class"])
+
+
+def test_an_argument_of_the_librarys_decoder_is_not_set_without_effect(chosen) -> None:
+    with pytest.raises(ConfigError, match="Cannot change read-only config container"):
+        chosen("fcos_resnet50_fpn", "model.decode.score=0.4")
+
+
+@pytest.mark.parametrize("arch", ["fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "keypointrcnn_resnet50_fpn"])
+def test_a_detector_of_two_stages_is_refused_with_the_reason(arch, chosen) -> None:
+    with pytest.raises(ConfigError, match="two stages, whose second works on what non-maximum suppression keeps"):
+        chosen(arch)
+
+
+def test_raw_heads_have_the_parameters_of_torchvisions_detector() -> None:
+    ours = build_torchvision("ssdlite320_mobilenet_v3_large", None, 91)
+    theirs = models.detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=91)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    with torch.inference_mode():
+        shapes = [tuple(output.shape) for output in ours.eval()(torch.rand(2, 3, 320, 320))]
+    assert shapes == [(2, 3234, 91), (2, 3234, 4)]
+
+
+def test_retinanets_first_weights_meet_no_epsilon() -> None:
+    first, second = (build_torchvision(f"retinanet_resnet50_fpn{version}", None, 91) for version in ("", "_v2"))
+    norms = [
+        {module.eps for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)}
+        for network in (first, second)
+    ]
+    assert norms == [{0.0}, {1e-5}]
+
+
+def test_retinanets_first_weights_are_renamed_as_torchvision_does(chosen) -> None:
+    own = build_torchvision("retinanet_resnet50_fpn", None, 91).state_dict()
+    rename = chosen("retinanet_resnet50_fpn").model.checkpoint.rename
+    assert len(rename) == 8
+    for old, new in rename.items():
+        assert f"{new}.weight" in own
+        assert f"{old}.weight" not in own
