@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.config.groups import CONF
+
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_needs_no_model(flag: str, run_main) -> None:
@@ -24,8 +26,9 @@ def test_help_with_a_model_runs_nothing(run_main, tmp_path: Path, monkeypatch: p
 
 def test_every_group_is_told_with_its_options(run_main) -> None:
     lines = run_main("--help").stdout.splitlines()
-    (dataset,) = (line for line in lines if line.startswith("  dataset: "))
-    assert dataset.split() == ["dataset:", "arrays", "atari", "imagenet", "noise", "synthetic_images"]
+    words = " ".join(lines).split()
+    told = words[words.index("dataset:") + 1 : words.index("soc:")]
+    assert told == sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
     (batch,) = (line for line in lines if line.startswith("  batch: "))
     assert batch.split()[:4] == ["batch:", "1", "4", "8"]
     assert batch.endswith("(any size)")

@@ -13,7 +13,6 @@ from runner.core import DataError, Problem, Samples, TensorSpec, shown_size, tra
 from runner.core.lazy import NDArray, np
 from runner.data import storage
 from runner.data.reader import HashFiles, Policy, Request
-from runner.data.rows import Row
 from runner.data.storage import array_path
 
 LABELS = "labels.npy"
@@ -78,12 +77,11 @@ class ArrayFolder:
             for tensor in request.inputs:
                 _store(_read(self._folder, tensor), tensor, count, out, advance)
         labels = _read_labels(self._folder)
-        truths = [None] * count if labels is None else labels[:count].tolist()
-        ids = storage.numbered("sample_", count, 5, available)
         return storage.finish(
             out,
             request.inputs,
-            [Row(id=name, truth=truth) for name, truth in zip(ids, truths, strict=True)],
+            storage.numbered("sample_", count, 5, available),
+            None if labels is None else labels[:count].tolist(),
             note=storage.limit_note(request.limit, available, "samples"),
         )
 
