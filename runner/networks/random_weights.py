@@ -27,6 +27,8 @@ _CONSTANTS_JITTER = 0.25
 """Spread of parameters whose elements are all equal in a fresh network: scales at 0 or 1, biases."""
 _STATISTICS_JITTER = 0.02
 """Relative spread of batch norm statistics: enough to reveal a wrong one, too little to add up over 100 layers."""
+_CALIBRATION_EPSILON = 1e-5
+"""Epsilon while statistics are measured, of batch norms whose own is 0, which torch takes for inference only."""
 _LEAST_VARIANCE = 0.1
 """Minimum variance of a channel relative to its layer's mean, as channels may vary more on other inputs."""
 _HEAD_DEVIATION = 2.0
@@ -111,14 +113,15 @@ def _spread_constants(network: torch.nn.Module) -> None:
 def _randomise_norms(
     network: torch.nn.Module, norms: list[torch.nn.modules.batchnorm._BatchNorm], inputs: list[torch.Tensor]
 ) -> None:
-    momenta = [norm.momentum for norm in norms]
+    settings = [(norm.momentum, norm.eps) for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # cumulative average, so that one batch sets the statistics
+        norm.eps = norm.eps or _CALIBRATION_EPSILON
         norm.train()
     network(*inputs)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+    for norm, (momentum, epsilon) in zip(norms, settings, strict=True):
+        norm.momentum, norm.eps = momentum, epsilon
         norm.eval()
         if norm.running_mean is not None and norm.running_var is not None:
             norm.running_var.clamp_(min=_LEAST_VARIANCE * float(norm.running_var.mean()))

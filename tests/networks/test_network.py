@@ -76,6 +76,13 @@ def test_random_batch_norms_have_statistics_of_their_own() -> None:
         assert (tensor != default).all()
 
 
+def test_random_batch_norms_keep_an_epsilon_of_0() -> None:
+    spec = NetworkSpec(Target("torch.nn.BatchNorm2d", {"num_features": 3, "eps": 0.0}), PLAIN, (IMAGE,))
+    norm = randomise(spec, seed=0)
+    assert norm.eps == 0.0 and norm.momentum == 0.1
+    assert outputs(norm, batch(spec)).isfinite().all()
+
+
 def test_branches_that_start_at_nothing_take_part_in_random_networks() -> None:
     spec = NetworkSpec(Target("timm.create_model", {"model_name": "test_resnet"}), PLAIN, (IMAGE,))
     network = randomise(spec, 0)
