@@ -24,7 +24,7 @@ from rich.text import Text
 
 from runner import results
 from runner.core import Advance, shown_by
-from runner.results import Gate, Result, published, values
+from runner.results import Gate, Result, WorstFidelity, published, values
 
 log = logging.getLogger(__name__)
 LIVE_WIDTH_LEAST = 60
@@ -117,9 +117,7 @@ def _figures(result: Result) -> Iterator[tuple[str, str]]:
     for name, value in result.figures.items():
         yield name, values.with_unit(value, result.meaning(name))
         if fidelity and name in fidelity.accuracy:
-            samples = result.accuracy["samples"] if result.accuracy else None
-            of = "" if fidelity.samples == samples else f", {fidelity.samples} samples"
-            yield f"  by {fidelity.reference}{of}", values.with_unit(fidelity.accuracy[name], result.meaning(name))
+            yield from _of_reference(result, fidelity, name)
     if result.accuracy:
         yield "samples", f"{result.accuracy['samples']}"
     if fidelity:
@@ -136,6 +134,17 @@ def _figures(result: Result) -> Iterator[tuple[str, str]]:
         yield f"latency {' / '.join(known)}", " / ".join(f"{value:.3f}" for value in known.values()) + " ms"
         if not performance.valid:
             yield "not a valid measurement", "; ".join(performance.reasons)
+
+
+def _of_reference(result: Result, fidelity: WorstFidelity, name: str) -> Iterator[tuple[str, str]]:
+    """Yield a metric of the reference's outputs, with the tool's on the same samples if it computed fewer."""
+    meaning = result.meaning(name)
+    shown = values.with_unit(fidelity.accuracy[name], meaning)
+    if result.accuracy and fidelity.samples == result.accuracy["samples"]:
+        yield f"  by {fidelity.reference}", shown
+    else:
+        same = values.with_unit(fidelity.tool_accuracy.get(name), meaning)
+        yield f"  tool / {fidelity.reference}, {fidelity.samples} samples", f"{same} / {shown}"
 
 
 def _gate_line(gate: Gate) -> str:
