@@ -143,8 +143,11 @@ def _export(weights: Path | None, path: Path) -> None:
             network.load_state_dict(torch.load(weights, weights_only=True))
         else:
             for head, output in zip(network.model[-1].m, network(picture), strict=True):
-                head.weight.mul_(1.5 / output.std())
-                head.bias.copy_(torch.tensor([0.0, 0, 0, 0, -8] + [-4] * CLASSES).tile(3))
+                means = output.mean(dim=(0, 2, 3))
+                scale = 1.5 / (output - means[:, None, None]).std()
+                logits = torch.tensor([0.0, 0, 0, 0, -8] + [-4] * CLASSES).tile(3)
+                head.weight.mul_(scale)
+                head.bias.copy_(logits - scale * (means - head.bias))
         torch.onnx.export(
             network.float(),
             (picture,),
