@@ -119,7 +119,6 @@ class _Chunk:
 
 
 Placements = list[tuple[Placed, ...]]
-_PLACEMENTS = list[tuple[Placed, ...]]
 
 
 def picture_tensor(request: Request, source: PictureSource | None = None) -> TensorSpec:
@@ -318,18 +317,19 @@ def _resume(
 ) -> tuple[Arrays, dict[int, Placements]]:
     """Return the arrays to write into and the chunks that an earlier attempt finished."""
     finished = _read_journal(journal, plan)
-    if finished:
-        try:
-            return there(), finished
-        except DataError:  # removed or truncated since
-            pass
     try:
-        journal.unlink(missing_ok=True)  # before the arrays are recreated, since it would describe the new ones
-        arrays = new()
-        write_atomically(journal, f"{plan}\n".encode())
+        arrays = there() if finished else None
+    except DataError:  # removed or truncated since
+        arrays, finished = None, {}
+    try:
+        if arrays is None:
+            journal.unlink(missing_ok=True)  # before the arrays are recreated, since it would describe the new ones
+            arrays = new()
+        # rewritten, so that a partial last line is not continued
+        write_atomically(journal, b"\n".join([plan.encode(), *map(msgspec.json.encode, finished.items()), b""]))
     except OSError as error:
         raise unwritable(journal, error) from error
-    return arrays, {}
+    return arrays, finished
 
 
 def _create_rows(tensor: TensorSpec, items: Sequence[str], placed: Placements | None, out: Path) -> StoredArray:
@@ -355,7 +355,7 @@ def _read_journal(journal: Path, plan: str) -> dict[int, Placements]:
     lines = journal.read_bytes().split(b"\n")[:-1]
     if not lines or lines[0] != plan.encode():
         return {}
-    decoder = msgspec.json.Decoder(tuple[int, _PLACEMENTS])
+    decoder = msgspec.json.Decoder(tuple[int, Placements])
     try:
         return dict(map(decoder.decode, lines[1:]))
     except msgspec.MsgspecError:
@@ -386,16 +386,14 @@ def _write_chunk(task: _Task, chunk: _Chunk) -> Written:
             files = [_opened(array.path, stack) for array in arrays]
             row = chunk.first_row
             for number, item in enumerate(chunk.items):
+                known = chunk.placed[number] if chunk.placed else None
                 try:
-                    pieces = _write_picture(task, item, chunk.placed[number] if chunk.placed else None, row, files[0])
+                    placed.append(_write_picture(task, item, known, row, files[0]))
                     if task.truths is not None:
                         _write_truth(task, item, chunk.first_truth + number, files[1])
                 except DataError as error:
                     broken.append(error.message)
-                    pieces = chunk.placed[number] if chunk.placed else (None,)  # type: ignore[assignment]
-                else:
-                    placed.append(pieces)
-                row += len(pieces)
+                row += 1 if known is None else len(known)
             for descriptor in files:
                 os.fsync(descriptor)
     except OSError as error:

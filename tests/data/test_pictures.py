@@ -201,6 +201,20 @@ def test_finished_chunks_are_not_loaded_again(tmp_path):
     assert write(tmp_path, items, replace(SOURCE, load=broken)) == whole
 
 
+def test_what_is_recorded_after_an_interruption_is_not_loaded_again_either(tmp_path, monkeypatch):
+    monkeypatch.setattr("runner.data.pictures.core_count", lambda: 1)
+    items = many(2 * CHUNK_PICTURES)
+    whole = write(tmp_path, items)
+    lines = (tmp_path / JOURNAL).read_text().splitlines(keepends=True)
+    (tmp_path / JOURNAL).write_text("".join(lines[:2]) + lines[2][:10])
+    write(tmp_path, items)
+
+    def broken(item):
+        raise AssertionError(item)
+
+    assert write(tmp_path, items, replace(SOURCE, load=broken)) == whole
+
+
 def test_a_journal_beside_truths_that_are_gone_is_not_followed(tmp_path):
     source = replace(SOURCE, truth=TRUTHS)
     write(tmp_path, source=source)
