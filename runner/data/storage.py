@@ -219,24 +219,26 @@ def has_truth_arrays(folder: Path) -> bool:
     return array_path(folder / TRUTH, TRUTH).exists()
 
 
-def facts(folder: Path) -> Iterator[Row]:
-    """Yield the metadata of all rows, with ground truth that is stored as arrays [*shape]; one array is in memory.
+def facts(folder: Path, indices: Sequence[int] | None = None) -> Iterator[Row]:
+    """Yield the metadata of all rows, or of those at `indices`, ascending, with ground truth that is stored as arrays.
+
+    Only the arrays [*shape] of the rows yielded are read; one is in memory.
 
     Raises:
         DataError: a file is missing or damaged.
     """
     if not has_truth_arrays(folder):
-        yield from rows.read(folder)
+        yield from rows.read(folder, indices)
         return
     array = open_array(folder / TRUTH, TRUTH)
+    wanted = None if indices is None else set(indices)
     sample, number = None, -1
     with array.path.open("rb", buffering=0) as file:
-        for row in rows.read(folder):
-            if row.sample_id == sample:
-                yield row
-            else:
-                sample, number = row.sample_id, number + 1
-                yield replace(row, truth=read_at(file, array, number))
+        for index, row in enumerate(rows.read(folder)):
+            is_first = row.sample_id != sample
+            sample, number = row.sample_id, number + is_first
+            if wanted is None or index in wanted:
+                yield replace(row, truth=read_at(file, array, number)) if is_first else row
 
 
 def read_at(file: FileIO, array: StoredArray, index: int) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -56,33 +56,28 @@ def score(
         DataError: the data set has no ground truth, or it does not fit.
     """
     decode = decode_of(spec.decode, model.metadata if model else None)
-    scored = _Tally(spec, decode)
-    closeness = fidelity.compare(inferred, expected)
+    scored, comparison = _Tally(spec, decode), fidelity.Comparison(inferred.outputs)
+    pairs = _pairs(inferred, expected, samples, comparison)
     if spec.scored_against == "reference":
-        for outputs, reference, rows in _pairs(inferred, expected, samples):
+        for outputs, reference, rows in pairs:
             scored.add(outputs, rows, decode(reference, rows))
-        return scored.scores(closeness, None)
+        return scored.scores(comparison.fidelity())
     if not samples.has_truth:
         raise DataError(
             "the metrics of this data set need labels, and it has none",
             "give dataset.labels=FILE, or a data set whose metrics compare with PyTorch",
         )
+    by_reference, by_tool = _Tally(spec, decode), _Tally(spec, decode)
+    is_part = expected.count < inferred.count
+    for outputs, reference, rows in pairs:
+        by_reference.add(reference, rows)
+        if is_part:
+            by_tool.add(outputs, rows)
     for outputs, rows in _all_rows(inferred, samples):
         scored.add(outputs, rows)
-    return scored.scores(closeness, _compared(spec, scored, inferred, expected, samples))
-
-
-def _compared(
-    spec: ScoreSpec, scored: _Tally, inferred: Predictions, expected: Predictions, samples: Samples
-) -> ComparedAccuracy:
-    """Return the metrics of both on the samples that PyTorch computed; `scored` has seen all of the tool's outputs."""
-    reference = _Tally(spec, scored.decode)
-    tool = scored if expected.count == inferred.count else _Tally(spec, scored.decode)
-    for ours, theirs, rows in _pairs(inferred, expected, samples):
-        reference.add(theirs, rows)
-        if tool is not scored:
-            tool.add(ours, rows)
-    return ComparedAccuracy(reference.samples, tool.accuracy(), reference.accuracy())
+    scores = scored.scores(comparison.fidelity())
+    same = by_tool.accuracy() if is_part else scores.accuracy
+    return replace(scores, compared=ComparedAccuracy(by_reference.samples, same, by_reference.accuracy()))
 
 
 class _Tally:
@@ -118,15 +113,9 @@ class _Tally:
         """Return the metrics' values by name."""
         return {name: float(value) for metric in self.metrics for name, value in metric.compute().items()}
 
-    def scores(self, closeness: dict[str, Fidelity], compared: ComparedAccuracy | None) -> Scores:
+    def scores(self, closeness: dict[str, Fidelity]) -> Scores:
         """Return the scores of everything added."""
-        return Scores(
-            accuracy=self.accuracy(),
-            figures=self.figures,
-            samples=self.samples,
-            fidelity=closeness,
-            compared=compared,
-        )
+        return Scores(accuracy=self.accuracy(), figures=self.figures, samples=self.samples, fidelity=closeness)
 
 
 def _all_rows(inferred: Predictions, samples: Samples) -> Iterator[tuple[Outputs, list[Row]]]:
@@ -139,15 +128,15 @@ def _all_rows(inferred: Predictions, samples: Samples) -> Iterator[tuple[Outputs
 
 
 def _pairs(
-    inferred: Predictions, expected: Predictions, samples: Samples
+    inferred: Predictions, expected: Predictions, samples: Samples, comparison: fidelity.Comparison
 ) -> Iterator[tuple[Outputs, Outputs, list[Row]]]:
-    """Yield both sides' outputs of the whole samples that PyTorch computed, with the metadata of their rows."""
-    facts = enumerate(storage.facts(samples.path))
+    """Yield both sides' outputs of the whole samples that PyTorch computed, with their rows; all are compared."""
 
     def chunks() -> Iterator[tuple[Sides, list[Row]]]:
+        facts = storage.facts(samples.path, fidelity.rows_of(inferred, expected))
         for pair in fidelity.pairs(inferred, expected):
-            rows = [next(row for index, row in facts if index == wanted) for wanted in pair.rows]
-            yield (pair.outputs, pair.reference), rows
+            comparison.add(pair)
+            yield (pair.outputs, pair.reference), list(islice(facts, len(pair.rows)))
 
     for (outputs, reference), rows in _whole_samples(chunks()):
         yield outputs, reference, rows

@@ -34,11 +34,40 @@ def compare(inferred: Predictions, expected: Predictions) -> dict[str, Fidelity]
     Raises:
         ComparisonError: NaN or infinity among them, outputs of other names or shapes, samples that do not match.
     """
-    sums = {name: _Sums() for name in inferred.outputs}
+    comparison = Comparison(inferred.outputs)
     for pair in pairs(inferred, expected):
-        for name, each in sums.items():
+        comparison.add(pair)
+    return comparison.fidelity()
+
+
+class Comparison:
+    """Compares the outputs of two runs over the pairs added so far."""
+
+    def __init__(self, outputs: Sequence[str]) -> None:
+        self._sums = {name: _Sums() for name in outputs}
+
+    def add(self, pair: Pair) -> None:
+        """Add the rows of a pair."""
+        for name, each in self._sums.items():
             each.add(pair.outputs[name], pair.reference[name])
-    return {name: each.fidelity() for name, each in sums.items()}
+
+    def fidelity(self) -> dict[str, Fidelity]:
+        """Return the fidelity of each output."""
+        return {name: each.fidelity() for name, each in self._sums.items()}
+
+
+def rows_of(inferred: Predictions, expected: Predictions) -> list[int]:
+    """Return the indices, among the samples of the first run, of those of the second.
+
+    Raises:
+        ComparisonError: the first run lacks samples of the second.
+    """
+    row_of = {sample: row for row, sample in enumerate(predictions.read_ids(inferred.path))}
+    expected_ids = predictions.read_ids(expected.path)
+    missing = [sample for sample in expected_ids if sample not in row_of]
+    if missing:
+        raise ComparisonError(f"{len(missing)} samples were not inferred, {missing[0]} the first")
+    return [row_of[sample] for sample in expected_ids]
 
 
 def pairs(inferred: Predictions, expected: Predictions) -> Iterator[Pair]:
@@ -48,12 +77,7 @@ def pairs(inferred: Predictions, expected: Predictions) -> Iterator[Pair]:
         ComparisonError: NaN or infinity among them, outputs of other names or shapes, samples that do not match.
     """
     _check_outputs(inferred, expected)
-    ids, expected_ids = predictions.read_ids(inferred.path), predictions.read_ids(expected.path)
-    row_of = {sample: row for row, sample in enumerate(ids)}
-    missing = [sample for sample in expected_ids if sample not in row_of]
-    if missing:
-        raise ComparisonError(f"{len(missing)} samples were not inferred, {missing[0]} the first")
-    rows = [row_of[sample] for sample in expected_ids]
+    rows, expected_ids = rows_of(inferred, expected), predictions.read_ids(expected.path)
     reference = _rows_in_turn(expected)
     end = 0
     for chunk in predictions.iterate(inferred, rows):

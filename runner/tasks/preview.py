@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,25 +76,22 @@ def examples(samples: Samples, inferred: Predictions, decode: Decode, channels: 
     Raises:
         DataError: the samples on disk are damaged, or the decoder rejects the outputs.
     """
-    names = (row.sample_id for row in storage.facts(samples.path))
-    grouped = groupby(enumerate(_outputs(inferred)), key=lambda _: next(names))
-    rows = storage.facts(samples.path)
+    grouped = groupby(zip(count(), storage.facts(samples.path), _outputs(inferred)), key=lambda each: each[1].sample_id)
     arrays = {tensor.name: storage.open_array(samples.path, tensor.name) for tensor in samples.spec}
     with ExitStack() as stack:
         files = {name: stack.enter_context(array.path.open("rb", buffering=0)) for name, array in arrays.items()}
         for _, (_, members) in zip(range(ONLY_PREVIEW), grouped, strict=False):
-            together = list(members)
-            own_rows = [next(rows) for _ in together]
-            outputs = {name: np.stack([each[name] for _, each in together]) for name in inferred.outputs}
+            indices, rows, computed = zip(*members, strict=True)
+            outputs = {name: np.stack([each[name] for each in computed]) for name in inferred.outputs}
             stored = {
-                name: np.stack([storage.read_at(files[name], array, index) for index, _ in together])
+                name: np.stack([storage.read_at(files[name], array, index) for index in indices])
                 for name, array in arrays.items()
             }
             yield Example(
-                rows=own_rows,
+                rows=rows,
                 inputs=stored,
                 outputs=outputs,
-                result=decode(outputs, own_rows)[0],
+                result=decode(outputs, rows)[0],
                 channels=channels,
             )
 
