@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from runner.core import DataError
+from runner.core.lazy import NDArray, np
 
 FILE = "rows.jsonl"
 
@@ -41,6 +42,29 @@ class Row:
     def sample_id(self) -> str:
         """The id of the sample it belongs to."""
         return self.sample or self.id
+
+    @property
+    def resized_size(self) -> tuple[int, int] | None:
+        """[height, width] of the picture before it was padded or cut; None if the row is not of a picture."""
+        if self.original_size is None or self.scale is None:
+            return None
+        return round(self.original_size[0] * self.scale[0]), round(self.original_size[1] * self.scale[1])
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """[height, width] of the row itself, with its padding; None if it is not of a picture."""
+        resized = self.resized_size
+        if resized is None:
+            return None
+        top, left, bottom, right = self.padding or (0, 0, 0, 0)
+        return top + resized[0] + bottom, left + resized[1] + right
+
+    def to_original(self, points: NDArray[Any]) -> NDArray[Any]:
+        """Return points [..., 2], x and y in pixels of the row, in pixels of its original picture, in the same type."""
+        top, left, _, _ = self.padding or (0, 0, 0, 0)
+        down, across = self.scale or (1.0, 1.0)
+        kept: NDArray[Any] = (points - np.array((left, top), points.dtype)) / np.array((across, down), points.dtype)
+        return kept
 
 
 def write(folder: Path, rows: Iterable[Row]) -> Path:

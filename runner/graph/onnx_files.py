@@ -54,19 +54,23 @@ def check_weights_beside(model: onnx.ModelProto, path: Path) -> None:
         ExportError: it refers to weights elsewhere.
     """
     folder = path.parent.resolve()
-    for tensor in _tensors(model):
-        for location in (entry.value for entry in tensor.external_data if entry.key == "location"):
-            if not _is_inside(folder, location):
-                raise ExportError(
-                    f"{path} wants the weights of {tensor.name!r} from {location!r}, which is not in its own folder",
-                    "put the file beside the model: onnx.save(model, path, save_as_external_data=True)",
-                )
+    for name, location in _data_locations(model):
+        if not _is_inside(folder, location):
+            raise ExportError(
+                f"{path} wants the weights of {name!r} from {location!r}, which is not in its own folder",
+                "put the file beside the model: onnx.save(model, path, save_as_external_data=True)",
+            )
 
 
 def data_files(model: onnx.ModelProto) -> list[str]:
     """Return the files beside the model that hold its weights."""
-    entries = (entry for tensor in _tensors(model) for entry in tensor.external_data if entry.key == "location")
-    return sorted({str(entry.value) for entry in entries})
+    return sorted({str(location) for _, location in _data_locations(model)})
+
+
+def _data_locations(model: onnx.ModelProto) -> Iterator[tuple[str, str | bytes]]:
+    """Yield each tensor that is in another file, with the file."""
+    for tensor in _tensors(model):
+        yield from ((tensor.name, entry.value) for entry in tensor.external_data if entry.key == "location")
 
 
 def _is_inside(folder: Path, location: str | bytes) -> bool:

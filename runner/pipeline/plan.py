@@ -51,7 +51,7 @@ def plan(setup: Setup, hash_files: HashFiles) -> Plan:
     return Plan(
         (
             _weights(setup, hash_files),
-            _export(setup),
+            export(setup),
             _simplify(setup),
             *middle,
             _infer(setup),
@@ -84,9 +84,9 @@ def _weights(setup: Setup, hash_files: HashFiles) -> Stage:
     return Stage(name="weights", needs=setup.needs["weights"], kind=Weights, spec=spec, resumes=True)
 
 
-def _export(setup: Setup) -> Stage:
-    export = setup.config.model.export
-    batch = setup.config.batch.size if export.fixed_batch else None
+def export(setup: Setup) -> Stage:
+    options = setup.config.model.export
+    batch = setup.config.batch.size if options.fixed_batch else None
     if setup.is_outside:
         return Stage(
             name="export",
@@ -100,7 +100,7 @@ def _export(setup: Setup) -> Stage:
         name="export",
         needs=setup.needs["export"],
         kind=OnnxModel,
-        spec=ExportSpec(setup.network, setup.outputs, export.opset, batch),
+        spec=ExportSpec(setup.network, setup.outputs, options.opset, batch),
         hooks=_network_hooks(setup.network),
         packages=("torch", "onnx"),
     )

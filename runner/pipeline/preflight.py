@@ -179,7 +179,7 @@ def _outside(setup: Setup, store: Store) -> list[Problem]:
     origin, path = setup.weights
     if not setup.is_outside or path is None or not path.is_file():
         return []
-    export = next(stage for stage in plan.plan(setup, store.hash_files).stages if stage.name == "export")
+    export = plan.export(setup)
     weights = Weights(path, store.hash_files(path.parent, [Path(path.name)])[0], origin)
     if store.find("export", keys.key(export, {"weights": weights}), export.kind) is None:
         fitted(export.spec, path)

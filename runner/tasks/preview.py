@@ -51,10 +51,9 @@ class Example:
         """The picture in its original size, RGB, put together from the rows without their padding."""
         stored = next(iter(self.inputs.values()))
         first = self.rows[0]
-        if first.original_size is None or first.scale is None:
+        if first.original_size is None or first.resized_size is None:
             return _as_picture(stored[0], self.channels)
-        height, width = (round(side * scale) for side, scale in zip(first.original_size, first.scale, strict=True))
-        canvas = Image.new("RGB", (width, height))
+        canvas = Image.new("RGB", first.resized_size[::-1])
         for row, values in zip(self.rows, stored, strict=True):
             top, left, bottom, right = row.padding or (0, 0, 0, 0)
             content = values[:, max(0, top) : values.shape[1] - max(0, bottom)]

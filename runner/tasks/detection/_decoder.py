@@ -217,14 +217,12 @@ def row_size(row: Row) -> tuple[int, int]:
     Raises:
         DataError: the row is not of a picture.
     """
-    if row.original_size is None or row.scale is None:
+    if row.size is None:
         raise DataError(
             f"sample {row.id} says nothing of its picture's size, which boxes depend on",
             "choose a data set of pictures, such as dataset=coco or dataset=synthetic_boxes",
         )
-    height, width = (round(side * scale) for side, scale in zip(row.original_size, row.scale, strict=True))
-    top, left, bottom, right = row.padding or (0, 0, 0, 0)
-    return height + top + bottom, width + left + right
+    return row.size
 
 
 def clipped_to_picture(boxes: NDArray[np.float32], row: Row) -> NDArray[np.float32]:

@@ -68,13 +68,7 @@ def to_original(boxes: NDArray[Any], row: Row) -> NDArray[np.float32]:
 
 def to_original_unclipped(boxes: NDArray[Any], row: Row) -> NDArray[np.float32]:
     """Return boxes [n, 4] in pixels of a row as boxes in its original picture, whose edges they may pass."""
-    points: NDArray[Any] = np.asarray(boxes, np.float32).reshape(-1, 2, 2)
-    if row.padding is not None:
-        top, left, _, _ = row.padding
-        points = points - np.array([left, top], np.float32)
-    if row.scale is not None:
-        points = points / np.array(row.scale[::-1], np.float32)
-    return points.reshape(-1, 4)
+    return row.to_original(np.asarray(boxes, np.float32).reshape(-1, 2, 2)).reshape(-1, 4)
 
 
 def areas(boxes: NDArray[Any]) -> NDArray[Any]:

@@ -59,7 +59,7 @@ class Db:
             regions = cv2.dilate(regions, np.ones((2, 2), np.uint8))
         contours, _ = cv2.findContours(regions, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
         # each row's own pixels: a map may be smaller than the picture that the network took
-        row_size = _size(row, probabilities.shape)
+        row_size = row.size or probabilities.shape
         down, across = (side / own for side, own in zip(row_size, probabilities.shape, strict=True))
         for contour in contours[: self.keep]:
             centre, sides, angle = cv2.minAreaRect(contour)
@@ -74,15 +74,6 @@ class Db:
             if min(larger) < SHORTEST_SIDE + 2:
                 continue
             yield to_original(cv2.boxPoints((centre, larger, angle)) * (across, down), row), score
-
-
-def _size(row: Row, default: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the [height, width] of the row that the network took."""
-    if row.original_size is None or row.scale is None or row.padding is None:
-        return default
-    top, left, bottom, right = row.padding
-    height, width = (round(side * scale) for side, scale in zip(row.original_size, row.scale, strict=True))
-    return top + height + bottom, left + width + right
 
 
 def _mean_inside(probabilities: NDArray[np.float32], corners: NDArray[Any]) -> float:

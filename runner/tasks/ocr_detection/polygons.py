@@ -20,10 +20,8 @@ class Polygons:
 
 def to_original(points: NDArray[Any], row: Row) -> NDArray[np.float64]:
     """Return points [N, 2], x and y in the row's pixels, in the original picture's pixels, clipped to it."""
-    top, left, _, _ = row.padding or (0, 0, 0, 0)
-    down, across = row.scale or (1.0, 1.0)
-    moved = (points - (left, top)) / (across, down)
-    if row.original_size is None:
-        return np.asarray(moved, np.float64)
-    height, width = row.original_size
-    return np.clip(moved, 0, (width, height))
+    moved: NDArray[np.float64] = row.to_original(np.asarray(points, np.float64))
+    if row.original_size is not None:
+        height, width = row.original_size
+        moved = np.clip(moved, 0, (width, height))
+    return moved

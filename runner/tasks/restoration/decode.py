@@ -91,10 +91,9 @@ class Picture:
 
 def _size(row: Row) -> tuple[int, int]:
     """Return the size [height, width] of the picture that was padded or cut into rows."""
-    if row.original_size is None or row.scale is None:
+    if row.resized_size is None:
         raise DataError(f"sample {row.id} is no picture", "choose a dataset= of pictures")
-    height, width = (round(side * scale) for side, scale in zip(row.original_size, row.scale, strict=True))
-    return height, width
+    return row.resized_size
 
 
 def _parts(starts: Sequence[int], length: int, end: int) -> dict[int, Span]:
