@@ -7,7 +7,7 @@ random weights, whose heads are set so that about as many boxes pass as with tra
 process, in turns, imports and the making of the files apart:
 
 - runner: the stages prepare, infer and score, called directly, nothing reused; compared with itself on one picture, as
-  the reference stage, PyTorch on all pictures, is no part of it;
+  the reference stage, PyTorch, is no part of it;
 - bare: what cannot be saved: preparing on all cores into memory and normalising, and after that ONNX Runtime over
   batches that lie ready;
 - scoring: over the same outputs in memory the runner's decoder and metric, and a loop over pictures with torch,
@@ -42,8 +42,8 @@ from prepare import make_pictures
 
 from runner.config.targets import Target
 from runner.core import CompiledModel, Placement, Samples, TensorSpec
-from runner.data import Geometry, Normalisation, Request, Row, batches, predictions, storage
-from runner.stages.infer import InferSpec, infer
+from runner.data import Geometry, Normalisation, Request, Row, batches, storage
+from runner.stages.infer import InferSpec, ResultsSpec, infer
 from runner.stages.prepare import PrepareSpec, prepare
 from runner.stages.score import ScoreSpec, score
 
@@ -187,19 +187,22 @@ def by_runner(folder: Path, pictures: int) -> Parts:
     placement = Placement(soc="cpu", kind="cpu", devices=(0,))
     clock = _Clock()
     with tempfile.TemporaryDirectory(dir=folder) as out:
-        folders = [Path(out, name) for name in ("prepare", "infer", "score", "one")]
+        folders = [Path(out, name) for name in ("prepare", "infer", "score")]
         for each in folders:
             each.mkdir()
         samples = _prepared(folder, folders[0], pictures)
         clock.lap("prepare")
-        spec = InferSpec(tool=tool, tool_version="", placement=placement, batch=BATCH, normalisation=NORMALISATION)
+        spec = InferSpec(
+            tool=tool,
+            tool_version="",
+            placement=placement,
+            batch=BATCH,
+            normalisation=NORMALISATION,
+            results=ResultsSpec(decode=DECODE, samples=1),
+        )
         inferred = infer(spec, model, samples, folders[1])
         clock.lap("infer")
-        first = next(iter(predictions.iterate(inferred)))
-        one = {name: array[:1] for name, array in first.items()}
-        expected = predictions.write(folders[3] / "one.npz", list(one), predictions.read_ids(inferred.path)[:1], [one])
-        clock.lap(None)
-        scores = score(ScoreSpec(DECODE, "labels", METRICS), inferred, expected, samples, out=folders[2])
+        scores = score(ScoreSpec(DECODE, "labels", METRICS), inferred, inferred, samples, out=folders[2])
         clock.lap("score")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return clock.parts | {"peak MiB": peak} | scores.accuracy

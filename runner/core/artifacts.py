@@ -179,17 +179,19 @@ class Samples:
 class Predictions:
     """`path` is an .npz: one array per output name in sample order, without tail padding, and `ids`.
 
-    Outputs whose shape differs between samples: see runner.data.predictions.
+    Outputs whose shape differs between samples: see runner.data.predictions. Where `results` are stored, the decoder's
+    of every sample in the same format, the outputs are those of the samples that PyTorch computes too.
     """
 
     path: Path
     sha256: str
     outputs: tuple[str, ...]
     count: int
+    results: Predictions | None = None
 
     @property
     def identity(self) -> str:
-        return self.sha256
+        return self.sha256 if self.results is None else f"{self.sha256} {self.results.sha256}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,8 +199,8 @@ class Fidelity:
     """How close an output is to PyTorch's in float32, over `samples` samples.
 
     `cosine` is the mean of the samples' cosines, `mean_abs` the mean and `max_abs` the largest absolute difference;
-    `top1_agreement` is in percent, None if the output is not [N, classes]; `equal` is the percentage of equal elements
-    of an output of whole numbers, None for others.
+    `top1_agreement` is in percent, None if the output holds no scores of classes; `equal` is the percentage of
+    equal elements of an output of whole numbers, None for others.
     """
 
     samples: int
@@ -272,6 +274,7 @@ class Timing:
     Percentiles and samples/s are derived (runner.measure.summary). `reasons` say why the measurement is invalid.
     Latencies before index `settled_after` were not yet stable: kept, but excluded from statistics. `load_ms` and
     `first_call_ms` are measured separately; `peak_rss_bytes` is that of the measured process; None if unknown.
+    `measured_at` is when it was made (ISO 8601).
     """
 
     batch: int
@@ -286,6 +289,7 @@ class Timing:
     load_ms: float | None = None
     first_call_ms: float | None = None
     peak_rss_bytes: int | None = None
+    measured_at: str | None = None
 
     @property
     def identity(self) -> str:
@@ -293,3 +297,10 @@ class Timing:
 
 
 Artifact = Weights | OnnxModel | CompiledModel | Samples | Predictions | Scores | BatchComparison | Timing
+
+
+def flaw_of(artifact: Artifact) -> str:
+    """Return why a later run must make the artifact again instead of reusing it; empty if it may be reused."""
+    if isinstance(artifact, Timing) and artifact.reasons:
+        return f"measurement is not valid ({'; '.join(artifact.reasons)})"
+    return ""

@@ -1,6 +1,6 @@
 """Samples of any shape on disk: reading, preparing, batching; and storing a model's outputs."""
 
-from runner.data import batches, predictions, random_inputs, rows, storage
+from runner.data import batches, predictions, random_inputs, rows, storage, whole_samples
 from runner.data.arrays import ArrayFolder
 from runner.data.batches import Batch
 from runner.data.picture_files import (
@@ -19,10 +19,12 @@ from runner.data.pictures import (
     picture_bytes,
     picture_problems,
     picture_tensor,
+    size_problem,
     write_pictures,
     write_samples,
 )
 from runner.data.preprocess import (
+    SCALES,
     Geometry,
     Normalisation,
     Placed,

@@ -12,8 +12,8 @@ import shutil
 import struct
 import zipfile
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -63,7 +63,27 @@ def write(
     batches: Iterable[Mapping[str, NDArray[Any]]],
     streamed: TensorSpec | None = None,
 ) -> Predictions:
-    """Write the outputs [rows, ...] of consecutive batches, `len(ids)` rows in total.
+    """Write the outputs of consecutive batches, as `writing` does.
+
+    Raises:
+        ComparisonError: as `writing`.
+    """
+    with writing(path, names, ids, streamed) as add:
+        for batch in batches:
+            add(batch)
+    return written(path, names, ids)
+
+
+def written(path: Path, names: Sequence[str], ids: Sequence[str]) -> Predictions:
+    """Return the description of a written file."""
+    return Predictions(path, sha256_of(path), tuple(names), len(ids))
+
+
+@contextmanager
+def writing(
+    path: Path, names: Sequence[str], ids: Sequence[str], streamed: TensorSpec | None = None
+) -> Iterator[Callable[[Mapping[str, NDArray[Any]]], None]]:
+    """Yield the function that writes the outputs [rows, ...] of a batch; `len(ids)` rows in total.
 
     The others than `streamed`, an output whose shape is known, are collected in files beside it first.
 
@@ -76,10 +96,12 @@ def write(
         with zipfile.ZipFile(path, "w") as archive:
             with ExitStack() as stack:
                 sinks = {name: stack.enter_context(_sink(archive, name, spools, known)) for name in names}
-                layouts = _write_rows(sinks, len(ids), batches)
-            if streamed is not None and layouts[streamed.name] != known[streamed.name]:
-                raise ComparisonError(f"output {streamed.name!r} is {layouts[streamed.name]}, not {streamed}")
-            for name, layout in layouts.items():
+                rows = _Rows(sinks)
+                yield rows.add
+            rows.check(len(ids))
+            if streamed is not None and rows.layouts[streamed.name] != known[streamed.name]:
+                raise ComparisonError(f"output {streamed.name!r} is {rows.layouts[streamed.name]}, not {streamed}")
+            for name, layout in rows.layouts.items():
                 if name not in known:
                     _copy(archive, name, layout, spools[name])
                 if layout.shapes is not None:
@@ -90,7 +112,6 @@ def write(
     finally:
         for spool_path in spools.values():
             spool_path.unlink(missing_ok=True)
-    return Predictions(path, sha256_of(path), tuple(names), len(ids))
 
 
 def _sink(archive: zipfile.ZipFile, name: str, spools: Mapping[str, Path], known: Mapping[str, _Layout]) -> IO[bytes]:
@@ -108,24 +129,29 @@ def _copy(archive: zipfile.ZipFile, name: str, layout: _Layout, spool_path: Path
         shutil.copyfileobj(spool, member, CHUNK_BYTES)
 
 
-def _write_rows(
-    sinks: Mapping[str, IO[bytes]], count: int, batches: Iterable[Mapping[str, NDArray[Any]]]
-) -> dict[str, _Layout]:
-    layouts: dict[str, _Layout] = {}
-    done = 0
-    for batch in batches:
-        _check_names(sinks, batch)
+class _Rows:
+    """Writes batches, each output's rows into its sink, and notes their layouts."""
+
+    def __init__(self, sinks: Mapping[str, IO[bytes]]) -> None:
+        self.layouts: dict[str, _Layout] = {}
+        self._sinks = sinks
+        self._count = 0
+
+    def add(self, batch: Mapping[str, NDArray[Any]]) -> None:
+        _check_names(self._sinks, batch)
         for name, array in batch.items():
-            layout = layouts.setdefault(name, _Layout(array.dtype))
-            _check_layout(name, layout, array, done)
+            layout = self.layouts.setdefault(name, _Layout(array.dtype))
+            _check_layout(name, layout, array, self._count)
             layout.add(array.shape[1:], len(array))
-            sinks[name].write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
-        done += min(len(array) for array in batch.values())
-    if done != count:
-        raise ComparisonError(
-            f"{count} samples went in, {done} outputs came out", "look for a failure in the tool's log"
-        )
-    return layouts
+            self._sinks[name].write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+        self._count += min(len(array) for array in batch.values())
+
+    def check(self, count: int) -> None:
+        """Check that there are `count` rows."""
+        if self._count != count:
+            raise ComparisonError(
+                f"{count} samples went in, {self._count} outputs came out", "look for a failure in the tool's log"
+            )
 
 
 def _check_layout(name: str, layout: _Layout, array: NDArray[Any], done: int) -> None:
@@ -207,6 +233,12 @@ def iterate(predictions: Predictions, indices: Sequence[int] | None = None) -> I
                 before[name] += rows * math.prod(shape)
 
 
+def by_row(outputs: Mapping[str, NDArray[Any]]) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield the outputs [...] by name of each row of a chunk."""
+    for row in range(len(next(iter(outputs.values())))):
+        yield {name: array[row] for name, array in outputs.items()}
+
+
 def _columns(predictions: Predictions, file: FileIO) -> dict[str, _Column]:
     with zipfile.ZipFile(predictions.path) as archive:
         columns = {}
@@ -283,3 +315,22 @@ def _read_header(member: IO[bytes]) -> tuple[Shape, np.dtype[Any]]:
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(member)
     return shape, dtype
+
+
+def check_finite(outputs: Mapping[str, NDArray[Any]], ids: Sequence[str], side: str = "the compiled model") -> None:
+    """Check the outputs [N, ...] of samples; `side` says in errors whose they are.
+
+    Raises:
+        ComparisonError: one is NaN or infinite.
+    """
+    for name, array in outputs.items():
+        finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+        if not finite.all():
+            first = int(np.argmin(finite))
+            values = array[first].reshape(-1)
+            position = int(np.argmin(np.isfinite(values)))
+            raise ComparisonError(
+                f"output {name!r} of {side} is {values[position]} at element {position} of sample {ids[first]}"
+                f" ({np.count_nonzero(~finite)} of {len(array)} samples in its chunk are affected)",
+                "look at the checkpoint and at the precision that the model was compiled with",
+            )

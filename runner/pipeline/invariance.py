@@ -54,6 +54,7 @@ def _run_key(setup: Setup, artifacts: Mapping[str, Artifact]) -> str:
         config.tool.name,
         config.model.aipp,
         setup.normalisation,
+        setup.stored_results and setup.stored_results.samples,
     ]
     return hashlib.sha256(msgspec.json.encode(described)).hexdigest()[:32]
 

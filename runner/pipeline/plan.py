@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from runner.config import targets
+from runner.config.schema import ModelConfig
 from runner.config.targets import Target
 from runner.core import CompiledModel, OnnxModel, Predictions, Samples, Scores, Timing, Weights, environment, modules
 from runner.data import HashFiles
@@ -27,6 +29,7 @@ from runner.stages.reference import ReferenceSpec
 from runner.stages.score import ScoreSpec
 from runner.stages.simplify import SimplifySpec
 from runner.stages.weights import FileSpec, UrlSpec
+from runner.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,7 @@ def prepare(setup: Setup, hash_files: HashFiles) -> Stage:
 
 
 def _infer(setup: Setup) -> Stage:
+    results = setup.stored_results
     return Stage(
         name="infer",
         needs=setup.needs["infer"],
@@ -178,8 +182,9 @@ def _infer(setup: Setup) -> Stage:
             placement=setup.placement,
             batch=setup.config.batch.size,
             normalisation=setup.host_normalisation,
+            results=results,
         ),
-        hooks=(setup.tool_target.name,),
+        hooks=(setup.tool_target.name, *([results.decode.name] if results else [])),
         packages=("numpy",),
         excluded_from_key=setup.tool.excluded_from_key("infer"),
     )
@@ -190,7 +195,7 @@ def _reference(setup: Setup) -> Stage:
         "outputs": setup.outputs,
         "normalisation": setup.normalisation,
         "samples": setup.reference_samples,
-        "batch": setup.config.batch.size if setup.config.model.batch_dependent else None,
+        "batch": setup.reference_batch,
     }
     if setup.is_outside:
         return Stage(
@@ -217,14 +222,19 @@ def _score(setup: Setup) -> Stage:
         name="score",
         needs=setup.needs["score"],
         kind=Scores,
-        spec=ScoreSpec(setup.decode, setup.config.dataset.scored_against, setup.metrics),
+        spec=ScoreSpec(setup.decode, setup.scored_against, setup.metrics, _classifies(setup.config.model)),
         hooks=tuple(target.name for target in called),
         packages=("numpy",),
     )
 
 
+def _classifies(model: ModelConfig) -> bool:
+    task = TASKS.get(model.task)
+    return model.fidelity.top1_agreement is not None or (task is not None and task.classifies)
+
+
 def _benchmark(setup: Setup) -> Stage:
-    options = setup.config.benchmark
+    options, placement = setup.config.benchmark, setup.placement
     return Stage(
         name="benchmark",
         needs=setup.needs["benchmark"],
@@ -232,7 +242,7 @@ def _benchmark(setup: Setup) -> Stage:
         spec=BenchmarkSpec(
             tool=setup.tool_target,
             tool_version=setup.tool.version(),
-            placement=setup.placement,
+            placement=placement,
             limits=setup.limits,
             machine=environment.machine(),
             normalisation=setup.host_normalisation if options.input == "real" else None,
@@ -242,11 +252,14 @@ def _benchmark(setup: Setup) -> Stage:
         hooks=(setup.tool_target.name,),
         packages=("numpy",),
         excluded_from_key=setup.tool.excluded_from_key("benchmark"),
+        announcement=f"benchmark: measures batch {setup.config.batch.size} on {placement.soc}, "
+        f"at most {options.max_seconds:g} s",
     )
 
 
 def _network_hooks(network: NetworkSpec) -> tuple[str, ...]:
-    called = [target.name for target in (network.target, network.layout.settings, network.layout.adapt) if target]
+    hooks = (network.target, network.layout.settings, network.layout.adapt)
+    called = [each.name for target in hooks if target for each in targets.with_nested(target)]
     # A builder of the runner may call a library, whose version is then part of the key.
     libraries = [library for name in called for library in modules.libraries_of(name, COUNTED)]
     return tuple(dict.fromkeys([*called, *libraries]))

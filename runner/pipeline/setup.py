@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import targets
-from runner.config.schema import CHECKPOINTS, CheckpointConfig, OnnxConfig, RunConfig
+from runner.config.schema import CHECKPOINTS, CheckpointConfig, OnnxConfig, RunConfig, in_language
 from runner.config.targets import Target
 from runner.core import FREE, ConfigError, Origin, Placement, TensorSpec
 from runner.data import Geometry, Normalisation, Reader, Request
 from runner.measure import MeasuringLimits
 from runner.networks import CheckpointLayout, NetworkSpec
 from runner.stages import order
+from runner.stages.infer import ResultsSpec
 from runner.store import Store
-from runner.tasks import reads_metadata
+from runner.tasks import reads_metadata, stores_results
 from runner.tools import Compiler, CompileRequest, Tool
 
 
@@ -105,7 +106,7 @@ class Setup:
         if not folders:
             raise ConfigError(
                 f"model.onnx.package is {package!r}, which is not installed",
-                self.published.where or f"pip install {package}, or give the file with weights=PATH",
+                in_language(self.published.where) or f"pip install {package}, or give the file with weights=PATH",
             )
         return Path(folders[0]) / self.published.file
 
@@ -164,7 +165,20 @@ class Setup:
     @property
     def reference_samples(self) -> int | None:
         """How many samples PyTorch computes: None (all) if metrics compare with it, else as the fidelity gate says."""
-        return None if self.config.dataset.scored_against == "reference" else self.config.gates.fidelity.samples
+        return None if self.scored_against == "reference" else self.config.gates.fidelity.samples
+
+    @property
+    def reference_batch(self) -> int | None:
+        """The batch size of the reference, where outputs depend on it."""
+        return self.config.batch.size if self.config.model.batch_dependent else None
+
+    @property
+    def stored_results(self) -> ResultsSpec | None:
+        """Which results are stored instead of outputs; None if the outputs of all samples are."""
+        samples, decode = self.reference_samples, self.decode
+        if samples is None or decode is None or reads_metadata(decode) or not stores_results(decode):
+            return None
+        return ResultsSpec(decode=decode, samples=samples, batch=self.reference_batch)
 
     @cached_property
     def decode(self) -> Target | None:
@@ -174,9 +188,24 @@ class Setup:
 
     @cached_property
     def metrics(self) -> dict[str, Target]:
-        """The data set's metrics by name."""
-        named = self.config.dataset.metrics.items()
-        return {name: targets.parse(node, f"dataset.metrics.{name}") for name, node in named}
+        """The data set's metrics by name, those that fit what they compare with."""
+        dataset = self.config.dataset
+        key, nodes = "metrics", dataset.metrics
+        if dataset.reference_metrics and self.scored_against == "reference":
+            key, nodes = "reference_metrics", dataset.reference_metrics
+        return {name: targets.parse(node, f"dataset.{key}.{name}") for name, node in nodes.items()}
+
+    @property
+    def scored_against(self) -> str:
+        """What the metrics compare with: `labels`, or `reference`, PyTorch's outputs on the same samples."""
+        dataset = self.config.dataset
+        lacks_labels = bool(dataset.reference_metrics) and not self.has_truth
+        return "reference" if lacks_labels else dataset.scored_against
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether the samples have ground truth, as far as their reader says."""
+        return getattr(self.reader, "has_truth", True)
 
     @cached_property
     def tool_target(self) -> Target:

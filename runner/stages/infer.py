@@ -1,4 +1,4 @@
-"""Stage `infer`: run the compiled model on all samples."""
+"""Stage `infer`: run the compiled model on all samples, and decode its outputs where only results are kept."""
 
 from __future__ import annotations
 
@@ -6,35 +6,51 @@ import math
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from runner.config import targets
 from runner.config.targets import Target
-from runner.core import ComparisonError, CompiledModel, Placement, Predictions, Samples, track
-from runner.core.lazy import NDArray
-from runner.data import Batch, Normalisation, batches, predictions, rows
+from runner.core import ComparisonError, CompiledModel, Placement, Predictions, Samples, TensorSpec, track
+from runner.core.lazy import NDArray, np
+from runner.data import Batch, Normalisation, batches, predictions, rows, whole_samples
+from runner.data.selection import chosen_rows
+from runner.tasks import StoringDecode, decode_of
 from runner.tools import Tool
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResultsSpec:
+    """Store the results of `decode` for every sample, and the outputs of those alone that PyTorch computes too.
+
+    Those are `samples` of them, `batch` as for the reference (see runner.stages.reference.ReferenceSpec).
+    """
+
+    decode: Target
+    samples: int
+    batch: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class InferSpec:
-    """`normalisation` is None if the card normalises (AIPP)."""
+    """`normalisation` is None if the card normalises (AIPP), `results` if the outputs of every sample are stored."""
 
     tool: Target
     tool_version: str
     placement: Placement
     batch: int
     normalisation: Normalisation | None
+    results: ResultsSpec | None = None
 
 
 def infer(spec: InferSpec, model: CompiledModel, samples: Samples, out: Path) -> Predictions:
-    """Write the outputs of every sample, in order, to `out`/predictions.npz.
+    """Write the outputs, in the order of the samples, to `out`/predictions.npz, and results to `out`/results.npz.
 
     Raises:
-        ToolError: the tool fails. ComparisonError: its outputs differ from the model's declaration.
+        ToolError: the tool fails. ComparisonError: its outputs differ from the model's declaration, or are not finite.
+        DataError: the decoder rejects them.
     """
     tool: Tool = targets.call(spec.tool)
     work = out / "work"
@@ -46,13 +62,53 @@ def infer(spec: InferSpec, model: CompiledModel, samples: Samples, out: Path) ->
                 yield batch
                 advance(len(batch.ids))
 
-        names = [tensor.name for tensor in model.outputs]
         outputs = _outputs(tool, spec.placement, model, fed(), work)
-        fixed = [tensor for tensor in model.outputs if not tensor.is_free]
-        largest = max(fixed, key=lambda tensor: math.prod(tensor.shape), default=None)
-        written = predictions.write(out / "predictions.npz", names, rows.ids(samples.path), outputs, largest)
+        if spec.results is None:
+            made = predictions.write(
+                out / "predictions.npz", _names(model), rows.ids(samples.path), outputs, _largest(model)
+            )
+        else:
+            made = _write_results(spec.results, model, samples, outputs, out)
     shutil.rmtree(work)
-    return written
+    return made
+
+
+def _names(model: CompiledModel) -> list[str]:
+    return [tensor.name for tensor in model.outputs]
+
+
+def _largest(model: CompiledModel) -> TensorSpec | None:
+    """Return the largest output whose shape is known."""
+    fixed = [tensor for tensor in model.outputs if not tensor.is_free]
+    return max(fixed, key=lambda tensor: math.prod(tensor.shape), default=None)
+
+
+def _write_results(
+    spec: ResultsSpec, model: CompiledModel, samples: Samples, outputs: Iterable[whole_samples.Outputs], out: Path
+) -> Predictions:
+    """Write the results of all samples, and the outputs of the chosen ones."""
+    decode = decode_of(spec.decode)
+    assert isinstance(decode, StoringDecode)
+    listed = list(rows.read(samples.path))
+    chosen = chosen_rows(samples, spec.samples, spec.batch)
+    is_chosen = np.zeros(len(listed), bool)
+    is_chosen[chosen] = True
+    outputs_file = out / "predictions.npz", _names(model), [listed[index].id for index in chosen]
+    results_file = out / "results.npz", decode.packs, list(dict.fromkeys(row.sample_id for row in listed))
+    first = 0
+    with (
+        predictions.writing(*outputs_file, _largest(model)) as write_outputs,
+        predictions.writing(*results_file) as write_result,
+    ):
+        for chunk, its_rows in whole_samples.with_rows(outputs, iter(listed)):
+            predictions.check_finite(chunk, [row.id for row in its_rows])
+            here = is_chosen[first : first + len(its_rows)]
+            first += len(its_rows)
+            if here.any():
+                write_outputs({name: array[here] for name, array in chunk.items()})
+            for result in decode(chunk, its_rows):
+                write_result({name: array[None] for name, array in decode.pack(result).items()})
+    return replace(predictions.written(*outputs_file), results=predictions.written(*results_file))
 
 
 def _outputs(

@@ -10,8 +10,9 @@ from typing import Any
 from runner.core import DataError, ExportError, OnnxModel, Predictions, Samples, track
 from runner.core.lazy import NDArray
 from runner.data import Normalisation, batches, predictions, rows
+from runner.data.selection import chosen_rows
 from runner.graph import onnx_files
-from runner.stages.reference import BATCH, chosen_rows
+from runner.stages.reference import BATCH
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from runner.core import DataError, Predictions, Samples, Weights, track
-from runner.core.lazy import NDArray, np, torch
+from runner.core.lazy import NDArray, torch
 from runner.data import Normalisation, batches, predictions, rows
+from runner.data.selection import chosen_rows
 from runner.networks import NetworkSpec, build_network, named_outputs
 
 BATCH = 8
@@ -42,29 +42,6 @@ def reference(spec: ReferenceSpec, weights: Weights, samples: Samples, out: Path
     ids = [row.id for row in rows.read(samples.path, chosen)]
     outputs = _outputs(spec, weights, samples, chosen)
     return predictions.write(out / "predictions.npz", spec.outputs, ids, outputs)
-
-
-def chosen_rows(samples: Samples, wanted: int | None, batch: int | None) -> list[int]:
-    """Return the indices of about `wanted` rows, evenly spaced; all for None.
-
-    Rows of a sample stay together, or, with `batch`, the rows of each batch of that size.
-    """
-    together = _rows_by_sample(samples) if batch is None else batches.indices(samples, batch)
-    groups = None if wanted is None else -(-wanted * len(together) // samples.count)
-    return [index for number in spread(len(together), groups) for index in together[number]]
-
-
-def spread(count: int, wanted: int | None) -> list[int]:
-    """Return `wanted` evenly spaced indices of range(count), ascending; all of them for None."""
-    if wanted is None or wanted >= count:
-        return list(range(count))
-    return [int(index) for index in np.linspace(0, count - 1, wanted).round()]
-
-
-def _rows_by_sample(samples: Samples) -> list[list[int]]:
-    """Return the indices of each sample's rows."""
-    grouped = groupby(enumerate(rows.read(samples.path)), key=lambda row: row[1].sample_id)
-    return [[index for index, _ in together] for _, together in grouped]
 
 
 def _outputs(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,23 @@ from runner.core import (
     Samples,
     Scores,
 )
-from runner.core.lazy import NDArray, np
-from runner.data import Row, predictions, storage
-from runner.tasks import Decode, Metric, decode_of, fidelity, metric_of
-
-Outputs = Mapping[str, "NDArray[Any]"]
-Sides = tuple[Outputs, ...]
-"""The outputs [N, ...] of the same rows, of one side or of several."""
+from runner.data import Row, predictions, rows, storage, whole_samples
+from runner.data.whole_samples import Outputs, Sides
+from runner.tasks import Metric, Results, decode_of, decoded, fidelity, metric_of
 
 
 @dataclass(frozen=True)
 class ScoreSpec:
-    """`decode` converts outputs to results, None for the first output; `scored_against` is "labels" or "reference"."""
+    """`decode` converts outputs to results, None for the first output; `scored_against` is "labels" or "reference".
+
+    `classifies` is whether outputs [N, classes] are scores of classes; metrics that count samples as right or wrong say
+    so too.
+    """
 
     decode: Target | None
     scored_against: str
     metrics: dict[str, Target]
+    classifies: bool = False
 
 
 def score(
@@ -56,25 +57,27 @@ def score(
         DataError: the data set has no ground truth, or it does not fit.
     """
     decode = decode_of(spec.decode, model.metadata if model else None)
-    scored, comparison = _Tally(spec, decode), fidelity.Comparison(inferred.outputs)
+    scored = _Tally(spec)
+    classifies = spec.classifies or any(figure.is_share for figure in scored.figures.values())
+    comparison = fidelity.Comparison(inferred.outputs, classifies)
     pairs = _pairs(inferred, expected, samples, comparison)
     if spec.scored_against == "reference":
-        for outputs, reference, rows in pairs:
-            scored.add(outputs, rows, decode(reference, rows))
+        for outputs, reference, its_rows in pairs:
+            scored.add(decode(outputs, its_rows), its_rows, decode(reference, its_rows))
         return scored.scores(comparison.fidelity())
     if not samples.has_truth:
         raise DataError(
             "the metrics of this data set need labels, and it has none",
             "give dataset.labels=FILE, or a data set whose metrics compare with PyTorch",
         )
-    by_reference, by_tool = _Tally(spec, decode), _Tally(spec, decode)
-    is_part = expected.count < inferred.count
-    for outputs, reference, rows in pairs:
-        by_reference.add(reference, rows)
+    by_reference, by_tool = _Tally(spec), _Tally(spec)
+    is_part = expected.count < samples.count
+    for outputs, reference, its_rows in pairs:
+        by_reference.add(decode(reference, its_rows), its_rows)
         if is_part:
-            by_tool.add(outputs, rows)
-    for outputs, rows in _all_rows(inferred, samples):
-        scored.add(outputs, rows)
+            by_tool.add(decode(outputs, its_rows), its_rows)
+    for results, its_rows in decoded(inferred, samples, decode):
+        scored.add(results, its_rows)
     scores = scored.scores(comparison.fidelity())
     same = by_tool.accuracy() if is_part else scores.accuracy
     return replace(scores, compared=ComparedAccuracy(by_reference.samples, same, by_reference.accuracy()))
@@ -83,8 +86,7 @@ def score(
 class _Tally:
     """A data set's metrics over the samples added so far."""
 
-    def __init__(self, spec: ScoreSpec, decode: Decode) -> None:
-        self.decode = decode
+    def __init__(self, spec: ScoreSpec) -> None:
         self.metrics: list[Metric] = [metric_of(name, target) for name, target in spec.metrics.items()]
         self.figures: dict[str, Figure] = {}
         for metric in self.metrics:
@@ -96,10 +98,9 @@ class _Tally:
             )
         self.samples = 0
 
-    def add(self, outputs: Outputs, rows: Sequence[Row], truths: Any = None) -> None:
-        """Decode the rows of whole samples and score them, against the samples' own ground truth if none is given."""
-        results = self.decode(outputs, rows)
-        firsts = [row for index, row in enumerate(rows) if index == 0 or row.sample_id != rows[index - 1].sample_id]
+    def add(self, results: Results, rows: Sequence[Row], truths: Any = None) -> None:
+        """Score the results of some rows' samples, against the samples' own ground truth if none is given."""
+        firsts = [next(together) for _, together in groupby(rows, key=lambda row: row.sample_id)]
         if len(results) != len(firsts):
             raise DataError(
                 f"model.decode returned {len(results)} results for {len(rows)} rows of {len(firsts)} samples",
@@ -118,54 +119,17 @@ class _Tally:
         return Scores(accuracy=self.accuracy(), figures=self.figures, samples=self.samples, fidelity=closeness)
 
 
-def _all_rows(inferred: Predictions, samples: Samples) -> Iterator[tuple[Outputs, list[Row]]]:
-    """Yield the tool's outputs of whole samples with the metadata of their rows."""
-    facts = storage.facts(samples.path)
-    chunks = (((outputs,), list(islice(facts, _count(outputs)))) for outputs in predictions.iterate(inferred))
-    for (outputs,), rows in _whole_samples(chunks):
-        fidelity.check_finite(outputs, [row.id for row in rows], fidelity.COMPILED)
-        yield outputs, rows
-
-
 def _pairs(
     inferred: Predictions, expected: Predictions, samples: Samples, comparison: fidelity.Comparison
 ) -> Iterator[tuple[Outputs, Outputs, list[Row]]]:
     """Yield both sides' outputs of the whole samples that PyTorch computed, with their rows; all are compared."""
 
     def chunks() -> Iterator[tuple[Sides, list[Row]]]:
-        facts = storage.facts(samples.path, fidelity.rows_of(inferred, expected))
+        places = fidelity.places_of(predictions.read_ids(expected.path), rows.ids(samples.path))
+        facts = storage.facts(samples.path, places)
         for pair in fidelity.pairs(inferred, expected):
             comparison.add(pair)
             yield (pair.outputs, pair.reference), list(islice(facts, len(pair.rows)))
 
-    for (outputs, reference), rows in _whole_samples(chunks()):
-        yield outputs, reference, rows
-
-
-def _whole_samples(chunks: Iterable[tuple[Sides, list[Row]]]) -> Iterator[tuple[Sides, list[Row]]]:
-    """Yield the same rows so that the rows of a sample are never in two chunks."""
-    held: tuple[Sides, list[Row]] | None = None
-    for sides, rows in chunks:
-        if held and held[1][-1].sample_id == rows[0].sample_id:
-            sides, rows = tuple(map(_joined, held[0], sides)), held[1] + rows
-        elif held:
-            yield held
-        last = next(index for index, row in enumerate(rows) if row.sample_id == rows[-1].sample_id)
-        start = last if rows[-1].sample is not None else len(rows)
-        if start:
-            yield tuple(_part(side, slice(start)) for side in sides), rows[:start]
-        held = (tuple(_part(side, slice(start, None)) for side in sides), rows[start:]) if rows[start:] else None
-    if held:
-        yield held
-
-
-def _part(outputs: Outputs, rows: slice) -> Outputs:
-    return {name: array[rows] for name, array in outputs.items()}
-
-
-def _joined(first: Outputs, second: Outputs) -> Outputs:
-    return {name: np.concatenate([array, second[name]]) for name, array in first.items()}
-
-
-def _count(outputs: Outputs) -> int:
-    return len(next(iter(outputs.values())))
+    for (outputs, reference), its_rows in whole_samples.regrouped(chunks()):
+        yield outputs, reference, its_rows

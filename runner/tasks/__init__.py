@@ -1,6 +1,15 @@
 """Tasks: one folder each with readers, metrics, substitute data and preview; shared code is in this folder."""
 
-from runner.tasks.decode import Decode, Results, decode_of, first_output, reads_metadata
+from runner.tasks.decode import (
+    Decode,
+    Results,
+    StoringDecode,
+    decode_of,
+    decoded,
+    first_output,
+    reads_metadata,
+    stores_results,
+)
 from runner.tasks.kinds import TASKS, TaskKind, folder_of
 from runner.tasks.metrics import Mean, Metric, measured_in, metric_of
 from runner.tasks.preview import Example, Preview

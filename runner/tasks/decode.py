@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from runner.config import targets
 from runner.config.targets import Target
-from runner.core import ConfigError
+from runner.core import ConfigError, Predictions, Samples
 from runner.core.lazy import NDArray
-from runner.data import Row
+from runner.data import Row, predictions, storage, whole_samples
 
 Results: TypeAlias = "Sequence[Any] | NDArray[Any]"
 """One result per row."""
@@ -19,7 +20,34 @@ class Decode(Protocol):
     """Converts outputs to results: a function, or a frozen dataclass with the arguments beside `_target_` as fields."""
 
     def __call__(self, outputs: Mapping[str, NDArray[Any]], rows: Sequence[Row]) -> Results:
-        """Return one result per row; `outputs` are [N, ...] by name, in the model's declared order."""
+        """Return one result per sample; `outputs` are [N, ...] by name, in the model's declared order, and finite."""
+
+
+@runtime_checkable
+class StoringDecode(Decode, Protocol):
+    """A decoder whose results are stored instead of the outputs, which are far larger.
+
+    A detector's heads have a thousand times the bytes of its boxes, and a segmentation's logits dozens of times those
+    of its maps. `packs` are the names of the arrays that a result is stored as.
+    """
+
+    @property
+    def packs(self) -> Sequence[str]: ...
+
+    def pack(self, result: Any) -> dict[str, NDArray[Any]]:
+        """Return a result as arrays by name, each with the same type and number of axes for every result."""
+
+    def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> Any:
+        """Return the result that was packed."""
+
+
+def stores_results(target: Target | None) -> bool:
+    """Return whether results of the decoder are stored instead of outputs.
+
+    Raises:
+        ConfigError: there is no such decoder.
+    """
+    return target is not None and hasattr(targets.locate(target), "unpack")
 
 
 def first_output(outputs: Mapping[str, NDArray[Any]], rows: Sequence[Row]) -> NDArray[Any]:
@@ -65,3 +93,22 @@ def _from_metadata(value: Any, metadata: Mapping[str, str]) -> Any:
             f"it has {', '.join(metadata) or 'none'}",
         )
     return metadata[key].splitlines()
+
+
+def decoded(inferred: Predictions, samples: Samples, decode: Decode) -> Iterator[tuple[Results, list[Row]]]:
+    """Yield the results of all samples, as they are stored or decoded here, with their rows or the first of each.
+
+    Raises:
+        ComparisonError: an output is NaN or infinite. DataError: the decoder rejects the outputs.
+    """
+    facts = storage.facts(samples.path)
+    if inferred.results is None:
+        for outputs, rows in whole_samples.with_rows(predictions.iterate(inferred), facts):
+            predictions.check_finite(outputs, [row.id for row in rows])
+            yield decode(outputs, rows), rows
+        return
+    assert isinstance(decode, StoringDecode)
+    firsts = (next(together) for _, together in groupby(facts, key=lambda row: row.sample_id))
+    for arrays in predictions.iterate(inferred.results):
+        results = [decode.unpack(each) for each in predictions.by_row(arrays)]
+        yield results, list(islice(firsts, len(results)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,6 @@ from runner.tasks.similarity import agreement, are_class_scores, cosine_of
 
 BLOCK_ELEMENTS = 1 << 18
 """Number of elements compared at once, which fit into the processor's cache."""
-
-COMPILED = "the compiled model"
 
 Outputs = dict[str, "NDArray[Any]"]
 
@@ -28,23 +26,26 @@ class Pair:
     reference: Outputs
 
 
-def compare(inferred: Predictions, expected: Predictions) -> dict[str, Fidelity]:
-    """Compare each output with another run's, on the samples of the other run.
+def compare(inferred: Predictions, expected: Predictions, classifies: bool = False) -> dict[str, Fidelity]:
+    """Compare each output with another run's, on the samples of the other run; see Comparison for `classifies`.
 
     Raises:
         ComparisonError: NaN or infinity among them, outputs of other names or shapes, samples that do not match.
     """
-    comparison = Comparison(inferred.outputs)
+    comparison = Comparison(inferred.outputs, classifies)
     for pair in pairs(inferred, expected):
         comparison.add(pair)
     return comparison.fidelity()
 
 
 class Comparison:
-    """Compares the outputs of two runs over the pairs added so far."""
+    """Compares the outputs of two runs over the pairs added so far.
 
-    def __init__(self, outputs: Sequence[str]) -> None:
-        self._sums = {name: _Sums() for name in outputs}
+    Of a network that `classifies`, outputs [N, classes] are compared by their classes too.
+    """
+
+    def __init__(self, outputs: Sequence[str], classifies: bool = False) -> None:
+        self._sums = {name: _Sums(classifies) for name in outputs}
 
     def add(self, pair: Pair) -> None:
         """Add the rows of a pair."""
@@ -56,18 +57,17 @@ class Comparison:
         return {name: each.fidelity() for name, each in self._sums.items()}
 
 
-def rows_of(inferred: Predictions, expected: Predictions) -> list[int]:
-    """Return the indices, among the samples of the first run, of those of the second.
+def places_of(wanted: Sequence[str], ids: Sequence[str]) -> list[int]:
+    """Return the index of each wanted id among `ids`.
 
     Raises:
-        ComparisonError: the first run lacks samples of the second.
+        ComparisonError: some are missing.
     """
-    row_of = {sample: row for row, sample in enumerate(predictions.read_ids(inferred.path))}
-    expected_ids = predictions.read_ids(expected.path)
-    missing = [sample for sample in expected_ids if sample not in row_of]
+    place_of = {each: place for place, each in enumerate(ids)}
+    missing = [each for each in wanted if each not in place_of]
     if missing:
         raise ComparisonError(f"{len(missing)} samples were not inferred, {missing[0]} the first")
-    return [row_of[sample] for sample in expected_ids]
+    return [place_of[each] for each in wanted]
 
 
 def pairs(inferred: Predictions, expected: Predictions) -> Iterator[Pair]:
@@ -77,22 +77,24 @@ def pairs(inferred: Predictions, expected: Predictions) -> Iterator[Pair]:
         ComparisonError: NaN or infinity among them, outputs of other names or shapes, samples that do not match.
     """
     _check_outputs(inferred, expected)
-    rows, expected_ids = rows_of(inferred, expected), predictions.read_ids(expected.path)
-    reference = _rows_in_turn(expected)
+    expected_ids = predictions.read_ids(expected.path)
+    rows = places_of(expected_ids, predictions.read_ids(inferred.path))
+    reference = (row for chunk in predictions.iterate(expected) for row in predictions.by_row(chunk))
     end = 0
     for chunk in predictions.iterate(inferred, rows):
         start, end = end, end + len(next(iter(chunk.values())))
         taken = [next(reference) for _ in range(start, end)]
         wanted = {name: _stacked([row[name] for row in taken], array, name) for name, array in chunk.items()}
-        check_finite(chunk, expected_ids[start:end], COMPILED)
-        check_finite(wanted, expected_ids[start:end], "PyTorch")
+        predictions.check_finite(chunk, expected_ids[start:end])
+        predictions.check_finite(wanted, expected_ids[start:end], "PyTorch")
         yield Pair(rows[start:end], chunk, wanted)
 
 
 class _Sums:
     """Accumulates the comparison of one output over chunks."""
 
-    def __init__(self) -> None:
+    def __init__(self, classifies: bool) -> None:
+        self.classifies = classifies
         self.samples = self.elements = 0
         self.cosine = self.absolute = self.largest = 0.0
         self.agreeing: list[float] = []
@@ -110,7 +112,7 @@ class _Sums:
         self.cosine += float(cosine_of(*products).sum())
         if not np.issubdtype(outputs.dtype, np.floating):
             self.equal.append(int(np.count_nonzero(outputs == reference)))
-        if are_class_scores(outputs):
+        if self.classifies and are_class_scores(outputs):
             self.agreeing.append(float(agreement(outputs, reference).sum()))
 
     def fidelity(self) -> Fidelity:
@@ -149,28 +151,3 @@ def _check_outputs(inferred: Predictions, expected: Predictions) -> None:
             f"the compiled model gives {', '.join(inferred.outputs)}, PyTorch {', '.join(expected.outputs)}",
             "correct model.outputs: outputs are compared by exact name",
         )
-
-
-def _rows_in_turn(expected: Predictions) -> Iterator[Outputs]:
-    for chunk in predictions.iterate(expected):
-        for row in range(len(next(iter(chunk.values())))):
-            yield {name: array[row] for name, array in chunk.items()}
-
-
-def check_finite(outputs: Mapping[str, NDArray[Any]], ids: Sequence[str], side: str) -> None:
-    """Check the outputs [N, ...] of samples.
-
-    Raises:
-        ComparisonError: one is NaN or infinite.
-    """
-    for name, array in outputs.items():
-        finite = np.isfinite(array.reshape(len(array), -1)).all(axis=1)
-        if not finite.all():
-            first = int(np.argmin(finite))
-            values = array[first].reshape(-1)
-            position = int(np.argmin(np.isfinite(values)))
-            raise ComparisonError(
-                f"output {name!r} of {side} is {values[position]} at element {position} of sample {ids[first]}"
-                f" ({np.count_nonzero(~finite)} of {len(array)} samples in its chunk are affected)",
-                "look at the checkpoint and at the precision that the model was compiled with",
-            )

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count, groupby
+from itertools import count, groupby, islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from runner.core import Predictions, Samples
 from runner.core.lazy import Image, NDArray, np
-from runner.data import Row, predictions, storage
-from runner.tasks.decode import Decode
+from runner.data import Row, storage
+from runner.tasks.decode import Decode, decoded
 
 ONLY_PREVIEW = 64
 """The largest number of samples that are decoded for a preview."""
@@ -26,13 +26,12 @@ BACKGROUND = (255, 255, 255)
 class Example:
     """A sample with what became of it.
 
-    `rows` are its rows' metadata, `inputs` [rows, ...] the arrays by name as stored, `outputs` [rows, ...] the model's
-    by name, `result` what the decoder made of them. `channels` is the order of a picture's: rgb, bgr or grey.
+    `rows` are its rows' metadata, `inputs` [rows, ...] the arrays by name as stored, `result` what the decoder made of
+    the model's outputs. `channels` is the order of a picture's: rgb, bgr or grey.
     """
 
     rows: Sequence[Row]
     inputs: Mapping[str, NDArray[Any]]
-    outputs: Mapping[str, NDArray[Any]]
     result: Any
     channels: str
 
@@ -75,30 +74,18 @@ def examples(samples: Samples, inferred: Predictions, decode: Decode, channels: 
     Raises:
         DataError: the samples on disk are damaged, or the decoder rejects the outputs.
     """
-    grouped = groupby(zip(count(), storage.facts(samples.path), _outputs(inferred)), key=lambda each: each[1].sample_id)
+    grouped = groupby(zip(count(), storage.facts(samples.path)), key=lambda each: each[1].sample_id)
+    members = (zip(*together, strict=True) for _, together in grouped)
     arrays = {tensor.name: storage.open_array(samples.path, tensor.name) for tensor in samples.spec}
+    results = (result for chunk, _ in decoded(inferred, samples, decode) for result in chunk)
     with ExitStack() as stack:
         files = {name: stack.enter_context(array.path.open("rb", buffering=0)) for name, array in arrays.items()}
-        for _, (_, members) in zip(range(ONLY_PREVIEW), grouped, strict=False):
-            indices, rows, computed = zip(*members, strict=True)
-            outputs = {name: np.stack([each[name] for each in computed]) for name in inferred.outputs}
+        for (indices, rows), result in islice(zip(members, results), ONLY_PREVIEW):
             stored = {
                 name: np.stack([storage.read_at(files[name], array, index) for index in indices])
                 for name, array in arrays.items()
             }
-            yield Example(
-                rows=rows,
-                inputs=stored,
-                outputs=outputs,
-                result=decode(outputs, rows)[0],
-                channels=channels,
-            )
-
-
-def _outputs(inferred: Predictions) -> Iterator[dict[str, NDArray[Any]]]:
-    for chunk in predictions.iterate(inferred):
-        for index in range(len(next(iter(chunk.values())))):
-            yield {name: array[index] for name, array in chunk.items()}
+            yield Example(rows=rows, inputs=stored, result=result, channels=channels)
 
 
 def _as_picture(values: NDArray[Any], channels: str) -> Image.Image:

@@ -76,6 +76,27 @@ def test_a_change_touches_the_stages_that_depend_on_it_and_no_other(
     assert changed_keys(planned(*IMAGES), planned(*IMAGES, change)) == stages
 
 
+BOXES = ("model=yolov5n", "weights=random", "dataset=synthetic_boxes")
+
+
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        ("model.decode.iou=0.5", {"infer", "score"}),
+        ("gates.fidelity.samples=9", {"infer", "reference"}),
+    ],
+)
+def test_what_a_detectors_results_depend_on_touches_their_inference(
+    change: str, stages: set[str], planned: Planned
+) -> None:
+    assert changed_keys(planned(*BOXES), planned(*BOXES, change)) == stages
+
+
+def test_outputs_are_stored_whole_where_metrics_compare_with_pytorch(planned: Planned) -> None:
+    assert stage(planned(*BOXES), "infer").spec.results is not None
+    assert stage(planned(*BOXES, "dataset.scored_against=reference"), "infer").spec.results is None
+
+
 def test_a_benchmark_on_real_inputs_needs_the_samples(planned: Planned, run_config: Callable[..., RunConfig]) -> None:
     real = ("benchmark.input=real", "stages=[benchmark]")
     assert "prepare" in planned(*IMAGES, *real).wanted(["benchmark"])
@@ -159,3 +180,14 @@ def test_pictures_that_are_there_do_not_depend_on_the_seed(planned: Planned) -> 
 def test_how_a_tool_is_run_is_in_no_key_and_what_it_makes_is(change: str, stages: set[str], planned: Planned) -> None:
     card = ("model=dpn131", "weights=random", "dataset=synthetic_images", "soc=310P3")
     assert changed_keys(planned(*card), planned(*card, change)) == stages
+
+
+def test_a_network_within_a_network_is_part_of_the_key(planned: Planned) -> None:
+    nested = planned(*IMAGES, "+model.network.layers=[{_target_: zoo.dqn.NatureDQN}]")
+    for name in ("weights", "export", "reference"):
+        assert "zoo.dqn.NatureDQN" in stage(nested, name).hooks
+
+
+def test_the_arguments_of_a_network_within_a_network_are_part_of_the_key(planned: Planned) -> None:
+    one, other = (f"+model.network.layers=[{{_target_: torch.nn.Linear, _args_: [{size}, 1]}}]" for size in (2, 3))
+    assert changed_keys(planned(*IMAGES, one), planned(*IMAGES, other)) == {"weights", "export", "reference"}

@@ -1,4 +1,4 @@
-"""Which samples PyTorch computes, and that it computes them as the run does."""
+"""PyTorch computes the samples as the run does."""
 
 import sys
 from collections.abc import Iterator
@@ -14,26 +14,12 @@ from torch import Tensor, nn
 from runner.config import targets
 from runner.config.targets import Target
 from runner.core import FREE, Samples, TensorSpec, Weights
-from runner.data import Normalisation, Row, predictions, rows, storage
+from runner.data import Normalisation, Row, predictions, storage
 from runner.networks import CheckpointLayout, NetworkSpec
-from runner.stages.reference import ReferenceSpec, chosen_rows, reference, spread
+from runner.stages.reference import ReferenceSpec, reference
 
 PLAIN = CheckpointLayout(unwrap=(), rename={}, drop_background=None, settings=None)
 IDENTITY = Normalisation(1.0, (0.0,), (1.0,))
-
-
-@pytest.mark.parametrize(
-    ("count", "wanted", "indices"),
-    [(5, None, [0, 1, 2, 3, 4]), (5, 9, [0, 1, 2, 3, 4]), (5, 5, [0, 1, 2, 3, 4]), (9, 3, [0, 4, 8]), (9, 1, [0])],
-)
-def test_the_samples_are_spread_over_the_whole_data_set(count, wanted, indices) -> None:
-    assert spread(count, wanted) == indices
-
-
-def test_no_sample_is_chosen_twice() -> None:
-    for count in range(1, 60):
-        for wanted in range(1, count + 1):
-            assert len(set(spread(count, wanted))) == wanted
 
 
 class Doubled(nn.Module):
@@ -90,25 +76,6 @@ def computed(folder: Path, samples: Samples, network: str, wanted: int | None, b
 def test_outputs_are_the_networks_on_samples_of_any_shape(tmp_path: Path) -> None:
     samples = samples_of(tmp_path, [1, 1, 2, 3])
     assert computed(tmp_path, samples, "Doubled", None) == {"s0": [0], "s1": [2], "s2": [4, 4], "s3": [6, 6, 6]}
-
-
-@pytest.mark.parametrize(
-    ("wanted", "chosen"), [(None, [0, 1, 2, 3, 4, 5]), (1, [0, 1, 2]), (3, [0, 1, 2, 4, 5]), (6, [0, 1, 2, 3, 4, 5])]
-)
-def test_whole_samples_are_chosen(tmp_path: Path, wanted: int | None, chosen: list[int]) -> None:
-    rows.write(tmp_path, [Row(id=f"r{index}", sample=name) for index, name in enumerate("aaabcc")])
-    samples = Samples(path=tmp_path, sha256="", count=6, spec=())
-    assert chosen_rows(samples, wanted, None) == chosen
-
-
-@pytest.mark.parametrize(
-    ("wanted", "chosen"), [(1, [0, 1]), (3, [0, 1, 5, 6]), (5, [0, 1, 3, 4, 5, 6]), (None, [0, 1, 2, 3, 4, 5, 6])]
-)
-def test_whole_batches_are_chosen_for_a_model_that_depends_on_the_batch(
-    tmp_path: Path, wanted: int | None, chosen: list[int]
-) -> None:
-    samples = samples_of(tmp_path, [1, 1, 1, 2, 2, 2, 2])  # batches 01 2 34 56
-    assert chosen_rows(samples, wanted, 2) == chosen
 
 
 def test_a_model_that_depends_on_the_batch_sees_the_batches_of_the_run(tmp_path: Path) -> None:

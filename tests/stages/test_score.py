@@ -1,5 +1,6 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from types import ModuleType
@@ -250,3 +251,24 @@ def test_a_truth_that_is_an_array_reaches_the_metric(tmp_path: Path) -> None:
     rows.write(tmp_path, [Row(id="a"), Row(id="b")])
     given = Samples(path=tmp_path, sha256="digest", count=2, spec=(), has_truth=True)
     assert score(JOINED, made, made, given, out=tmp_path).accuracy == {"same": 50.0}
+
+
+def test_stored_results_are_scored_as_outputs_would_be(tmp_path: Path) -> None:
+    logits = np.random.default_rng(0).standard_normal((4, 3, 2, 2)).astype(np.float32)
+    truths = np.random.default_rng(1).integers(0, 3, (4, 2, 2)).astype(np.uint8)
+    ids = [f"s{index}" for index in range(4)]
+    decode = Target("runner.tasks.segmentation.Maps")
+    spec = ScoreSpec(decode, "labels", {"miou": Target("runner.tasks.segmentation.ConfusionMatrix", {"classes": 3})})
+    (tmp_path / "truth").mkdir()
+    array = storage.create_array(tmp_path / "truth", TensorSpec("truth", "uint8", (2, 2)), 4)
+    with array.path.open("r+b") as file:
+        storage.write_at(file.fileno(), truths, array.position(0))
+    rows.write(tmp_path, [Row(id=each) for each in ids])
+    known = Samples(path=tmp_path, sha256="digest", count=4, spec=(), has_truth=True)
+    whole = write(tmp_path, "whole", logits)
+    part = write(tmp_path, "part", logits[:2], ids[:2])
+    label_maps = logits.argmax(axis=1).astype(np.uint8)
+    maps = predictions.write(tmp_path / "results.npz", ["map"], ids, [{"map": label_maps}])
+    assert score(spec, replace(part, results=maps), part, known, out=tmp_path) == score(
+        spec, whole, part, known, out=tmp_path
+    )

@@ -25,6 +25,11 @@ _UNUSED_COCO_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 _COCO_IDS = 91
 
 
+PLAIN = ("boxes", "scores", "classes")
+MASKED = (*PLAIN, "mask_counts", "mask_lengths", "mask_sizes")
+"""The arrays that the boxes of a sample are stored as."""
+
+
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """Boxes [n, 4] in pixels of a row as x1, y1, x2, y2, scores [n], and classes [n], -1 for none of the data set's.
@@ -88,16 +93,36 @@ class BoxDecoder(ABC):
     def __call__(self, outputs: Mapping[str, NDArray[Any]], rows: Sequence[Row]) -> list[Boxes]:
         """Return the boxes found in each sample; those of a sample of several rows (tiles) are put together."""
         self.check(outputs, rows[0])
-        for name, array in outputs.items():
-            if not np.isfinite(array.sum(dtype=np.float32)):  # one pass, where isfinite(array).all() takes two
-                raise DataError(
-                    f"output {name!r} has NaN or infinity", "look for the cause with python -m runner.debug"
-                )
         results = []
         for _, members in groupby(range(len(rows)), key=lambda index: rows[index].sample_id):
             parts = [self._of_row([array[index] for array in outputs.values()], rows[index]) for index in members]
             results.append(parts[0] if len(parts) == 1 else self._merged(parts))
         return results
+
+    @property
+    def packs(self) -> tuple[str, ...]:
+        """The names of the arrays that boxes are stored as."""
+        return MASKED if self.gives_masks else PLAIN
+
+    def pack(self, result: Boxes) -> dict[str, NDArray[Any]]:
+        """Return the boxes as arrays; of their masks, all bytes together, the number of bytes of each, and the size."""
+        arrays: dict[str, NDArray[Any]] = {name: getattr(result, name) for name in PLAIN}
+        if result.masks is not None:
+            counts = [_as_bytes(mask["counts"]) for mask in result.masks]
+            arrays["mask_counts"] = np.frombuffer(b"".join(counts), np.uint8)
+            arrays["mask_lengths"] = np.array([len(each) for each in counts], np.int64)
+            arrays["mask_sizes"] = np.array([mask["size"] for mask in result.masks], np.int64).reshape(-1, 2)
+        return arrays
+
+    def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> Boxes:
+        """Return the boxes that were packed."""
+        masks: list[RLE] | None = None
+        if self.gives_masks:
+            counts, ends = arrays["mask_counts"].tobytes(), np.cumsum(arrays["mask_lengths"]).tolist()
+            parts = [counts[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+            sizes = arrays["mask_sizes"].tolist()
+            masks = [RLE(size=size, counts=part) for size, part in zip(sizes, parts, strict=True)]
+        return Boxes(arrays["boxes"], arrays["scores"], arrays["classes"], masks)
 
     def _of_row(self, outputs: list[NDArray[Any]], row: Row) -> Boxes:
         candidates = self.candidates(outputs, row)
@@ -209,6 +234,10 @@ def _indices(columns: int, categories: Categories | None, background: int) -> ND
     ids = np.arange(_COCO_IDS)
     used = (ids > 0) & ~np.isin(ids, _UNUSED_COCO_IDS)
     return np.where(used, np.cumsum(used) - 1, -1)[_COCO_IDS - columns :]
+
+
+def _as_bytes(counts: bytes | str) -> bytes:
+    return counts.encode() if isinstance(counts, str) else counts
 
 
 def row_size(row: Row) -> tuple[int, int]:

@@ -57,6 +57,19 @@ class Maps:
         ends = accumulate(map(len, samples))
         return [self._map(values[end - len(own) : end], own) for own, end in zip(samples, ends, strict=True)]
 
+    @property
+    def packs(self) -> tuple[str, ...]:
+        """The name of the array that a label map is stored as."""
+        return ("map",)
+
+    def pack(self, result: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """Return the label map by its name."""
+        return {"map": result}
+
+    def unpack(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.uint8]:
+        """Return the label map that was packed."""
+        return arrays["map"]
+
     def _map(self, values: NDArray[Any], rows: Sequence[Row]) -> NDArray[np.uint8]:
         """Return the label map of a sample from the values [rows, channels, h, w] of its rows."""
         view = _view(rows[0], values.shape[2:])

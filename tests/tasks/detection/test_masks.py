@@ -237,3 +237,14 @@ def test_masks_of_a_sample_that_is_no_picture_are_told() -> None:
     outputs = dict(zip("abc", [*graph_rows(ROW), np.zeros((1, 100, 28, 28), np.float32)], strict=True))
     with pytest.raises(DataError, match="says nothing of its picture's size"):
         RowsWithMasks()(outputs, [replace(ROW, original_size=None, scale=None, padding=None)])
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_masks_come_back_from_their_arrays(count: int) -> None:
+    masks = [encoded(ellipse(box)) for box in BOXES[:count]]
+    decode = RowsWithMasks()
+    arrays = decode.pack(Boxes(BOXES[:count], np.ones(count, np.float32), LABELS[:count], masks))
+    assert tuple(arrays) == decode.packs
+    assert [(mask["size"], mask["counts"]) for mask in decode.unpack(arrays).masks] == [
+        (mask["size"], mask["counts"]) for mask in masks
+    ]

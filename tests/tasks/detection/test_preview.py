@@ -19,7 +19,6 @@ def example(found=(), truths=(), width=200, height=100, masks=None, class_count=
     return Example(
         rows=[Row(id="a", truth=truth, original_size=(height, width), scale=(1, 1), padding=(0, 0, 0, 0))],
         inputs={"image": np.full((1, 3, height, width), GREY[0], np.uint8)},
-        outputs={},
         result=Boxes(
             np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(classes, int), masks
         ),

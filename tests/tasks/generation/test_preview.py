@@ -9,7 +9,7 @@ from runner.tasks.generation import write_image_grid
 
 def examples(images):
     for index, image in enumerate(images):
-        yield Example(rows=[Row(id=str(index))], inputs={}, outputs={}, result=image, channels="rgb")
+        yield Example(rows=[Row(id=str(index))], inputs={}, result=image, channels="rgb")
 
 
 def grid_of(tmp_path, images):

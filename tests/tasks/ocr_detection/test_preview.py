@@ -19,7 +19,6 @@ def test_found_and_true_polygons_are_drawn(tmp_path):
     example = Example(
         rows=[row],
         inputs={"x": np.full((1, 3, 48, 64), 200, np.uint8)},
-        outputs={},
         result=Polygons([np.array(BOX, float)], [0.9]),
         channels="rgb",
     )

@@ -11,7 +11,7 @@ from runner.tasks.recognition.preview import CELL_PIXELS, PICTURE_PIXELS
 def example(result, truth, value=128):
     picture = np.full((1, 3, 16, 40), value, np.uint8)
     row = Row(id="a", truth=truth, original_size=(16, 40), scale=(1.0, 1.0), padding=(0, 0, 0, 0))
-    return Example(rows=[row], inputs={"input": picture}, outputs={}, result=result, channels="rgb")
+    return Example(rows=[row], inputs={"input": picture}, result=result, channels="rgb")
 
 
 def cells(path, count):

@@ -10,7 +10,7 @@ from runner.tasks.restoration.preview import PANEL_PIXELS, PICTURES
 
 def example(before, result, truth):
     row = Row(id="a", truth=truth, original_size=before.shape[1:], scale=(1.0, 1.0), padding=(0, 0, 0, 0))
-    return Example(rows=[row], inputs={"image": before[None]}, outputs={}, result=result, channels="rgb")
+    return Example(rows=[row], inputs={"image": before[None]}, result=result, channels="rgb")
 
 
 def grey(value, side):

@@ -192,3 +192,11 @@ def test_ids_cannot_be_interpolated() -> None:
 def test_unknown_choice_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"model\.decode\.resize is 'cubic'"):
         Maps(resize="cubic")
+
+
+def test_a_map_comes_back_from_its_array() -> None:
+    label_map = np.array([[1, 2], [3, 255]], np.uint8)
+    decode = Maps()
+    arrays = decode.pack(label_map)
+    assert tuple(arrays) == decode.packs
+    assert decode.unpack(arrays).tolist() == [[1, 2], [3, 255]]

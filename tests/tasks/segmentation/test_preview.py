@@ -11,7 +11,6 @@ def example(result, truth, size=(20, 30)) -> Example:
     return Example(
         rows=[Row(id="a", truth=truth)],
         inputs={"image": np.zeros((1, 3, *size), np.uint8)},
-        outputs={},
         result=np.full(size, result, np.uint8),
         channels="rgb",
     )
