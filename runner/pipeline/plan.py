@@ -21,11 +21,10 @@ from runner.stages.compile import CompileSpec
 from runner.stages.export import ExportSpec
 from runner.stages.import_onnx import ImportSpec
 from runner.stages.infer import InferSpec
-from runner.stages.onnx_reference import OnnxReferenceSpec
 from runner.stages.play import PlaySpec
 from runner.stages.prepare import PrepareSpec
 from runner.stages.random_weights import RandomWeightsSpec
-from runner.stages.reference import ReferenceSpec
+from runner.stages.reference import ComputedSpec, ReferenceSpec
 from runner.stages.score import ScoreSpec
 from runner.stages.simplify import SimplifySpec
 from runner.stages.weights import FileSpec, UrlSpec
@@ -203,7 +202,7 @@ def _reference(setup: Setup) -> Stage:
             needs=setup.needs["reference"],
             function="onnx_reference",
             kind=Predictions,
-            spec=OnnxReferenceSpec(**computed),
+            spec=ComputedSpec(**computed),
             packages=("onnxruntime", "numpy"),
         )
     return Stage(

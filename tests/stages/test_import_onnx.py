@@ -6,7 +6,8 @@ from onnx import TensorProto, helper
 from runner.core import FREE, ExportError, Samples, TensorSpec, Weights, sha256_of
 from runner.data import Normalisation, Row, predictions, storage
 from runner.stages.import_onnx import ImportSpec, import_onnx
-from runner.stages.onnx_reference import OnnxReferenceSpec, onnx_reference
+from runner.stages.onnx_reference import onnx_reference
+from runner.stages.reference import ComputedSpec
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_its_reference_is_the_model_itself_without_optimisation(weights, tmp_pat
     np.save(folder / "x.npy", values)
     samples: Samples = storage.finish(folder, model.inputs, [Row(id=name) for name in "abc"])
     (tmp_path / "reference").mkdir()
-    spec = OnnxReferenceSpec(outputs=("y",), normalisation=Normalisation(1.0, (0.0,), (1.0,)), samples=None)
+    spec = ComputedSpec(outputs=("y",), normalisation=Normalisation(1.0, (0.0,), (1.0,)), samples=None)
     written = onnx_reference(spec, model, samples, tmp_path / "reference")
     (chunk,) = predictions.iterate(written)
     np.testing.assert_array_equal(chunk["y"], np.maximum(2 * values, 0))
