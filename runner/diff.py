@@ -1,9 +1,12 @@
-"""`python -m runner.diff A B`: show what differs between two runs, or two sets of overrides."""
+"""`python -m runner.diff A B`: show what differs between two runs, or two sets of overrides.
+
+It answers as diff(1) does, 0 for the same and 1 for different, but with 3 for an error: 2 is kept for a failed gate, or
+a figure that fell (runner.compare), so that a script can tell those by the code alone.
+"""
 
 from __future__ import annotations
 
 import argparse
-import math
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.markup import escape
 
@@ -20,70 +22,65 @@ from runner.config import groups
 from runner.core import ConfigError, DataError
 from runner.report import tables
 from runner.results import Result
+from runner.results.differences import Difference, Values, as_text, configuration, differences, environment
 
-SAME, DIFFERENT, TROUBLE = 0, 1, 2
-"""The exit codes of diff(1)."""
-ABSENT = "(none)"
+SAME, DIFFERENT, TROUBLE = 0, 1, 3
 COSTS = ("load_ms", "first_call_ms", "peak_rss_mib")
 WITH_RATIO = ("samples_per_second", "latency_ms.mean", "latency_ms.p99", *COSTS)
-
-Flat = Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One side of the comparison: its values by name, in sections; a section that it lacks is None."""
+    """One side of the comparison: its values by name, in sections; a section that it lacks is None.
+
+    `remarks` are what a reader has to know of its figures.
+    """
 
     name: str
-    config: Flat | None
-    artifacts: Flat | None = None
-    results: Flat | None = None
+    config: Values | None
+    artifacts: Values | None = None
+    results: Values | None = None
+    environment: Values | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Change:
-    """A name whose value differs; ABSENT on a side that lacks it. `note` is the ratio, if there is one."""
+class Comparison:
+    """The differences by section; `missing` names the sections that one side or both lack."""
 
-    name: str
-    before: object
-    after: object
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The changes by section; `missing` names the sections that one side or both lack."""
-
-    changes: Mapping[str, Sequence[Change]]
+    sections: Mapping[str, Sequence[Difference]]
     missing: Sequence[str] = field(default_factory=tuple)
 
     @property
     def exit_code(self) -> int:
         """0 if same, 1 if different."""
-        return DIFFERENT if any(self.changes.values()) else SAME
+        return DIFFERENT if any(self.sections.values()) else SAME
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what differs; return 0 if nothing does, 1 if anything does, 2 on an error."""
-    parser = argparse.ArgumentParser(
+    """Print what differs; return 0 if nothing does, 1 if anything does, 3 on an error."""
+    return cli.exit_code_of(lambda: _diff(_parser().parse_args(arguments)), TROUBLE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.Parser(
         prog="python -m runner.diff",
-        description="What differs between two runs, or two sets of overrides. Exits 0 same, 1 different, 2 trouble.",
+        description="What differs between two runs, or two sets of overrides. Exits 0 same, 1 different, 3 error.",
     )
     what = "a run folder, a result.json, or overrides in quotes, as in 'model=dcgan batch=4'"
     parser.add_argument("a", metavar="A", help=what)
     parser.add_argument("b", metavar="B", help="the same")
     parser.add_argument(*groups.CONFIG_DIR_FLAGS, metavar="DIR", help="a zoo of yours, where both are overrides")
-    options = parser.parse_args(arguments)
-    return cli.exit_code_of(lambda: _diff(options), TROUBLE)
+    return parser
 
 
 def _diff(options: argparse.Namespace) -> int:
     own = groups.config_dir_arguments(options.config_dir)
     before, after = side(options.a, own), side(options.b, own)
-    difference = compare(before, after)
+    comparison = compare(before, after)
     with cli.forgiving():  # here, so that a closed pipe does not change the exit code
-        _show(before, after, difference)
-    return difference.exit_code
+        _show(before, after, comparison)
+    return comparison.exit_code
 
 
 def side(text: str, own: Sequence[str] = ()) -> Side:
@@ -103,35 +100,25 @@ def side(text: str, own: Sequence[str] = ()) -> Side:
         )
     from runner.config.compose import compose
 
-    return Side(text, _flat_config(compose([*own, *_words(text)])))
+    return Side(text, _resolved(compose([*own, *_words(text)])))
 
 
-def compare(before: Side, after: Side) -> Difference:
+def compare(before: Side, after: Side) -> Comparison:
     """Compare two sides, section by section. Pure."""
-    changes: dict[str, list[Change]] = {}
+    found: dict[str, list[Difference]] = {}
     missing = []
     sections = {
         "config": (before.config, after.config),
         "artifacts": (before.artifacts, after.artifacts),
         "results": (before.results, after.results),
+        "environment": (before.environment, after.environment),
     }
     for section, (old, new) in sections.items():
         if old is None or new is None:
             missing.append(section)
         else:
-            changes[section] = list(_changes(old, new))
-    return Difference(changes, missing)
-
-
-def flat(value: Any, name: str = "") -> dict[str, object]:
-    """Flatten nested mappings and lists of mappings into one mapping, with names such as `model.inputs[0].name`."""
-    if isinstance(value, Mapping) and value:
-        items = {f"{name}.{key}" if name else str(key): item for key, item in value.items()}
-    elif isinstance(value, list) and any(isinstance(item, (Mapping, list)) for item in value):
-        items = {f"{name}[{index}]": item for index, item in enumerate(value)}
-    else:
-        return {name: value}
-    return {key: leaf for path, item in items.items() for key, leaf in flat(item, path).items()}
+            found[section] = list(differences(old, new))
+    return Comparison(found, missing)
 
 
 def _words(text: str) -> list[str]:
@@ -149,29 +136,34 @@ def _run(path: Path) -> Side:
         raise DataError(f"{path}: {found.skipped[0].reason}", "name the result of a run of this version")
     result = found.results[0]
     keys = {record.name: record.key or record.status for record in result.stages}
-    return Side(str(path.parent), _saved_config(path.parent / "config.yaml"), keys, _figures(result))
+    return Side(
+        str(path.parent),
+        configuration(path.parent),
+        keys,
+        _figures(result),
+        environment(result),
+        tuple(_remarks(result)),
+    )
 
 
-def _saved_config(path: Path) -> Flat | None:
-    try:
-        return flat(yaml.safe_load(path.read_text()))
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "name another run") from error
+def _remarks(result: Result) -> Iterator[str]:
+    if result.performance and not result.performance.valid:
+        reasons = "; ".join(result.performance.reasons) or "no reason is given"
+        yield f"the measurement is not valid ({reasons}): its latencies and throughput say little"
 
 
-def _flat_config(composed: Any) -> Flat:
+def _resolved(composed: Any) -> Values:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        return flat(OmegaConf.to_container(composed, resolve=True))
+        resolved: Values = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise ConfigError(str(error), "correct the value: see --cfg job") from error
+    return resolved
 
 
-def _figures(result: Result) -> Flat:
+def _figures(result: Result) -> Values:
     performance = result.performance
     figures: dict[str, object] = {"status": result.status}
     figures |= {f"accuracy.{name}": value for name, value in (result.accuracy or {}).items()}
@@ -190,50 +182,32 @@ def _figures(result: Result) -> Flat:
     return figures
 
 
-def _changes(before: Flat, after: Flat) -> Iterator[Change]:
-    for name in dict.fromkeys([*before, *after]):
-        old, new = before.get(name, ABSENT), after.get(name, ABSENT)
-        if not _same(old, new):
-            yield Change(name, old, new, _ratio(old, new) if name in WITH_RATIO else "")
-
-
-def _same(old: object, new: object) -> bool:
-    both_nan = isinstance(old, float) and isinstance(new, float) and math.isnan(old) and math.isnan(new)
-    return both_nan or (old == new and isinstance(old, bool) == isinstance(new, bool))
-
-
-def _ratio(before: object, after: object) -> str:
-    if not isinstance(before, (int, float)) or not isinstance(after, (int, float)):
+def _ratio(difference: Difference) -> str:
+    before, after = difference.before, difference.after
+    if difference.name not in WITH_RATIO or not isinstance(before, (int, float)) or not isinstance(after, (int, float)):
         return ""
     quotient = tables.ratio(after, before)
-    return "" if quotient is None else f"x{quotient:.3f}"
+    return "" if quotient is None else f"  (x{quotient:.3f})"
 
 
-def _as_text(change: Change) -> tuple[str, str]:
-    """Return the two values as text; floats with six digits, if those differ."""
-    if isinstance(change.before, float) and isinstance(change.after, float):
-        short = f"{change.before:.6g}", f"{change.after:.6g}"
-        if short[0] != short[1]:
-            return short
-    return str(change.before), str(change.after)
-
-
-def _show(before: Side, after: Side, difference: Difference) -> None:
+def _show(before: Side, after: Side, comparison: Comparison) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    if difference.exit_code == SAME:
+    if comparison.exit_code == SAME:
         console.print("no difference", end="")
-        console.print(f" in {', '.join(difference.changes)}" if difference.changes else "")
+        console.print(f" in {', '.join(comparison.sections)}" if comparison.sections else "")
     else:
         console.print(f"[red]- {escape(before.name)}[/]\n[green]+ {escape(after.name)}[/]")
-    for section, changes in difference.changes.items():
-        if changes:
+    for section, found in comparison.sections.items():
+        if found:
             console.print(f"[bold]{section}[/]")
-        for change in changes:
-            old, new = _as_text(change)
-            note = f"  ({change.note})" if change.note else ""
-            console.print(f"  {escape(change.name)}: [red]{escape(old)}[/] -> [green]{escape(new)}[/]{note}")
+        for each in found:
+            old, new = as_text(each)
+            console.print(f"  {escape(each.name)}: [red]{escape(old)}[/] -> [green]{escape(new)}[/]{_ratio(each)}")
+    for name, remarks in ((before.name, before.remarks), (after.name, after.remarks)):
+        for remark in remarks:
+            console.print(f"{escape(name)}: [yellow]{escape(remark)}[/]")
     one_sided = [
-        name for name in difference.missing if (getattr(before, name) is None) != (getattr(after, name) is None)
+        name for name in comparison.missing if (getattr(before, name) is None) != (getattr(after, name) is None)
     ]
     if one_sided:
         console.print(f"not compared, as only one side has them: {', '.join(one_sided)}")

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from runner import diff
-from runner.diff import Change, Side
+from runner.diff import Side
+from runner.results.differences import Difference
 
 
 @pytest.fixture
@@ -14,7 +15,13 @@ def write_run(tmp_path) -> Callable[..., str]:
     """A run folder with a result and a resolved configuration."""
 
     def write(
-        name: str, rate: float = 100.0, key: str = "k1", batch: int = 1, cosine: float = 1.0, **costs: float
+        name: str,
+        rate: float = 100.0,
+        key: str = "k1",
+        batch: int = 1,
+        cosine: float = 1.0,
+        environment: dict[str, object] | None = None,
+        **performance: object,
     ) -> str:
         folder = tmp_path / name
         folder.mkdir()
@@ -27,7 +34,8 @@ def write_run(tmp_path) -> Callable[..., str]:
             "batch": batch,
             "dataset": "noise",
             "accuracy": {"cosine": cosine, "samples": 8},
-            "performance": {"samples_per_second": rate, "latency_ms": {"mean": 2.0}, **costs},
+            "performance": {"samples_per_second": rate, "latency_ms": {"mean": 2.0}, **performance},
+            "environment": environment or {},
             "stages": [{"name": "export", "status": "ran", "seconds": 1.0, "key": key}],
         }
         (folder / "result.json").write_text(json.dumps(result))
@@ -40,7 +48,7 @@ def write_run(tmp_path) -> Callable[..., str]:
 def test_a_run_does_not_differ_from_itself(write_run, capsys) -> None:
     run = write_run("a")
     assert diff.main([run, f"{run}/result.json"]) == 0
-    assert capsys.readouterr().out == "no difference in config, artifacts, results\n"
+    assert capsys.readouterr().out == "no difference in config, artifacts, results, environment\n"
 
 
 def test_runs_that_differ_are_told_part_by_part(write_run, capsys) -> None:
@@ -60,13 +68,18 @@ def test_overrides_are_composed_as_the_command_line_does(capsys) -> None:
     assert capsys.readouterr().out.splitlines()[2:] == ["config", "  batch.size: 4 -> 24"]
 
 
+def test_a_path_with_an_equals_sign_is_taken_as_on_the_command_line(capsys) -> None:
+    assert diff.main(["model=dqn weights='epoch=1.pth'", "model=dqn weights=epoch=2.pth"]) == 1
+    assert capsys.readouterr().out.splitlines()[2:] == ["config", "  weights: epoch=1.pth -> epoch=2.pth"]
+
+
 def test_the_same_overrides_in_another_order_are_the_same() -> None:
     assert diff.main(["model=dcgan seed=1", "seed=1 model=dcgan"]) == 0
 
 
 def test_a_run_and_overrides_are_compared_by_their_configuration(write_run, capsys) -> None:
     assert diff.main([write_run("a"), "model=dcgan"]) == 1
-    assert "not compared, as only one side has them: artifacts, results" in capsys.readouterr().out
+    assert "not compared, as only one side has them: artifacts, results, environment" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -74,25 +87,30 @@ def test_a_run_and_overrides_are_compared_by_their_configuration(write_run, caps
     [
         ("nonsense", "nonsense is no file and no folder, and no overrides either"),
         ("model=no_such", "there is no model=no_such"),
-        ("model=dcgan batch=1,2", "To sweep over it"),
+        ("model=dcgan batch=1,2", "batch=1,2 has several values"),
         ("model=dcgan 'seed=1", "No closing quotation"),
         ("model=dcgan seed=x", "could not be converted"),
     ],
 )
-def test_trouble_exits_2_without_a_traceback(argument: str, told: str, capsys) -> None:
-    assert diff.main(["model=dcgan", argument]) == 2
+def test_an_error_exits_3_without_a_traceback(argument: str, told: str, capsys) -> None:
+    assert diff.main(["model=dcgan", argument]) == 3
     assert told in capsys.readouterr().err
 
 
-def test_a_folder_without_a_result_is_trouble(tmp_path, capsys) -> None:
-    assert diff.main([str(tmp_path), "model=dcgan"]) == 2
+def test_one_argument_alone_is_an_error(capsys) -> None:
+    assert diff.main(["model=dcgan"]) == 3
+    assert "required: B" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_result_is_an_error(tmp_path, capsys) -> None:
+    assert diff.main([str(tmp_path), "model=dcgan"]) == 3
     assert "holds no result.json" in capsys.readouterr().err
 
 
-def test_a_spoilt_result_is_trouble(write_run, capsys) -> None:
+def test_a_spoilt_result_is_an_error(write_run, capsys) -> None:
     run = write_run("a")
     Path(run, "result.json").write_text('{"schema": 0}')
-    assert diff.main([run, run]) == 2
+    assert diff.main([run, run]) == 3
     assert "older schema: 0" in capsys.readouterr().err
 
 
@@ -103,18 +121,27 @@ def test_a_run_without_its_configuration_is_compared_by_the_rest(write_run, caps
     assert "not compared, as only one side has them: config" in capsys.readouterr().out
 
 
-def test_nested_values_get_one_name_each() -> None:
-    assert diff.flat({"a": {"b": 1}, "c": [1, 2], "d": [{"e": 3}], "f": {}}) == {
-        "a.b": 1,
-        "c": [1, 2],
-        "d[0].e": 3,
-        "f": {},
-    }
+def test_machines_that_differ_are_told(write_run, capsys) -> None:
+    epyc = {"host": "x86-1", "cpu": "EPYC 7763, 64 cores", "packages": {"torch": "2.9.0"}}
+    kunpeng = {"host": "arm-1", "cpu": "Kunpeng 920, 64 cores", "packages": {"torch": "2.9.0"}}
+    assert diff.main([write_run("a", environment=epyc), write_run("b", environment=kunpeng)]) == 1
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "environment",
+        "  host: x86-1 -> arm-1",
+        "  cpu: EPYC 7763, 64 cores -> Kunpeng 920, 64 cores",
+    ]
+
+
+def test_measurements_that_are_not_valid_are_told(write_run, capsys) -> None:
+    busy = write_run("b", valid=False, reasons=["device busy"])
+    assert diff.main([write_run("a"), busy]) == 1
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told == f"{busy}: the measurement is not valid (device busy): its latencies and throughput say little"
 
 
 def test_what_one_side_lacks_is_told() -> None:
     found = diff.compare(Side("a", {"x": 1}), Side("b", {"y": None}))
-    assert found.changes["config"] == [Change("x", 1, "(none)"), Change("y", "(none)", None)]
+    assert found.sections["config"] == [Difference("x", 1, "(none)"), Difference("y", "(none)", None)]
 
 
 def test_nan_is_the_same_as_nan(write_run) -> None:

@@ -1,0 +1,1 @@
+"""`python -m runner.compare BASELINE [NEW]`: what fell since an earlier run."""
