@@ -164,6 +164,13 @@ def run_tiny(
 
 
 @pytest.fixture
+def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every measurement in this process is valid, however busy the machine is; an invalid one is made again."""
+    for check in ("unsettled", "busy", "throttled"):
+        monkeypatch.setattr(f"runner.measure.loop.{check}", lambda *measured: ())
+
+
+@pytest.fixture
 def set_disk_call() -> Callable[[pytest.MonkeyPatch, str, Callable[..., object]], None]:
     """Put a function in the place of one of os, for pathlib too."""
 

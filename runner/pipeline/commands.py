@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from runner.core import Artifact, Command, OnnxModel
+from runner.core import Artifact, Command, CompiledModel, OnnxModel
+from runner.measure import first_calls
 from runner.pipeline.setup import Setup
 from runner.tools import DryRunPaths
 
@@ -30,6 +31,13 @@ def shell_lines(setup: Setup, stages: Collection[str], known: Mapping[str, Artif
         notes.append(
             "# -1 is a size of the samples, known after prepare: the compiler gets all their shapes, a call has one"
         )
+    if any(command.stage == "benchmark" for command in commands):
+        limits = setup.limits
+        notes.append(
+            f"# benchmark runs twice: {first_calls(limits)} calls tell how long one takes; then as many as shown,"
+            f" more to last benchmark.min_seconds={limits.min_seconds:g},"
+            f" fewer to end within benchmark.max_seconds={limits.max_seconds:g}"
+        )
     return [*notes, *sourced, *(shlex.join(command.argv) for command in commands)]
 
 
@@ -42,8 +50,9 @@ def _commands(setup: Setup, known: Mapping[str, Artifact]) -> list[Command]:
         request = setup.compile_request(onnx.path if isinstance(onnx, OnnxModel) else Path(f"{name}.onnx"))
         commands += [Command("compile", argv) for argv in setup.compiler.commands(request, compiled)]
     suffix = ".om" if setup.placement.kind == "ascend" else ".engine"
+    elsewhere = known.get("compile") if setup.compiled_elsewhere else None
     paths = DryRunPaths(
-        model=compiled.with_name(compiled.name + suffix),
+        model=elsewhere.path if isinstance(elsewhere, CompiledModel) else compiled.with_name(compiled.name + suffix),
         batch=batch,
         inputs=setup.inputs,
         samples=Path("samples"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -27,6 +29,7 @@ from runner.core import Advance, shown_by
 from runner.results import Gate, Result, WorstFidelity, published, values
 
 log = logging.getLogger(__name__)
+VERDICT_STYLES = {"pass": "green", "fail": "bold red", "skip": "yellow"}
 LIVE_WIDTH_LEAST = 60
 """Narrower terminals show no progress bar."""
 
@@ -58,6 +61,30 @@ def failure(text: str) -> None:
     """Print the error that ends a run."""
     log.error(text)
     _stderr().print(f"error: {text}", style="red", markup=False)
+
+
+class Labelled(io.TextIOBase):
+    """A text stream that writes to another one, with every line preceded by a label."""
+
+    def __init__(self, stream: TextIO, label: str) -> None:
+        self._stream = stream
+        self._label = label
+        self._is_at_start = True
+
+    def write(self, text: str) -> int:
+        """Write text; a line that is written in parts is labelled once."""
+        lines = text.splitlines(keepends=True)
+        labelled = [self._label + line for line in lines]
+        if lines and not self._is_at_start:
+            labelled[0] = lines[0]
+        if lines:
+            self._is_at_start = lines[-1].endswith("\n")
+        self._stream.write("".join(labelled))  # at once, so that lines of other processes do not come between
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
 
 
 class Done(ProgressColumn):
@@ -106,7 +133,7 @@ def summary(result: Result) -> None:
         table.add_row(name, value)
     console.print(table)
     for gate in result.gates:
-        console.print(_gate_line(gate), markup=False)
+        console.print(_gate_line(result, gate))
 
 
 def _figures(result: Result) -> Iterator[tuple[str, str]]:
@@ -114,19 +141,16 @@ def _figures(result: Result) -> Iterator[tuple[str, str]]:
     if weights:
         yield "weights", "random" if weights.origin == "random" else Path(weights.path).name
     yield "data set", result.dataset
-    for name, value in result.figures.items():
-        yield name, values.with_unit(value, result.meaning(name))
-        if fidelity and name in fidelity.accuracy:
-            yield from _of_reference(result, fidelity, name)
+    if not _compares(result):
+        for name, value in result.figures.items():
+            yield name, values.with_unit(value, result.meaning(name))
+            if fidelity and name in fidelity.accuracy:
+                yield from _of_reference(result, fidelity, name)
     if result.accuracy:
         yield "samples", f"{result.accuracy['samples']}"
     if fidelity:
-        if fidelity.top1_agreement is not None:
-            yield f"agreement with {fidelity.reference}", f"{fidelity.top1_agreement:.2f} %"
-        if fidelity.equal is not None:
-            yield f"equal to {fidelity.reference}", f"{fidelity.equal:.4f} %"
-        yield f"cosine to {fidelity.reference}", f"{fidelity.cosine:.8f}"
-        yield "largest difference", f"{fidelity.max_abs:.2e}"
+        yield f"compared with {fidelity.reference}", f"{fidelity.samples} samples"
+        yield from ((f"  {name}", value) for name, value in _closeness(result, fidelity))
     if performance:
         latency_ms = {name: getattr(performance.latency_ms, name) for name in ("mean", "p50", "p99")}
         known = {name: value for name, value in latency_ms.items() if value is not None}
@@ -134,6 +158,24 @@ def _figures(result: Result) -> Iterator[tuple[str, str]]:
         yield f"latency {' / '.join(known)}", " / ".join(f"{value:.3f}" for value in known.values()) + " ms"
         if not performance.valid:
             yield "not a valid measurement", "; ".join(performance.reasons)
+
+
+def _compares(result: Result) -> bool:
+    """Return whether the data set's metrics compare with the reference's outputs, as there is no ground truth."""
+    return result.fidelity is not None and not result.fidelity.accuracy
+
+
+def _closeness(result: Result, fidelity: WorstFidelity) -> Iterator[tuple[str, str]]:
+    """Yield what says how close the outputs are to the reference's: metrics that compare with it, and the fidelity."""
+    told = result.figures if _compares(result) else {}
+    yield from ((name, values.with_unit(value, result.meaning(name))) for name, value in told.items())
+    if fidelity.top1_agreement is not None and not any(result.meaning(name).is_share for name in told):
+        yield "agreement", f"{fidelity.top1_agreement:.2f} %"
+    if fidelity.equal is not None:
+        yield "equal elements", f"{fidelity.equal:.4f} %"
+    if "cosine" not in told:
+        yield "cosine", f"{fidelity.cosine:.8f}"
+    yield "largest difference", f"{fidelity.max_abs:.2e}"
 
 
 def _of_reference(result: Result, fidelity: WorstFidelity, name: str) -> Iterator[tuple[str, str]]:
@@ -147,12 +189,9 @@ def _of_reference(result: Result, fidelity: WorstFidelity, name: str) -> Iterato
         yield f"  tool / {fidelity.reference}, {fidelity.samples} samples", f"{same} / {shown}"
 
 
-def _gate_line(gate: Gate) -> str:
-    numbers = ""
-    if gate.measured is not None and gate.expected is not None:
-        numbers = f" {gate.measured:.6g}, expected {gate.expected:.6g}"
-    reason = f" ({gate.reason})" if gate.reason else ""
-    return f"{gate.verdict:<4} {gate.name}{numbers}{reason}"
+def _gate_line(result: Result, gate: Gate) -> Text:
+    told = values.of_gate(gate, result.meaning(gate.name.removeprefix("accuracy.")))
+    return Text.assemble((f"{gate.verdict:<4}", VERDICT_STYLES[gate.verdict]), f" {told}")
 
 
 def plan_table(rows: Sequence[tuple[str, str, str]], commands: Sequence[str], problems: Sequence[str]) -> None:
@@ -170,9 +209,14 @@ def plan_table(rows: Sequence[tuple[str, str, str]], commands: Sequence[str], pr
 
 
 def sweep(paths: Sequence[Path]) -> None:
-    """Print the table of a sweep's jobs, from their result.json files, and the failed jobs."""
-    from runner.report import terminal
+    """Print the failed jobs of a sweep, its tables, and how many jobs are done, failed or missing, from its files."""
+    from runner.report import failures, tables, terminal
 
-    jobs = results.find(paths).results
-    models = published.of_results(jobs)
-    Console(highlight=False, soft_wrap=True).print(terminal.render_sweep(jobs, models))
+    found = results.find(paths)
+    console = Console(highlight=False, soft_wrap=True)
+    for job in results.failed(found.results):
+        console.print(terminal.render_failed(failures.described(job)))
+    for section in tables.sections(found.results, published.of_results(found.results)):
+        console.print(terminal.render(section.table))
+    for account in results.accounts(found):
+        console.print(terminal.render_sweep(account))

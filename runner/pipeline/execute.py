@@ -95,9 +95,9 @@ class Run:
 
     def _make(self, stage: Stage, inputs: dict[str, Artifact], out: Path) -> tuple[Artifact, list[Command]]:
         self._check(inputs)
-        shown = (
-            nullcontext() if stage.name == "benchmark" else display.live()
-        )  # a live line would disturb the measurement
+        if stage.announcement:
+            display.news(stage.announcement)
+        shown = nullcontext() if stage.announcement else display.live()
         with shown, process.logging_to(self.folder), process.recording() as commands:
             try:
                 return make(stage, inputs, out), commands

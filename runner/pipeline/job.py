@@ -13,6 +13,7 @@ from runner.config import schema, targets
 from runner.core import (
     OnnxModel,
     Predictions,
+    PreflightError,
     RunnerError,
     Samples,
     StoreError,
@@ -23,7 +24,7 @@ from runner.core import (
     signals,
     write_atomically,
 )
-from runner.pipeline import display, dry_run, outcome, preflight, run_folder
+from runner.pipeline import display, dry_run, outcome, preflight, run_folder, sweep_job
 from runner.pipeline.execute import Run
 from runner.pipeline.setup import Setup, open_store
 from runner.results import Failure, result
@@ -32,46 +33,60 @@ from runner.tasks import decode_of, preview, reads_metadata
 log = logging.getLogger(__name__)
 
 
-def run_job(composed: DictConfig, folder: Path) -> int:
+def run_job(composed: DictConfig, folder: Path, keeps_refused: bool = True) -> int:
     """Run one composed configuration; print the outcome or error and write it to `folder`/result.json.
 
-    Returns 0 all done and no gate failed; 1 an error; 2 a gate failed.
+    Without `keeps_refused`, the folder is removed if nothing ran: the run was refused by its configuration or in
+    preflight, or it was a dry run. Returns 0 all done and no gate failed; 1 an error; 2 a gate failed.
     """
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # no tracebacks if the log cannot be written, as on a full disk
     try:
         with os_errors.as_store_errors(folder, os_errors.RUN_DIR):
-            return _run_job(composed, folder)
+            return _run_job(composed, folder, keeps_refused)
     except StoreError as error:  # result.json cannot be written
         display.failure(str(error))
         return 1
 
 
-def _run_job(composed: DictConfig, folder: Path) -> int:
+def _run_job(composed: DictConfig, folder: Path, keeps_refused: bool) -> int:
     try:
         config = schema.load(composed)
     except RunnerError as error:
         display.failure(str(error))
+        if not keeps_refused:
+            run_folder.discard(folder)
+            return 1
         with run_folder.held(folder):
-            result.write(folder, outcome.refused(Failure("config", error.message, error.fix)))
+            failure = Failure("config", error.message, error.fix)
+            result.write(folder, outcome.refused(failure, sweep_job.typed_overrides()))
         return 1
     setup, store = Setup(config), open_store(config)
     if config.dry_run:
-        return dry_run.show(setup, store)
+        code = dry_run.show(setup, store)
+        if not keeps_refused:
+            run_folder.discard(folder)
+        return code
     with run_folder.held(folder), closing(store):
         write_atomically(folder / "config.yaml", OmegaConf.to_yaml(composed, resolve=True).encode())
-        return _carry_out(Run(setup, store, folder))
+        try:
+            return _carry_out(Run(setup, store, folder), keeps_refused)
+        except PreflightError:
+            run_folder.discard(folder)
+            return 1
 
 
-def _carry_out(run: Run) -> int:
+def _carry_out(run: Run, keeps_refused: bool) -> int:
+    """Run, and write what came of it; raise a PreflightError, which is printed by then, if its folder is not kept."""
     interruption: KeyboardInterrupt | None = None
     try:
-        failure = _attempt(run)
+        failure = _attempt(run, keeps_refused)
     except KeyboardInterrupt as error:
         interruption = error
         fix = "run the same command again to go on from the last finished stage"
         failure = Failure(run.stage, signals.description(error), fix)
-    made = outcome.build(run.setup, run.records, run.artifacts, run.commands, failure)
+    overrides = sweep_job.typed_overrides()
+    made = outcome.build(run.setup, run.records, run.artifacts, run.commands, failure, overrides)
     result.write(run.folder, made)
     timing = run.artifacts.get("benchmark")
     if isinstance(timing, Timing):
@@ -85,7 +100,7 @@ def _carry_out(run: Run) -> int:
     return made.exit_code
 
 
-def _attempt(run: Run) -> Failure | None:
+def _attempt(run: Run, keeps_refused: bool) -> Failure | None:
     try:
         with process.logging_to(run.folder):
             plan = preflight.checked_plan(run.setup, run.store)
@@ -97,7 +112,10 @@ def _attempt(run: Run) -> Failure | None:
             log.error(traceback.format_exc())  # recorded, and without a traceback on the terminal
             fix = "this is a fault of the runner: report it with run.log"
             known = RunnerError(f"{type(error).__name__}: {error}", fix)
-        display.failure(f"{run.stage}: {known}")
+        for problem in known.problems if isinstance(known, PreflightError) else (known.problem,):
+            display.failure(f"{run.stage}: {problem}")
+        if isinstance(known, PreflightError) and not keeps_refused:
+            raise
         return Failure(run.stage, known.message, known.fix)
     return None
 

@@ -24,7 +24,8 @@ class Stage:
     `hooks` are the dotted names of callables from the configuration, `packages` the distributions that the step calls:
     their source and versions are part of its key. `excluded_from_key` names arguments of the tool or the compiler in
     the spec that do not change the result (paths, time-outs). A step that is not `stored` costs nothing and writes
-    nothing. A step that `resumes` continues from the files of an interrupted attempt.
+    nothing. A step that `resumes` continues from the files of an interrupted attempt. An `announcement` is a line shown
+    before the step is made, in place of a live line, which would disturb a measurement.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Stage:
     excluded_from_key: tuple[str, ...] = ()
     stored: bool = True
     resumes: bool = False
+    announcement: str = ""
 
     @property
     def module(self) -> str:
@@ -46,10 +48,15 @@ class Stage:
 
 def key(stage: Stage, inputs: Mapping[str, Artifact]) -> str:
     """Return the cache key, 32 hex digits: a hash of the spec, the content of the inputs, versions and sources."""
+    return key_of(stage, {name: artifact.identity for name, artifact in inputs.items()})
+
+
+def key_of(stage: Stage, identities: Mapping[str, str]) -> str:
+    """Return the cache key for inputs of these identities."""
     described = {
         "stage": stage.name,
         "spec": _without(stage.excluded_from_key, msgspec.to_builtins(stage.spec, enc_hook=str)),
-        "inputs": {name: artifact.identity for name, artifact in inputs.items()},
+        "inputs": identities,
         "packages": {name: environment.package_version(name) for name in stage.packages},
         "code": [modules.source_digest(name, COUNTED) for name in (stage.module, *stage.hooks)],
     }

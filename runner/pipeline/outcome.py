@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import TypeVar
 
-from runner.config.schema import ModelConfig, PublishedConfig
+from runner.config.schema import ModelConfig, PublishedConfig, in_language
 from runner.core import (
     Artifact,
     BatchComparison,
     Command,
     CompiledModel,
     OnnxModel,
+    Placement,
     Predictions,
     RunnerError,
     Samples,
@@ -51,14 +53,16 @@ def build(
     artifacts: Artifacts,
     commands: Sequence[Command],
     failure: Failure | None,
+    overrides: Sequence[str] = (),
 ) -> Result:
-    """Build the result of a run; what it did not reach is None."""
+    """Build the result of a run that was started with these overrides; what it did not reach is None."""
     config = setup.config
     scores, timing = _made(artifacts, "score", Scores), _made(artifacts, "benchmark", Timing)
     weights, samples = _made(artifacts, "weights", Weights), _made(artifacts, "prepare", Samples)
     return Result(
         created=result.now(),
         status="failed" if failure else "ok",
+        overrides=tuple(overrides),
         model=config.model.name,
         soc=config.soc.name,
         tool=config.tool.name,
@@ -68,9 +72,9 @@ def build(
         stand_in=samples.substitute if samples else None,
         weights=UsedWeights(weights.origin, str(weights.path), weights.sha256) if weights else None,
         accuracy={**scores.accuracy, "samples": scores.samples} if scores else None,
-        metrics={name: Meaning(each.unit, each.better) for name, each in scores.figures.items()} if scores else {},
+        metrics={name: Meaning(**asdict(each)) for name, each in scores.figures.items()} if scores else {},
         fidelity=_closeness(setup, scores) if scores else None,
-        performance=performance(timing) if timing else None,
+        performance=performance(timing, setup.placement) if timing else None,
         gates=tuple(judge(setup, artifacts)),
         artifacts=_paths(artifacts),
         stages=tuple(records),
@@ -85,13 +89,13 @@ def _closeness(setup: Setup, scores: Scores) -> WorstFidelity:
     return result.worst(scores.fidelity, scores.compared, reference)
 
 
-def refused(failure: Failure) -> Result:
+def refused(failure: Failure, overrides: Sequence[str] = ()) -> Result:
     """Return the result of a run whose configuration was rejected."""
-    return Result(created=result.now(), status="failed", error=failure)
+    return Result(created=result.now(), status="failed", overrides=tuple(overrides), error=failure)
 
 
-def performance(timing: Timing) -> Performance:
-    """Return the figures of a measurement; what the tool does not report is None.
+def performance(timing: Timing, placement: Placement) -> Performance:
+    """Return the figures of a measurement on the devices of a placement; what the tool does not report is None.
 
     Raises:
         ToolError: the tool reported no latency.
@@ -109,6 +113,9 @@ def performance(timing: Timing) -> Performance:
         valid=not timing.reasons,
         reasons=timing.reasons,
         source=timing.source,
+        measured_at=timing.measured_at,
+        devices=tuple(f"{placement.soc} device {each}" for each in placement.devices if placement.kind != "cpu"),
+        chips=placement.chips,
     )
 
 
@@ -126,7 +133,7 @@ def judge(setup: Setup, artifacts: Artifacts) -> list[Gate]:
             judged += _fidelity(setup, scores)
         if options.batch_invariance.enabled:
             judged += gates.batch_invariance_gates(
-                comparison, options.batch_invariance.cosine, config.model.batch_dependent
+                comparison, options.batch_invariance.cosine, in_language(config.model.batch_dependent)
             )
     if timing:
         judged += _throughput(setup, timing)
@@ -171,12 +178,16 @@ def _throughput(setup: Setup, timing: Timing) -> list[Gate]:
 def nearest_published(model: ModelConfig, soc: str, batch: int) -> Published | None:
     """Return the published row nearest to the run: same SoC and batch, else same SoC, else same batch, else any."""
     rows = [row for row in model.published if row.accuracy]
-    return _published(model, min(rows, key=lambda row: (row.soc != soc, row.batch != batch))) if rows else None
+    if not rows:
+        return None
+    nearest = min(rows, key=lambda row: (row.soc != soc, row.batch != batch))
+    elsewhere = "" if (nearest.soc, nearest.batch) == (soc, batch) else f"{nearest.soc}, batch {nearest.batch}"
+    return replace(_published(model, nearest), measured_on=elsewhere)
 
 
 def _published(model: ModelConfig, row: PublishedConfig) -> Published:
     by = f" (with {model.guide.tool})" if model.guide.tool else ""
-    return Published(dict(row.accuracy), row.samples_per_second, row.source + by)
+    return Published(dict(row.accuracy), row.samples_per_second, row.source + by, misprint=row.misprint)
 
 
 def _tool_version(setup: Setup) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runner.core import StoreError, os_errors
@@ -35,6 +36,15 @@ def held(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def discard(folder: Path) -> None:
+    """Remove a run's folder, and those above it that are empty then and below the working folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    above = (parent for parent in folder.parents if Path.cwd() in parent.parents)
+    with suppress(OSError):  # the first that is not empty
+        for parent in above:
+            parent.rmdir()
 
 
 def claim(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """Results: the schema of result.json, the gates that judge a run, and published figures."""
 
-from runner.results.collection import Found, Skipped, failed, find, newest
+from runner.results.accounting import Account, accounts
+from runner.results.collection import Found, FoundSweep, Skipped, failed, find, newest
 from runner.results.gates import Gate
 from runner.results.result import (
     NAME,
@@ -15,3 +16,4 @@ from runner.results.result import (
     UsedWeights,
     WorstFidelity,
 )
+from runner.results.sweeps import SWEEP, Sweep, SweepJob

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from runner.core import Command, ComparedAccuracy, Fidelity, Timing, write_atomically
+from runner.core import Command, ComparedAccuracy, Fidelity, Figure, Timing, write_atomically
 from runner.results.gates import Gate
 
 SCHEMA = 1
@@ -53,10 +53,12 @@ class UsedWeights:
 
 @dataclass(frozen=True)
 class Meaning:
-    """The unit of a metric and whether higher or lower is better; None if the metric does not say."""
+    """What the values of a metric mean (see Figure)."""
 
     unit: str = ""
     better: Literal["higher", "lower"] | None = None
+    is_share: bool = False
+    tolerance: float = Figure.tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +105,9 @@ class Latency:
 class Performance:
     """A measurement; `reasons` say why it is not `valid`. None is what the tool does not report.
 
-    `load_ms` is the time to load the model, `first_call_ms` that of the first call, `peak_rss_mib` the memory of the
-    measured process.
+    `measured_at` is when it was made (ISO 8601), also if it was reused. `devices` names the cards that were measured,
+    such as "310P3 device 0", and is empty for the CPU; `chips` is how many chips one card has. `load_ms` is the time to
+    load the model, `first_call_ms` that of the first call, `peak_rss_mib` the memory of the measured process.
     """
 
     batch: int | None = None
@@ -118,6 +121,9 @@ class Performance:
     valid: bool = True
     reasons: tuple[str, ...] = ()
     source: str = ""
+    measured_at: str | None = None
+    devices: tuple[str, ...] = ()
+    chips: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +139,14 @@ class UsedArtifacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """The hardware and software of a run."""
+    """The hardware and software of a run.
 
+    `host` is the name of the host. `commit` is the git commit of the runner's checkout, followed by "+changes" if files
+    differ from it; None if the runner is not run from a git checkout.
+    """
+
+    host: str = ""
+    commit: str | None = None
     python: str = ""
     packages: dict[str, str] = field(default_factory=dict)
     os: str = ""
@@ -150,13 +162,15 @@ class Result:
     `created` is when the run ended (ISO 8601), missing in early versions. `limit` is the number of samples that the run
     was limited to, `stand_in` what it used instead of the data set of the published figures. `accuracy` holds the
     metrics by name, and `samples`, the number of scored samples; `metrics` holds the meaning of each metric. A run
-    whose configuration was rejected has no model. `path` is the file that it was read from, `written_at` the file's
+    whose configuration was rejected has no model. `overrides` are the overrides of the run as typed, such as "batch=4".
+    `path` is the file that it was read from, `written_at` the file's
     modification time in seconds since the epoch; neither is in the file.
     """
 
     schema: int = SCHEMA
     created: str | None = None
     status: Literal["ok", "failed"]
+    overrides: tuple[str, ...] = ()
     model: str = ""
     soc: str = ""
     tool: str = ""
@@ -181,8 +195,9 @@ class Result:
     def __post_init__(self) -> None:
         if self.status == "ok" and not (self.model and self.soc and self.tool and self.batch > 0):
             raise ValueError("it does not say which model ran on which soc, with which tool and batch size")
-        if self.created is not None:
-            datetime.fromisoformat(self.created)
+        for time in (self.created, self.performance.measured_at if self.performance else None):
+            if time is not None:
+                datetime.fromisoformat(time)
 
     @property
     def ended_at(self) -> float:
@@ -247,12 +262,16 @@ def worst(
     )
 
 
+_REFUSED = ("schema", "created", "status", "overrides", "gates", "stages", "error")
+"""The fields of a run whose configuration was rejected."""
+
+
 def write(folder: Path, result: Result) -> None:
     """Write result.json into the run folder atomically; NaN and infinity become null."""
     fields = msgspec.to_builtins(result)
     del fields["path"], fields["written_at"]
     if not result.model:  # the configuration was rejected
-        fields = {name: fields[name] for name in ("schema", "created", "status", "gates", "stages", "error")}
+        fields = {name: fields[name] for name in _REFUSED}
     write_atomically(folder / NAME, msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n")
 
 

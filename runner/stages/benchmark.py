@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def benchmark(spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None
             tool: Tool = targets.call(spec.tool)
             timing = tool.measure(model, spec.placement, inputs, spec.limits, work)
     shutil.rmtree(work)
-    return timing
+    return replace(timing, measured_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
 
 
 def _inputs(

@@ -29,7 +29,7 @@ from typing import IO, Generic, TypeVar
 
 from filelock import FileLock
 
-from runner.core import Artifact, Command, FileHashes, StoreError, as_store_errors, entries_of, locks
+from runner.core import Artifact, Command, FileHashes, StoreError, as_store_errors, entries_of, flaw_of, locks
 from runner.store import manifests
 from runner.store.manifests import MANIFEST, Damaged, Manifest
 
@@ -107,20 +107,24 @@ class Store:
     ) -> tuple[Entry[T], bool]:
         """Return the pinned artifact and whether it was made now: `make(folder)` is called if no intact one is stored.
 
-        `force` always makes it. With `resumes`, `make` gets the folder left by an interrupted attempt, otherwise an
-        empty one. `notify` is called when another process is making the artifact, and when a stored one is damaged.
+        `force` always makes it; a stored one with a flaw (runner.core.flaw_of) is made again where the store can be
+        written. With `resumes`, `make` gets the folder left by an interrupted attempt, otherwise an empty one. `notify`
+        is called when another process is making the artifact, and when a stored one is damaged or has a flaw.
 
         Raises:
             StoreError: the store cannot be read or written. Errors of `make` are passed on.
         """
         entry = self.pin(stage, key, kind)
-        if entry is not None and not force:
+        if entry is not None and not force and not self.flaw(entry):
             return entry, False
         with self.locked(stage, key, lambda: notify(f"{stage}: another run makes it; waiting")):
             if not force:
                 entry = self.pin(stage, key, kind) or self.recover(stage, key, kind)
-                if entry is not None:
+                flaw = self.flaw(entry) if entry is not None else ""
+                if entry is not None and not flaw:
                     return entry, False
+                if flaw:
+                    notify(f"{stage}: the stored {flaw}; it is made again")
                 damage = self.damage(stage, key, kind)
                 if damage:
                     notify(f"{stage}: what was stored under {key} is damaged, {damage}; it is made again")
@@ -164,6 +168,10 @@ class Store:
         for file in self._marks.values():
             file.close()
         self._marks.clear()
+
+    def flaw(self, entry: Entry[T]) -> str:
+        """Return why an artifact must be made again; empty in a store that is only read, which is used as it is."""
+        return flaw_of(entry.artifact) if os.access(self.root, os.W_OK) else ""
 
     def damage(self, stage: str, key: str, kind: type[T]) -> str | None:
         """Return how a stored artifact is damaged; None if it is intact or not stored."""

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from runner.core import Artifact, StoreError, ToolError, Weights
+from runner.core import Artifact, StoreError, Timing, ToolError, Weights
 from runner.pipeline import execute
 from runner.pipeline.keys import Stage
 from runner.pipeline.plan import Plan
@@ -42,6 +42,25 @@ def run(tmp_path, monkeypatch):
     return go
 
 
+@pytest.fixture
+def run_benchmark(tmp_path, monkeypatch):
+    """Goes through a plan of one measurement that ends with the given reasons against it."""
+    plan = Plan((Stage(name="benchmark", kind=Timing, spec={}, announcement="measures for 3 s"),))
+
+    def go(reasons: tuple[str, ...]) -> list[str]:
+        timing = Timing(batch=1, latencies_ms=(1.0,), warmup=0, source="x", reasons=reasons)
+        monkeypatch.setattr(execute, "make", lambda stage, inputs, out: timing)
+        store = Store(tmp_path, "dqn")
+        made = execute.Run(Setup(SimpleNamespace(force=False, stages=None)), store, tmp_path)  # type: ignore[arg-type]
+        try:
+            made.go(plan)
+        finally:
+            store.close()
+        return [record.status for record in made.records]
+
+    return go
+
+
 def file_of(root: Path, stage: str) -> Path:
     (path,) = root.glob(f"{stage}/*/a")
     return path
@@ -50,6 +69,25 @@ def file_of(root: Path, stage: str) -> Path:
 def test_stages_run_once_and_are_reused(run) -> None:
     assert run() == ["ran", "ran"]
     assert run() == ["reused", "reused"]
+
+
+def test_a_measurement_that_is_not_valid_is_made_again_and_that_is_told(run_benchmark, capfd) -> None:
+    assert run_benchmark(reasons=("device busy",)) == ["ran"]
+    assert "is made again" not in capfd.readouterr().err
+    assert run_benchmark(reasons=("device busy",)) == ["ran"]
+    told = "benchmark: the stored measurement is not valid (device busy); it is made again"
+    assert told in capfd.readouterr().err
+    assert run_benchmark(reasons=()) == ["ran"]
+    assert run_benchmark(reasons=()) == ["reused"]
+
+
+def test_what_a_stage_announces_is_said_before_it_is_made(run_benchmark, capfd) -> None:
+    run_benchmark(reasons=())
+    announced, done = capfd.readouterr().err.splitlines()
+    assert announced == "measures for 3 s"
+    assert done.split()[:2] == ["benchmark", "ran"]
+    run_benchmark(reasons=())
+    assert "measures for 3 s" not in capfd.readouterr().err
 
 
 def test_a_damaged_artifact_alone_is_made_again_and_the_damage_is_told(run, tmp_path, capfd) -> None:

@@ -3,13 +3,14 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from runner.config.schema import RunConfig
-from runner.core import Artifact, Fidelity, Figure, Samples, Scores, Timing, Weights
+from runner.core import Artifact, Fidelity, Figure, Placement, Samples, Scores, Timing, Weights
 from runner.core.artifacts import Origin
 from runner.pipeline import outcome
 from runner.pipeline.setup import Setup
 from runner.results import Failure, Meaning, StageRecord
 
 OFF = ("gates.fidelity.enabled=false", "gates.batch_invariance.enabled=false")
+CPU = Placement(soc="cpu", kind="cpu", devices=(0,))
 SHARE = Figure(unit="percent", better="higher", is_share=True)
 
 RunConfigs = Callable[..., RunConfig]
@@ -96,7 +97,8 @@ def test_the_source_of_a_published_figure_names_the_tool_it_was_made_with(run_co
 
 def test_a_result_says_what_each_metric_means(run_config: RunConfigs) -> None:
     found = outcome.build(Setup(run_config("model=moco_v2")), [], scored(), [], None)
-    assert found.metrics == {"top1": Meaning("percent", "higher"), "top5": Meaning("percent", "higher")}
+    share = Meaning("percent", "higher", is_share=True)
+    assert found.metrics == {"top1": share, "top5": share}
 
 
 def test_what_a_call_costs_is_told_apart_from_the_latencies() -> None:
@@ -109,11 +111,11 @@ def test_what_a_call_costs_is_told_apart_from_the_latencies() -> None:
         first_call_ms=40.0,
         peak_rss_bytes=3 << 19,
     )
-    found = outcome.performance(timing)
+    found = outcome.performance(timing, CPU)
     assert (found.load_ms, found.first_call_ms, found.peak_rss_mib) == (300.0, 40.0, 1.5)
     assert found.latency_ms.mean == 2.0
 
 
 def test_what_a_tool_does_not_tell_of_a_call_is_none() -> None:
-    found = outcome.performance(Timing(batch=4, latencies_ms=(2.0,), warmup=1, source="a tool"))
+    found = outcome.performance(Timing(batch=4, latencies_ms=(2.0,), warmup=1, source="a tool"), CPU)
     assert (found.load_ms, found.first_call_ms, found.peak_rss_mib) == (None, None, None)
