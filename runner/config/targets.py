@@ -1,4 +1,7 @@
-"""Callables named in YAML: `_target_` is the dotted name, the other keys are the keyword arguments.
+"""Callables named in YAML: `_target_` is the dotted name, `_args_` the positional arguments, other keys are named ones.
+
+An argument of a network, or an item of one, may itself be a callable and its arguments: it is checked as the network
+is, and its result is passed. The keys are those of Hydra's `instantiate`, whose others are not supported.
 
 YAML may come from an untrusted folder, so only what is listed here is imported or called: the runner's own hooks, each
 in its place; networks in zoo/, timm, torchvision and torch.nn; and packages that the user allows on the command
@@ -12,7 +15,7 @@ import importlib
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +23,7 @@ from typing import Any
 import msgspec
 
 from runner.config import moved
-from runner.core import ConfigError
+from runner.core import ConfigError, RunnerError
 from runner.core.lazy import timm, torch, torchvision
 from runner.core.modules import LIBRARIES, is_in
 
@@ -29,6 +32,7 @@ NETWORKS = ("timm", "torchvision", "torch.nn")
 OWN_HOOKS = {
     "dataset.metrics": ("runner.tasks",),
     "dataset.preview": ("runner.tasks",),
+    "dataset.reference_metrics": ("runner.tasks",),
     "dataset.reader": ("runner.tasks", "runner.data"),
     "model.checkpoint.adapt": ("runner.networks.libraries.adapt_timm_checkpoint",),
     "model.decode": ("runner.tasks",),
@@ -80,18 +84,51 @@ def allowed() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Target:
-    """A callable by name, its keyword arguments, and its place in the configuration, such as `dataset.reader`."""
+    """A callable by name, its arguments, and its place in the configuration, such as `dataset.reader`.
+
+    Arguments of a network, and items of them, may be targets, whose results are passed in their place.
+    """
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
     place: str = field(default="", compare=False)
+    positional: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        """As a call in Python: `torch.nn.Linear(3, out_features=4)`."""
+        given = [*map(_shown, self.positional), *(f"{name}={_shown(each)}" for name, each in self.arguments.items())]
+        return f"{self.name}({', '.join(given)})"
+
+
+def _shown(argument: Any) -> str:
+    return str(argument) if isinstance(argument, Target) else repr(_replaced(argument, str))
+
+
+def _replaced(argument: Any, replacement: Callable[[Target], Any]) -> Any:
+    """Return an argument with `replacement` of each target in place of it, in lists and mappings too."""
+    if isinstance(argument, Target):
+        return replacement(argument)
+    if isinstance(argument, Mapping):
+        return {key: _replaced(value, replacement) for key, value in argument.items()}
+    if isinstance(argument, (list, tuple)):
+        return [_replaced(value, replacement) for value in argument]
+    return argument
+
+
+def with_nested(target: Target) -> Iterator[Target]:
+    """Yield the target, and those among its arguments at any depth."""
+    yield target
+    nested: list[Target] = []
+    _replaced([target.positional, target.arguments], nested.append)
+    for each in nested:
+        yield from with_nested(each)
 
 
 def parse(node: Mapping[str, Any], where: str) -> Target:
-    """Split a YAML node into the callable's name and its arguments.
+    """Split a YAML node into the callable's name and its arguments, and so those of a network that have a `_target_`.
 
     Raises:
-        ConfigError: `_target_` is missing, not a dotted name, or not allowed at `where`.
+        ConfigError: `_target_` is missing, not a dotted name, or not allowed at `where`; or `_args_` is no list.
     """
     if not isinstance(node, Mapping):
         raise ConfigError(f"{where} is {node!r}, not a callable and its arguments", f"give {where}._target_=NAME")
@@ -102,18 +139,36 @@ def named(name: object, where: str, arguments: Mapping[str, Any] | None = None) 
     """Return a target from a name and arguments, checked as far as possible without importing it.
 
     Raises:
-        ConfigError: the name is not dotted, or not allowed at `where`.
+        ConfigError: a name, its own or one among the arguments, is not dotted, or not allowed at `where`; or `_args_`
+            is no list.
     """
     if not isinstance(name, str) or not _is_dotted(name) or "." not in name:
         raise ConfigError(
             f"{where}._target_ is {name!r}, not the dotted name of a callable",
             f"write {where}._target_ as package.module.name, as in zoo.dqn.NatureDQN",
         )
-    place = "dataset.metrics" if where.startswith("dataset.metrics.") else where
-    target = Target(name, dict(arguments or {}), place)
+    place = next((known for known in OWN_HOOKS if where.startswith(f"{known}.")), where)
+    given, positional = dict(arguments or {}), []
+    if place == "model.network":
+        given = _parsed(given, where)
+        positional = given.pop("_args_", [])
+        if not isinstance(positional, list):
+            raise ConfigError(f"{where}._args_ is {positional!r}, no list", f"give {where}._args_=[{positional}]")
+    target = Target(name, given, place, tuple(positional))
     libraries = NETWORKS if place == "model.network" else ()
     _check_name(target, f"{where} names", (*OWN_HOOKS.get(place, ()), *libraries))
     return target
+
+
+def _parsed(argument: Any, where: str) -> Any:
+    """Return an argument with a target in place of each mapping that has a `_target_`."""
+    if isinstance(argument, Mapping):
+        if "_target_" in argument:
+            return parse(argument, where)
+        return {key: _parsed(value, f"{where}.{key}") for key, value in argument.items()}
+    if isinstance(argument, (list, tuple)):
+        return [_parsed(value, f"{where}[{index}]") for index, value in enumerate(argument)]
+    return argument
 
 
 def locate(target: Target) -> Callable[..., Any]:
@@ -217,6 +272,7 @@ def _check_purpose(target: Target, resolved: Any) -> None:
             f"{target.name} is neither a torch.nn.Module nor a function that makes one of the library's models",
             "name the network's class, torchvision.models.NAME, or timm.create_model",
         )
+    _check_positional(target, resolved)
     for parameter in _parameters(_builder(target, resolved)) or ():
         fetched = parameter.name in _FETCHING_ARGUMENTS and parameter.name not in target.arguments
         if fetched and parameter.default is not parameter.empty and parameter.default:
@@ -224,6 +280,16 @@ def _check_purpose(target: Target, resolved: Any) -> None:
                 f"{target.name} fetches weights from the network unless {parameter.name} is null",
                 f"write {parameter.name}: null beside _target_; weights come through model.checkpoint",
             )
+
+
+def _check_positional(target: Target, resolved: Any) -> None:
+    """Reject positional arguments by which a library would load weights itself."""
+    if target.positional and not inspect.isclass(resolved):
+        raise ConfigError(
+            f"{target.name} is given arguments without names, _args_", "give them by their names: it is a function"
+        )
+    names = [parameter.name for parameter in _parameters(resolved) or ()]
+    _check_library_arguments(Target(target.name, dict(zip(names, target.positional, strict=False))))
 
 
 def _serves(place: str, resolved: Any) -> bool:
@@ -281,11 +347,25 @@ def call(target: Target, *positional: Any, **extra: Any) -> Any:
     """Import the callable, check its signature, and call it with the target's arguments and `extra`.
 
     Raises:
-        ConfigError: the arguments do not fit the signature; the error names all that do not.
+        ConfigError: the arguments do not fit the signature (the error names all that do not), or a callable among them
+            refuses its own.
     """
     function = locate(target)
     check_arguments(target, function, len(positional), extra)
-    return function(*positional, **target.arguments, **extra)
+    given = _replaced([target.positional, target.arguments], _argument)
+    return function(*positional, *given[0], **given[1], **extra)
+
+
+def _argument(target: Target) -> Any:
+    """Return the result of a callable that is an argument of another."""
+    try:
+        return call(target)
+    except RunnerError:
+        raise
+    except Exception as error:  # a user's code may raise anything
+        raise ConfigError(
+            f"{target} cannot be made: {type(error).__name__}: {error}", f"correct the arguments of {target.name}"
+        ) from error
 
 
 def bind(target: Target, positional: int) -> Callable[..., Any]:
@@ -311,7 +391,10 @@ def check_arguments(target: Target, function: Callable[..., Any], positional: in
     parameters = _parameters(function)
     if parameters is None:
         return
-    named = parameters[positional:]
+    count = positional + len(target.positional)
+    by_position = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    too_many = count > len(by_position) and not any(each.kind is each.VAR_POSITIONAL for each in parameters)
+    named = [each for each in parameters if each not in by_position[:count]]
     given = {*target.arguments, *extra}
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -321,8 +404,9 @@ def check_arguments(target: Target, function: Callable[..., Any], positional: in
         for parameter in named
         if parameter.default is parameter.empty and parameter.kind not in variadic and parameter.name not in given
     ]
-    if unknown or missing:
-        wrong = [f"has no argument {name!r}" for name in unknown]
+    if unknown or missing or too_many:
+        wrong = [f"takes {len(by_position)} arguments by position, not {count}"] if too_many else []
+        wrong += [f"has no argument {name!r}" for name in unknown]
         wrong += [f"lacks its argument {name!r}" for name in missing]
         accepted = ", ".join(str(parameter) for parameter in named)
         raise ConfigError(f"{target.name} {' and '.join(wrong)}", f"it takes ({accepted})")
@@ -343,6 +427,8 @@ def _check_types(target: Target, function: Callable[..., Any]) -> None:
             msgspec.convert(value, hint)
         except (msgspec.ValidationError, OverflowError) as error:
             reason = str(error).replace("`", "")
-            raise ConfigError(f"{target.name} cannot take {name}={value!r}: {reason}", f"correct {name}") from error
+            raise ConfigError(
+                f"{target.name} cannot take {name}={_shown(value)}: {reason}", f"correct {name}"
+            ) from error
         except TypeError:  # annotations such as arrays, which YAML cannot hold
             continue

@@ -56,6 +56,7 @@ CHUNK_PICTURES = 32
 JOURNAL = f"chunks{NOTE_SUFFIX}"
 BROKEN_SHOWN = 5
 CHUNKS_IN_FLIGHT_PER_WORKER = 2
+FIT_FIX = "set model.preprocess.fit to stretch or inside, or its resize and crop, so that all become that size"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,17 +134,31 @@ def picture_problems(request: Request) -> list[Problem]:
     if len(request.inputs) == 1 and _is_picture(request.inputs[0], channels):
         return []
     shapes = ", ".join(f"{tensor.name} {tensor.dtype} {tensor.shown_shape}" for tensor in request.inputs)
-    return [
-        Problem(
-            f"the data set holds pictures, {request.geometry.channels}, and the model takes {shapes}",
-            "choose a dataset= that fits, or a model with one input [3, height, width] of floating point or bytes; "
-            "with model.preprocess.channels=grey, [1, height, width]",
-        )
-    ]
+    fix = "choose a dataset= that fits, or a model with one input [3, height, width] of floating point or bytes"
+    if len(request.inputs) == 1 and _is_picture(request.inputs[0], 3 if channels == 1 else 1):
+        fix = f"set model.preprocess.channels={'rgb or bgr' if channels == 1 else 'grey'}"
+    return [Problem(f"the data set holds pictures, {request.geometry.channels}, and the model takes {shapes}", fix)]
 
 
 def _is_picture(tensor: TensorSpec, channels: int) -> bool:
     return "uint8" in storable_types(tensor) and len(tensor.shape) == 3 and tensor.shape[0] == channels
+
+
+def size_problem(size: tuple[int, int], request: Request) -> Problem | None:
+    """Return the problem of pictures of `size` [height, width] that do not become what the model takes."""
+    tensor = request.inputs[0]
+    channels, height, width = tensor.shape
+    try:
+        sizes = [piece.size for piece in place(size, request.geometry, (height, width))]
+    except DataError as error:
+        return Problem(f"a picture does not fit: {error.message}", error.fix)
+    if all(tensor.takes((channels, *each)) for each in sizes):
+        return None
+    return Problem(
+        f"pictures of {size[1]}x{size[0]} become {sizes[0][1]}x{sizes[0][0]} by model.preprocess, and the model takes "
+        f"{tensor.shown_shape}",
+        FIT_FIX,
+    )
 
 
 def picture_bytes(source: PictureSource, items: Sequence[str], request: Request) -> int:
@@ -188,21 +203,21 @@ def write_pictures(source: PictureSource, pictures: Sequence[Picture], request: 
     task = _Task(source, request.geometry, wanted, *arrays)
     chunks = _chunks(items, placed)
     jobs = {index: partial(_write_chunk, task, chunk) for index, chunk in enumerate(chunks) if index not in finished}
-    broken: list[str] = []
+    broken: list[Problem] = []
     with track("prepare", len(items), "pictures") as advance, closing(_run(jobs)) as results:
         advance(sum(len(chunks[index].items) for index in finished))
-        for index, (messages, done) in results:
-            if not messages:
+        for index, (problems, done) in results:
+            if not problems:
                 _append(journal, index, done)
                 finished[index] = done
-            broken += messages
+            broken += problems
             advance(len(chunks[index].items))
             if len(broken) >= BROKEN_SHOWN:
                 break
     if broken:
         raise DataError(
-            "\n".join(broken[:BROKEN_SHOWN]),
-            "fetch these pictures again, or take them out of the data set; what is finished is kept",
+            "\n".join(problem.message for problem in broken[:BROKEN_SHOWN]),
+            f"{broken[0].fix or 'take these pictures out of the data set'}; what is finished is kept",
         )
     pieces = [each for index in range(len(chunks)) for each in finished[index]]
     return [row for picture, each in zip(pictures, pieces, strict=True) for row in _rows(picture, each)]
@@ -372,13 +387,13 @@ def _append(journal: Path, index: int, placed: Placements) -> None:
         raise unwritable(journal, error) from error
 
 
-Written = tuple[list[str], Placements]
-"""The errors of pictures that could not be written, and how the others were placed."""
+Written = tuple[list[Problem], Placements]
+"""The problems of pictures that could not be written, and how the others were placed."""
 
 
 def _write_chunk(task: _Task, chunk: _Chunk) -> Written:
     """Write a chunk's rows and truths."""
-    broken: list[str] = []
+    broken: list[Problem] = []
     placed: Placements = []
     arrays = [task.rows, *([task.truths] if task.truths else [])]
     try:
@@ -392,7 +407,7 @@ def _write_chunk(task: _Task, chunk: _Chunk) -> Written:
                     if task.truths is not None:
                         _write_truth(task, item, chunk.first_truth + number, files[1])
                 except DataError as error:
-                    broken.append(error.message)
+                    broken.append(error.problem)
                 row += 1 if known is None else len(known)
             for descriptor in files:
                 os.fsync(descriptor)
@@ -413,12 +428,15 @@ def _write_picture(
     picture = task.source.load(item)
     pieces = placed or _place((picture.height, picture.width), task.geometry, task.wanted, item)
     if pieces[0].original_size != (picture.height, picture.width):
-        raise DataError(f"{item} is {picture.width}x{picture.height} pixels, other than its header says")
+        raise DataError(
+            f"{item} is {picture.width}x{picture.height} pixels, other than its header says",
+            "the file is damaged: fetch it again, or take it out of the data set",
+        )
     for index, each in enumerate(pieces, first_row):
         values: NDArray[Any] = fit_picture(picture, each, task.geometry)
         if task.source.alter is not None:
             values = np.ascontiguousarray(task.source.alter(item, values), task.rows.dtype)
-        _check_shape(item, values, task.rows.shape_of(index))
+        _check_shape(item, values, task.rows.shape_of(index), FIT_FIX)
         write_at(descriptor, values, task.rows.position(index))
     return pieces
 
@@ -428,13 +446,13 @@ def _write_truth(task: _Task, item: str, index: int, descriptor: int) -> None:
     if array is None or truth is None:
         return
     values = np.ascontiguousarray(truth.load(item), array.dtype)
-    _check_shape(f"the truth of {item}", values, array.shape_of(index))
+    _check_shape(f"the truth of {item}", values, array.shape_of(index), "give a truth of that shape")
     write_at(descriptor, values, array.position(index))
 
 
-def _check_shape(item: str, values: NDArray[Any], shape: Iterable[int]) -> None:
+def _check_shape(item: str, values: NDArray[Any], shape: Iterable[int], fix: str) -> None:
     if values.shape != tuple(shape):
-        raise DataError(f"{item} is {list(values.shape)} after preprocessing, the model takes {list(shape)}")
+        raise DataError(f"{item} is {list(values.shape)} after preprocessing, the model takes {list(shape)}", fix)
 
 
 Job = Callable[[], Written]

@@ -100,7 +100,10 @@ def writing(
                 yield rows.add
             rows.check(len(ids))
             if streamed is not None and rows.layouts[streamed.name] != known[streamed.name]:
-                raise ComparisonError(f"output {streamed.name!r} is {rows.layouts[streamed.name]}, not {streamed}")
+                raise ComparisonError(
+                    f"output {streamed.name!r} is {rows.layouts[streamed.name]}, not {streamed}",
+                    "correct model.outputs, in the order in which the network returns them",
+                )
             for name, layout in rows.layouts.items():
                 if name not in known:
                     _copy(archive, name, layout, spools[name])
@@ -159,7 +162,8 @@ def _check_layout(name: str, layout: _Layout, array: NDArray[Any], done: int) ->
     if (array.dtype, array.ndim) != (layout.dtype, axes):
         raise ComparisonError(
             f"output {name!r} changes from {layout.dtype} with {axes} axes to {array.dtype} {list(array.shape)} at "
-            f"sample {done}"
+            f"sample {done}",
+            "look for a failure in the tool's log",
         )
 
 

@@ -19,6 +19,8 @@ from runner.core.lazy import Image, NDArray, cv2, np
 
 OPENCV = "cv2"
 """Begins the names of OpenCV's interpolations, as in cv2_linear for cv2.INTER_LINEAR."""
+SCALES = f"{1 / 255} (1/255) where the training had 0 to 1, 1.0 where it had 0 to 255"
+"""Usual values of model.preprocess.scale."""
 LARGEST_PIXELS = 1 << 26
 """Maximum pixels of a resized image: resizing a strip one pixel wide could exceed any memory."""
 
@@ -340,6 +342,9 @@ def _contradictions(geometry: Geometry) -> Iterator[Problem]:
 def _normalisation_problems(normalisation: Normalisation, inputs: Sequence[TensorSpec]) -> list[Problem]:
     problems = []
     given = {"scale": (normalisation.scale,), "mean": normalisation.mean, "std": normalisation.std}
+    if math.isnan(normalisation.scale):
+        problems.append(Problem("model.preprocess.scale is to be set", f"in the model's YAML: {SCALES}"))
+        del given["scale"]
     for name, values in given.items():
         if not all(map(math.isfinite, values)):
             problems.append(Problem(f"model.preprocess.{name} is {list(values)}", "give finite numbers only"))

@@ -29,7 +29,11 @@ class Request:
 
 
 class Reader(Protocol):
-    """A source of samples: a frozen dataclass whose fields are the arguments beside `_target_`."""
+    """A source of samples: a frozen dataclass whose fields are the arguments beside `_target_`.
+
+    It may have a property `has_truth` too: whether its samples have ground truth, known before they are read. One
+    without it is taken to have some.
+    """
 
     @property
     def needs_policy(self) -> bool:

@@ -2,5 +2,5 @@
 
 from runner.networks.checkpoints import CheckpointLayout
 from runner.networks.downloads import download
-from runner.networks.network import NetworkSpec, build_network, named_outputs
+from runner.networks.network import NetworkSpec, build_network, construct, named_outputs
 from runner.networks.random_weights import randomise

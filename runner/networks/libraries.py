@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from runner.core import CheckpointError, ConfigError
 from runner.core.lazy import timm, torch, torchvision
 from runner.networks._raw_heads import raw_heads
 
+LONGEST_REASON = 400
+"""Characters of what a library says of a checkpoint: it may list every parameter."""
 _OWN_SCALING = ("googlenet", "inception_v3")
 """Networks that must rescale their inputs internally to match their weights."""
 _TIMM_ENCODER = re.compile(r"tu-[A-Za-z0-9_.-]+")
@@ -117,7 +120,7 @@ def adapt_timm_checkpoint(
         loaded = timm.create_model(model_name, pretrained=True, pretrained_cfg_overlay=overlay)
     except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"timm cannot read this checkpoint as one of {model_name}: {error}",
+            f"timm cannot read this checkpoint as one of {model_name}: {textwrap.shorten(str(error), LONGEST_REASON)}",
             "use this network's checkpoint, or one with timm's own parameter names",
         ) from error
     result: dict[str, torch.Tensor] = loaded.state_dict()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.config.targets import Target, call
@@ -34,12 +34,14 @@ def build_network(spec: NetworkSpec, weights: Weights) -> torch.nn.Module:
         CheckpointError: the checkpoint cannot be read, or belongs to another network.
     """
     layout = _OWN_NAMES if weights.origin == "random" else spec.layout
-    state_dict = checkpoints.state_dict_for(checkpoints.read_state_dict(weights.path), layout)
-    settings = {} if layout.settings is None else call(layout.settings, state_dict)
-    network = construct(Target(spec.target.name, {**spec.target.arguments, **settings}))
-    if layout.adapt is not None:
-        state_dict = call(layout.adapt, state_dict, network)
-    checkpoints.load(network, state_dict, layout, weights.path)
+    with checkpoints.named_in_errors(weights.path):
+        state_dict = checkpoints.state_dict_for(checkpoints.read_state_dict(weights.path), layout)
+        settings = {} if layout.settings is None else call(layout.settings, state_dict)
+    network = construct(replace(spec.target, arguments={**spec.target.arguments, **settings}))
+    with checkpoints.named_in_errors(weights.path):
+        if layout.adapt is not None:
+            state_dict = call(layout.adapt, state_dict, network)
+        checkpoints.load(network, state_dict, layout, weights.path)
     return network
 
 
@@ -78,9 +80,7 @@ def construct(target: Target) -> torch.nn.Module:
     try:
         network = call(target)
     except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{target.name} refuses {target.arguments}: {error}", "correct the arguments in model.network"
-        ) from error
+        raise ConfigError(f"{target} cannot be made: {error}", "correct the arguments in model.network") from error
     if not isinstance(network, torch.nn.Module):
         raise ConfigError(
             f"{target.name} made a {type(network).__name__}, not a torch.nn.Module",

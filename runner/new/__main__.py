@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,6 @@ from runner import cli
 from runner.cli import Parser
 from runner.config import groups, libraries, options, schema, targets
 from runner.config.schema import CheckpointConfig, OnnxConfig, PreprocessConfig
-from runner.config.targets import Target
 from runner.core import (
     DTYPES,
     FREE,
@@ -90,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
         " free; null is a size that differs between samples; may be repeated",
     )
     parser.add_argument(
+        "--scale",
+        metavar="NUMBER",
+        help="what the pictures of a --network or --onnx, bytes from 0 to 255, are multiplied by, as in its training:"
+        " 1/255 for 0 to 1 [left to be set in the file]",
+    )
+    parser.add_argument(
         "--dir", type=Path, default=FOLDER, metavar="DIR", help=f"a zoo of yours, made where it is missing [{FOLDER}]"
     )
     parser.add_argument("--force", action="store_true", help="overwrite the model's file")
@@ -101,6 +108,7 @@ def _new(asked: argparse.Namespace) -> None:
     _check(asked, path)
     written = []
     inputs = [_input(text) for text in asked.input]
+    scale = None if asked.scale is None else _scale(asked.scale)
     if asked.arch:
         draft = _of_library(asked.name, asked.arch, asked.library)
     elif asked.onnx:
@@ -114,13 +122,16 @@ def _new(asked: argparse.Namespace) -> None:
                 )
             inputs = inputs or [_input(DEFAULT_INPUT)]
             written = [_write_starter_network(asked.network, inputs, asked.dir)]
-        target = _target(asked.network, asked.argument)
-        draft = _of_network(asked.name, target, asked.task, inputs, asked.dir)
+        draft = _of_network(asked.name, _node(asked.network, asked.argument), asked.task, inputs, asked.dir)
+    if not asked.arch:
+        draft = replace(draft, preprocess=replace(draft.preprocess, scale=scale or _default_scale(draft.inputs)))
     command = shlex.join(_command(draft, asked.dir))
     _write(path, drafts.model_yaml(draft, command))
     _check_composes(draft, asked.dir)
     for file in [*written, path]:
         print(f"wrote {file}")
+    if math.isnan(draft.preprocess.scale):
+        print("to be set in it: scale, as in the training (the command tries 1/255); or give --scale")
     print(f"now: {command}")
 
 
@@ -137,8 +148,10 @@ def _check(asked: argparse.Namespace, path: Path) -> None:
         )
     if path.exists() and not asked.force:
         raise ConfigError(f"{path} is there already", "choose another name, or --force to overwrite it")
-    if asked.arch and (asked.input or asked.argument or asked.task):
-        raise ConfigError("--input, --argument and --task go with --network", "leave them out: --arch knows its own")
+    if asked.arch and (asked.input or asked.argument or asked.task or asked.scale):
+        raise ConfigError(
+            "--input, --argument, --task and --scale go with --network", "leave them out: --arch knows its own"
+        )
     if asked.onnx and asked.argument:
         raise ConfigError("--argument goes with --network", "leave it out: an ONNX file takes none")
     if asked.library and not asked.arch:
@@ -190,10 +203,27 @@ def _library_of(arch: str) -> str:
     )
 
 
-def _target(network: str, arguments: Sequence[str]) -> Target:
+def _scale(text: str) -> float:
+    try:
+        scale = float(Fraction(text))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        scale = 0.0
+    if scale <= 0:
+        raise ConfigError(f"--scale {text} is no number above 0", "give it as in --scale 1/255 or --scale 1")
+    return scale
+
+
+def _default_scale(inputs: Sequence[TensorSpec]) -> float:
+    """Return 1 where no input takes pictures, else NaN, which the user must replace: a network does not tell it."""
+    takes_pictures = any(spec.is_floating and len(spec.shape) == 3 and spec.shape[1:] != (1, 1) for spec in inputs)
+    return math.nan if takes_pictures else 1.0
+
+
+def _node(network: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return `model.network` in the terms of YAML."""
     import yaml
 
-    given = {}
+    given: dict[str, Any] = {"_target_": network}
     for text in arguments:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
@@ -202,7 +232,17 @@ def _target(network: str, arguments: Sequence[str]) -> Target:
             given[name] = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ConfigError(f"--argument {text}: its value is no YAML", "quote it, as in classes='\"10\"'") from error
-    return Target(network, given)
+    return given
+
+
+def _called(node: Any) -> Iterator[str]:
+    """Yield the names of the callables in a node of YAML, at any depth."""
+    if isinstance(node, Mapping):
+        yield from (name for key, name in node.items() if key == "_target_" and isinstance(name, str))
+        node = list(node.values())
+    if isinstance(node, list):
+        for each in node:
+            yield from _called(each)
 
 
 def _input(text: str) -> Any:
@@ -218,21 +258,22 @@ def _input(text: str) -> Any:
     return Wanted(match["name"], tuple(sizes), dtype)
 
 
-def _of_network(name: str, target: Target, task: str | None, inputs: Sequence[Any], folder: Path) -> Draft:
+def _of_network(name: str, node: dict[str, Any], task: str | None, inputs: Sequence[Any], folder: Path) -> Draft:
     """Draft a user's network from its probed inputs and outputs."""
     from runner.new import probing
 
     options.make_importable(folder)
-    package = target.name.split(".")[0]
-    allow = () if package in ("zoo", *LIBRARIES) else (package,)
+    packages = dict.fromkeys(called.split(".")[0] for called in _called(node))
+    allow = tuple(package for package in packages if package not in ("zoo", *LIBRARIES))
     targets.allow(allow)
+    target = targets.parse(node, "model.network")
     probed = probing.probe(target, inputs)
     draft = Draft(
         name=name,
         about=target.name,
         task="unknown",
         reference=target.name,
-        network={"_target_": target.name, **target.arguments},
+        network=node,
         checkpoint=CheckpointConfig(file=f"{name}.pth", where="whoever trained it"),
         inputs=probed.inputs,
         outputs=[spec.name for spec in probed.outputs],
@@ -281,21 +322,22 @@ def _for_task(draft: Draft, task: str | None, probed: Any, metadata: Mapping[str
 
 
 def _classifies_pictures(probed: Any) -> bool:
-    """Whether the network takes one square colour picture and returns a score for each class."""
+    """Whether the network takes one square picture, grey or in colour, and returns a score for each class."""
     if len(probed.inputs) != 1 or len(probed.outputs) != 1 or len(probed.inputs[0].shape) != 3:
         return False
     channels, height, width = probed.inputs[0].shape
     floats = probed.inputs[0].dtype == "float32"
-    return bool(floats and channels == 3 and height == width and len(probed.outputs[0].shape) == 1)
+    return bool(floats and channels in (1, 3) and height == width and len(probed.outputs[0].shape) == 1)
 
 
 def _of_pictures(draft: Draft, probed: Any) -> Draft:
-    side = probed.inputs[0].shape[1]
+    channels, side, _ = probed.inputs[0].shape
     renamed = draft.onnx is None  # what a network returns has no name of its own
     names = ["class" if renamed and spec.name == "output" else spec.name for spec in probed.outputs]
-    preprocess = PreprocessConfig(
-        resize=round(side / SHARE_LEFT_BY_CROP), crop=side, scale=1 / 255, mean=[0.0] * 3, std=[1.0] * 3
-    )
+    fitted: dict[str, Any] = {"resize": round(side / SHARE_LEFT_BY_CROP), "crop": side}
+    if channels == 1:
+        fitted = {"fit": "stretch", "channels": "grey"}
+    preprocess = PreprocessConfig(mean=[0.0] * channels, std=[1.0] * channels, **fitted)
     classes = probed.outputs[0].shape[0]
     return replace(
         draft,
@@ -321,10 +363,9 @@ def _is_missing(network: str, folder: Path) -> bool:
         ConfigError: it is not a dotted name, or it is close to the name of an existing package.
     """
     package, *rest = network.split(".")
-    if len(rest) < 2 or not all(name.isidentifier() for name in (package, *rest)):
-        raise ConfigError(
-            f"{network} is no PACKAGE.MODULE.NAME", "name the class, as in --network my_pkg.net.Net for my_pkg/net.py"
-        )
+    fix = "name the class, as in --network my_pkg.net.Net for my_pkg/net.py"
+    if not rest or not all(name.isidentifier() for name in (package, *rest)):
+        raise ConfigError(f"{network} is no PACKAGE.MODULE.NAME", fix)
     beside = folder.absolute().parent
     if importlib.util.find_spec(package) or (beside / package).is_dir() or (beside / f"{package}.py").is_file():
         return False
@@ -332,6 +373,8 @@ def _is_missing(network: str, folder: Path) -> bool:
     near = [name for name in nearest(package, present) if likeness(package, name) >= LEAST_ALIKE]
     if near:
         raise ConfigError(f"there is no package {package}", f"did you mean {either(near)}?")
+    if len(rest) < 2:
+        raise ConfigError(f"there is no package {package}, and no module of it is named to begin one", fix)
     return True
 
 
@@ -355,7 +398,12 @@ def _command(draft: Draft, folder: Path) -> list[str]:
     words += ["dataset=synthetic_images"] if draft.dataset is None else []
     words += [f"dataset.reader.{key}={value}" for key, value in draft.reader.items()]
     words += [f"batch={draft.batch}"] if draft.batch is not None else []
-    return [*words, f"limit={LIMIT}"]
+    return [*words, *_tried_scale(draft), f"limit={LIMIT}"]
+
+
+def _tried_scale(draft: Draft) -> list[str]:
+    """Return the override that a run needs while the scale is to be set."""
+    return [f"model.preprocess.scale={1 / 255}"] if math.isnan(draft.preprocess.scale) else []
 
 
 def _check_composes(draft: Draft, folder: Path) -> None:
@@ -363,7 +411,7 @@ def _check_composes(draft: Draft, folder: Path) -> None:
     from runner.config.compose import compose
 
     allow = [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
-    schema.load(compose([groups.CONFIG_DIR, str(folder), *allow, f"model={draft.name}"]))
+    schema.load(compose([groups.CONFIG_DIR, str(folder), *allow, f"model={draft.name}", *_tried_scale(draft)]))
 
 
 def _write(path: Path, text: str) -> None:

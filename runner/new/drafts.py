@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.config.schema import CheckpointConfig, OnnxConfig, PreprocessConfig
+from runner.config.schema import CheckpointConfig, OnnxConfig, PreprocessConfig, Text
 from runner.core import FREE, TensorSpec
+from runner.data import SCALES
 from runner.new import tasks
 from runner.tasks import TASKS
 from runner.tasks.decode import METADATA
@@ -52,7 +54,7 @@ class Draft:
     dataset: str | None = None
     reader: Mapping[str, Any] = field(default_factory=dict)
     weights: str = "random"
-    deviations: Sequence[str] = ()
+    deviations: Sequence[Text] = ()
     top1: bool = False
     whole_numbers: bool = False
     allow: Sequence[str] = field(default_factory=tuple)
@@ -117,7 +119,9 @@ def _body(draft: Draft) -> Iterator[str]:
     yield from _decode(draft)
     if draft.deviations:
         yield "deviations:"
-        yield from (f"  - {scalar(line)}" for line in draft.deviations)
+        for text in draft.deviations:
+            first, *others = _mapping(text if isinstance(text, Mapping) else {"en": text}, _LEVEL * 2)
+            yield from (f"  - {first.lstrip()}", *others)
     if draft.opset is not None:
         yield "export:  # as the file is"
         yield f"  opset: {draft.opset}"
@@ -152,7 +156,7 @@ def _decode(draft: Draft) -> Iterator[str]:
         if not str(draft.decode.get("alphabet", METADATA)).startswith(METADATA):
             yield "  # the alphabet is a stand-in: the characters in the order of the classes, without the blank"
     elif draft.task in TASKS and TASKS[draft.task].is_decoded:
-        yield "# the outputs' shapes do not show how they are decoded; docs/add_a_model.md lists the decoders:"
+        yield "# the outputs' shapes do not show how they are decoded; docs/tasks.md lists the decoders:"
         yield f"# decode: {{_target_: runner.tasks.{TASKS[draft.task].folder}.NAME}}"
 
 
@@ -184,10 +188,15 @@ def _preprocess(preprocess: PreprocessConfig) -> Iterator[str]:
         yield f"  interpolation: {preprocess.interpolation}"
         yield f"  crop: {preprocess.crop}  # the centre, pixels"
         yield f"  channels: {preprocess.channels}"
-    scaled = abs(preprocess.scale - 1 / 255) < 1e-9
-    yield f"  scale: {preprocess.scale!r}" + ("  # 1/255" if scaled else "")
+    yield f"  scale: {_scale(preprocess.scale)}"
     yield f"  mean: {list(preprocess.mean)}"
     yield f"  std: {list(preprocess.std)}"
+
+
+def _scale(scale: float) -> str:
+    if math.isnan(scale):
+        return f".nan  # to be set: {SCALES}"
+    return f"{scale!r}" + ("  # 1/255" if abs(scale - 1 / 255) < 1e-9 else "")
 
 
 def _fit(preprocess: PreprocessConfig) -> Iterator[str]:
@@ -223,7 +232,7 @@ def scalar(value: Any) -> str:
     """Return a scalar as YAML, quoted if a reader might take it for a number or a keyword of YAML."""
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.casefold() not in _WORDS_OF_YAML:
         return value
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 _CONVOLUTIONAL = '''"""A small network to begin with: put yours in its place."""

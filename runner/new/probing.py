@@ -92,7 +92,7 @@ def _found_input(network: torch.nn.Module, names: Sequence[str], target: Target)
     Raises:
         ConfigError: it takes several inputs, or accepts several shapes, or none of those tried.
     """
-    fix = "say which with --input, without the batch axis, as in --input 3,224,224"
+    fix = "say which with --input, without the batch axis, as in --input 3,224,224, or --input 128:int64 for words"
     if len(names) > 1:
         raise ConfigError(
             f"{target.name} takes {len(names)} inputs: {', '.join(names)}",
@@ -147,12 +147,14 @@ def _outputs(result: Any, target: Target) -> Iterator[TensorSpec]:
         if not isinstance(value, torch.Tensor):
             raise ConfigError(
                 f"{target.name} returns {name} as a {type(value).__name__}, no tensor",
-                "return a tensor, tensors, or a dict of tensors by name",
+                "return a tensor, tensors, or a dict of tensors by name; of a detector, what its heads predict"
+                " (docs/detector.md)",
             )
         if not value.dim() or value.shape[0] != BATCH:
             raise ConfigError(
                 f"{target.name} returns {name} as {list(value.shape)} for a batch of {BATCH}",
-                "keep the batch as the first axis of what goes in and comes out",
+                "keep the batch as the first axis of what goes in and comes out; of a detector, stop before the"
+                " suppression (docs/detector.md)",
             )
         yield TensorSpec(name, str(value.dtype).removeprefix("torch."), tuple(value.shape[1:]))
 

@@ -61,13 +61,12 @@ def decoded(task: str, inputs: Specs, outputs: Specs, metadata: Metadata) -> Dec
 
 
 def preprocessing(task: str, picture: TensorSpec) -> PreprocessConfig:
-    """Return a usual preprocessing for a task: pictures of any size fitted into what the network takes, in 0..1."""
+    """Return a usual preprocessing for a task: pictures of any size fitted into what the network takes."""
     channels = picture.shape[0]
     return PreprocessConfig(
         **FITS[task],
         multiple=MULTIPLE if FREE in picture.shape[1:] else 1,
         channels="rgb" if channels == 3 else "grey",
-        scale=1 / 255,
         mean=[0.0] * channels,
         std=[1.0] * channels,
     )

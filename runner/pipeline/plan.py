@@ -122,6 +122,15 @@ def _simplify(setup: Setup) -> Stage:
 
 
 def _compile(setup: Setup) -> Stage:
+    if setup.compiled_elsewhere is not None:
+        return Stage(
+            name="compile",
+            needs=setup.needs["compile"],
+            function="compiled_elsewhere",
+            kind=CompiledModel,
+            spec=setup.compiled_elsewhere,
+            stored=False,
+        )
     compiler, target = setup.compiler, setup.compiler_target
     spec = CompileSpec(
         compiler=target,

@@ -19,6 +19,8 @@ from runner.data import Geometry, Normalisation, Reader, Request
 from runner.measure import MeasuringLimits
 from runner.networks import CheckpointLayout, NetworkSpec
 from runner.stages import order
+from runner.stages.compile import as_picture
+from runner.stages.compiled_elsewhere import ElsewhereSpec
 from runner.stages.infer import ResultsSpec
 from runner.store import Store
 from runner.tasks import reads_metadata, stores_results
@@ -218,15 +220,31 @@ class Setup:
         tool: Tool = targets.call(self.tool_target)
         return tool
 
+    @property
+    def compiled_elsewhere(self) -> ElsewhereSpec | None:
+        """The model that another host has compiled, if a folder of it is given."""
+        if self.config.compiled is None:
+            return None
+        return ElsewhereSpec(
+            folder=Path(self.config.compiled).expanduser().absolute(),
+            model=self.config.model.name,
+            soc=self.config.soc.name,
+            batch=self.config.batch.size,
+            inputs=tuple(
+                as_picture(tensor) if self.config.model.aipp and len(tensor.shape) == 3 else tensor for tensor in self.inputs
+            ),
+            outputs=self.outputs,
+        )
+
     @cached_property
     def compiler_target(self) -> Target | None:
-        """The target of the tool's compiler; None for a tool that loads ONNX itself."""
+        """The target of the tool's compiler; None for a tool that loads ONNX itself, or with a compiled model."""
         node = self.config.tool.compiler
-        return None if node is None else targets.parse(node, "tool.compiler")
+        return None if node is None or self.compiled_elsewhere else targets.parse(node, "tool.compiler")
 
     @cached_property
     def compiler(self) -> Compiler | None:
-        """The tool's compiler; None for a tool that loads ONNX itself."""
+        """The tool's compiler; None where there is no target of one."""
         compiler: Compiler | None = None if self.compiler_target is None else targets.call(self.compiler_target)
         return compiler
 
@@ -276,6 +294,7 @@ class Setup:
             compiles=self.config.tool.compiler is not None,
             is_outside=self.is_outside,
             reads_metadata=self.is_outside and reads_metadata(self.decode),
+            compiled_elsewhere=self.compiled_elsewhere is not None,
         )
 
 

@@ -10,7 +10,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError, Problem, Samples, bounded, bounds
+from runner.core import Problem, Samples, bounded, bounds
 from runner.core.lazy import Image
 from runner.data import (
     HashFiles,
@@ -20,7 +20,7 @@ from runner.data import (
     Request,
     picture_bytes,
     picture_problems,
-    place,
+    size_problem,
     storage,
     write_samples,
 )
@@ -95,19 +95,9 @@ class DrawnPictures(ABC):
 
     def _size_problems(self, request: Request) -> Iterator[Problem]:
         """Yield a problem for the first size, [height, width], that does not become what the model takes."""
-        tensor = request.inputs[0]
-        channels, *wanted = tensor.shape
-        for height, width in sorted({self._size(request.seed, item) for item in self._wanted(request)}):
-            try:
-                sizes = [piece.size for piece in place((height, width), request.geometry, (wanted[0], wanted[1]))]
-            except DataError as error:
-                message = f"a picture does not fit: {error.message}"
-            else:
-                if all(tensor.takes((channels, *size)) for size in sizes):
-                    continue
-                message = (
-                    f"pictures of {width}x{height} become {sizes[0][1]}x{sizes[0][0]} by model.preprocess, "
-                    f"and the model takes {tensor.shown_shape}"
-                )
-            yield Problem(message, "set dataset.reader.width and dataset.reader.height to what the model takes")
-            return
+        for size in sorted({self._size(request.seed, item) for item in self._wanted(request)}):
+            problem = size_problem(size, request)
+            if problem:
+                fix = "set dataset.reader.width and dataset.reader.height to what the model takes"
+                yield Problem(problem.message, fix)
+                return

@@ -66,7 +66,10 @@ def places_of(wanted: Sequence[str], ids: Sequence[str]) -> list[int]:
     place_of = {each: place for place, each in enumerate(ids)}
     missing = [each for each in wanted if each not in place_of]
     if missing:
-        raise ComparisonError(f"{len(missing)} samples were not inferred, {missing[0]} the first")
+        raise ComparisonError(
+            f"{len(missing)} samples were not inferred, {missing[0]} the first",
+            "run again with force=[infer,reference]",
+        )
     return [place_of[each] for each in wanted]
 
 
@@ -140,7 +143,8 @@ def _stacked(rows: list[NDArray[Any]], outputs: NDArray[Any], name: str) -> NDAr
     for row in rows:
         if row.shape != outputs.shape[1:]:
             raise ComparisonError(
-                f"output {name!r} is {list(outputs.shape[1:])} compiled and {list(row.shape)} in PyTorch"
+                f"output {name!r} is {list(outputs.shape[1:])} compiled and {list(row.shape)} in PyTorch",
+                "look for what changes the shape with python -m runner.debug; model.outputs are in the network's order",
             )
     return np.stack(rows)
 

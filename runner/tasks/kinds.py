@@ -9,17 +9,19 @@ from dataclasses import dataclass
 class TaskKind:
     """`folder` holds the task's readers, decoders and metrics: runner.tasks.<folder>.
 
-    `is_decoded` is whether the network's first output must be decoded before it can be scored.
+    `is_decoded` is whether the network's first output must be decoded before it can be scored; `classifies` is whether
+    it holds the scores of classes or actions.
     """
 
     folder: str
     is_decoded: bool
+    classifies: bool = False
 
 
 TASKS = {
-    "image_classification": TaskKind("classification", is_decoded=False),
+    "image_classification": TaskKind("classification", is_decoded=False, classifies=True),
     "image_generation": TaskKind("generation", is_decoded=False),
-    "reinforcement_learning": TaskKind("control", is_decoded=False),
+    "reinforcement_learning": TaskKind("control", is_decoded=False, classifies=True),
     "detection": TaskKind("detection", is_decoded=True),
     "segmentation": TaskKind("segmentation", is_decoded=True),
     "restoration": TaskKind("restoration", is_decoded=True),

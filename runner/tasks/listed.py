@@ -18,6 +18,7 @@ from runner.data import (
     files_source,
     picture_bytes,
     picture_problems,
+    size_problem,
     storage,
     write_samples,
 )
@@ -67,9 +68,16 @@ class ListedPictures(ABC):
         try:
             if self._listing and not problems:
                 self._check(request)
+                problems += self._misfits(request)
         except DataError as error:
             problems.append(error.problem)
         return problems
+
+    def _misfits(self, request: Request) -> list[Problem]:
+        """Return the problem of the first picture's size: others are looked at as they are prepared."""
+        item = self._listing.pictures[0].item
+        problem = size_problem(self._source(request).size_of(item), request)
+        return [Problem(f"{item}: {problem.message}", problem.fix)] if problem else []
 
     def content(self, request: Request, hash_files: HashFiles) -> Any:
         pictures = self._wanted(request)

@@ -73,6 +73,7 @@ def with_line(text: str, key: str, value: str) -> str:
 
 CALLS = {
     "network": ("model", MODEL, "network", "{}"),
+    "nested": ("model", MODEL, "network", "{{_target_: torch.nn.Sequential, _args_: [{}]}}"),
     "settings": ("model", MODEL, "checkpoint", "{{file: evil.pth, settings: {}}}"),
     "adapt": ("model", MODEL, "checkpoint", "{{file: evil.pth, adapt: {}}}"),
     "reader": ("dataset", DATASET, "reader", "{}"),

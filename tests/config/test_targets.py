@@ -1,5 +1,5 @@
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -235,3 +235,95 @@ def test_weights_that_a_library_fetches_unless_told_otherwise_must_be_told(name:
         targets.locate(Target(name, arguments))
     assert "weights_backbone: null" in error.value.fix
     assert callable(targets.locate(Target(name, {**arguments, "weights_backbone": None})))
+
+
+# Networks that are made of others.
+
+
+def test_callables_among_a_networks_arguments_are_called_for_it() -> None:
+    activation = {"_target_": "torch.nn.LeakyReLU", "negative_slope": 0.5}
+    linear = {"_target_": "torch.nn.Linear", "_args_": [3], "out_features": 4}
+    target = targets.parse({"_target_": "torch.nn.Sequential", "_args_": [linear, activation]}, "model.network")
+    network = targets.call(target)
+    assert (network[0].weight.shape, network[1].negative_slope) == ((4, 3), 0.5)
+    assert [each.name for each in targets.with_nested(target)] == [
+        "torch.nn.Sequential",
+        "torch.nn.Linear",
+        "torch.nn.LeakyReLU",
+    ]
+    assert str(target) == (
+        "torch.nn.Sequential(torch.nn.Linear(3, out_features=4), torch.nn.LeakyReLU(negative_slope=0.5))"
+    )
+
+
+def test_callables_in_lists_and_mappings_are_called(package: str, tmp_path: Path) -> None:
+    (tmp_path / "strange_pack" / "made.py").write_text("def kept(**given): return given\n")
+    targets.allow([package])
+    node = {"_target_": "strange_pack.made.kept", "a": [{"_target_": "strange_pack.made.kept"}, {"b": {"c": 1}}]}
+    node["d"] = {"e": {"_target_": "strange_pack.made.kept", "f": 2}}
+    assert targets.call(targets.parse(node, "model.network")) == {"a": [{}, {"b": {"c": 1}}], "d": {"e": {"f": 2}}}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["os.system", "builtins.eval", "runner.core.process.run", "runner.tools.command_line.run", "runner.tasks.cosine"],
+)
+@pytest.mark.parametrize(
+    "holder",
+    [
+        lambda nested: {"_args_": [nested]},
+        lambda nested: {"module": nested},
+        lambda nested: {"modules": [{"deep": [nested]}]},
+        lambda nested: {"_args_": [{"_target_": "torch.nn.Sequential", "_args_": [nested]}]},
+    ],
+    ids=["positional", "named", "in a list", "two deep"],
+)
+def test_a_nested_callable_reaches_nothing_that_the_outer_may_not(name: str, holder: Callable[[dict], dict]) -> None:
+    with pytest.raises(ConfigError, match=rf"model\.network.* names {name}, which may not be called there"):
+        targets.parse({"_target_": "torch.nn.Sequential", **holder({"_target_": name})}, "model.network")
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        {"_target_": "torchvision.io.write_file"},
+        {"_target_": "torch.nn.init.normal_"},
+        {"_target_": "torchvision.models.segmentation.fcn_resnet50"},
+    ],
+)
+def test_a_nested_callable_must_be_a_network_too(nested: dict) -> None:
+    with pytest.raises(ConfigError, match=nested["_target_"]):
+        targets.call(targets.parse({"_target_": "torch.nn.Sequential", "_args_": [nested]}, "model.network"))
+
+
+@pytest.mark.parametrize(
+    ("name", "positional"),
+    [
+        ("timm.create_model", ["resnet18", True]),
+        ("timm.models.resnet18", [True]),
+        ("torchvision.models.resnet18", ["DEFAULT"]),
+        ("torchvision.models.get_model", ["resnet18"]),
+    ],
+)
+def test_a_librarys_function_takes_no_argument_without_its_name(name: str, positional: list) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is given arguments without names"):
+        targets.call(targets.parse({"_target_": name, "_args_": positional}, "model.network"))
+
+
+def test_a_library_is_not_let_fetch_weights_by_a_nested_network() -> None:
+    nested = {"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"}
+    with pytest.raises(ConfigError, match="weights='DEFAULT'"):
+        targets.parse({"_target_": "torch.nn.Sequential", "_args_": [nested]}, "model.network")
+
+
+def test_positional_arguments_that_do_not_fit_are_named() -> None:
+    with pytest.raises(ConfigError, match="takes 1 arguments by position, not 2"):
+        targets.call(targets.parse({"_target_": "torch.nn.ReLU", "_args_": [True, 3]}, "model.network"))
+    with pytest.raises(ConfigError, match=r"_args_ is 3, no list"):
+        targets.parse({"_target_": "torch.nn.ReLU", "_args_": 3}, "model.network")
+
+
+def test_a_nested_callable_that_refuses_its_arguments_is_named() -> None:
+    nested = {"_target_": "torch.nn.Linear", "in_features": 3, "out_features": "x"}
+    with pytest.raises(ConfigError, match=r"torch\.nn\.Linear\(in_features=3, out_features='x'\) cannot be made"):
+        targets.call(targets.parse({"_target_": "torch.nn.Sequential", "_args_": [nested]}, "model.network"))

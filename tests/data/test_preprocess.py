@@ -219,7 +219,8 @@ def test_preprocessing_of_the_guides_has_no_problems(name):
             "or one a channel",
         ),
         (PLAIN, Normalisation(1.0, (0.0,), (1.0,) * 4), "std has 4 values", "one value, or one a channel"),
-        (PLAIN, Normalisation(float("nan"), (0.0,), (1.0,)), "scale is [nan]", "finite"),
+        (PLAIN, Normalisation(float("nan"), (0.0,), (1.0,)), "model.preprocess.scale is to be set", "(1/255) where"),
+        (PLAIN, Normalisation(float("inf"), (0.0,), (1.0,)), "scale is [inf]", "finite"),
         (PLAIN, Normalisation(1.0, (0.0,), (float("inf"),)), "std is [inf]", "finite"),
     ],
 )

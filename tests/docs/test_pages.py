@@ -14,7 +14,10 @@ pytestmark = pytest.mark.slow
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = pytest.mark.parametrize(
     "page",
-    [DOCS / f"{name}.md" for name in ("add_a_model", "score_a_model", "tasks", "detector", "onnx_from_outside")],
+    [
+        DOCS / f"{name}.md"
+        for name in ("add_a_model", "arrays", "score_a_model", "tasks", "detector", "onnx_from_outside")
+    ],
     ids=lambda page: page.stem,
 )
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n+```(?P<kind>python|yaml|console)\n(?P<text>.*?)```", re.DOTALL)

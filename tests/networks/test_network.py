@@ -144,6 +144,29 @@ def test_another_networks_checkpoint_is_refused(tmp_path: Path) -> None:
         build_network(RESNET, Weights(tmp_path / "w.pth", "", "file"))
 
 
+@pytest.mark.parametrize(
+    ("spec", "content", "told"),
+    [
+        (RESNET, {"epoch": 3}, "the checkpoint holds no parameters"),
+        (
+            dcgan(
+                28,
+                CheckpointLayout(
+                    unwrap=(), rename={}, drop_background=None, settings=Target("zoo.dcgan.checkpoint_settings")
+                ),
+            ),
+            {"other": torch.ones(1)},
+            "this is no checkpoint of zoo.dcgan.Generator",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_checkpoint_names_its_file(spec, content, told, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError) as refusal:
+        build_network(spec, Weights(tmp_path / "w.pth", "", "file"))
+    assert refusal.value.message.startswith(f"{tmp_path / 'w.pth'}: {told}")
+
+
 def test_an_argument_that_the_network_lacks_is_refused() -> None:
     with pytest.raises(ConfigError, match="acts"):
         randomise(NetworkSpec(Target("zoo.dqn.NatureDQN", {"acts": 4}), PLAIN, DQN.inputs), 0)

@@ -36,6 +36,25 @@ class Fixed(nn.Module):
         return self.head(self.features(picture).flatten(1))
 
 
+class Grey(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Conv2d(1, 2, 3)
+        self.head = nn.Linear(2 * 30 * 30, 5)
+
+    def forward(self, picture):
+        return self.head(self.features(picture).flatten(1))
+
+
+class Holder(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x)
+
+
 class Flat(nn.Linear):
     def __init__(self):
         super().__init__(12, 3)
@@ -159,6 +178,61 @@ def test_a_network_of_pictures_is_looked_at_and_written_down(write) -> None:
     found = model(write("mine", "--network", "nets.some.Fixed"))
     assert [(tensor.name, tensor.shape) for tensor in found.inputs] == [("picture", [3, 28, 28])]
     assert (found.outputs, found.task, found.preprocess.crop) == (["class"], "image_classification", 28)
+
+
+def test_a_network_of_grey_pictures_is_one_too(write, run_main) -> None:
+    printed = write("mine", "--network", "nets.some.Grey")
+    found = model(printed)
+    assert (found.task, found.preprocess.fit, found.preprocess.channels) == ("image_classification", "stretch", "grey")
+    assert found.preprocess.mean == [0.0]
+    run_main(*command(printed), "stages=[score]", "hydra.run.dir=out")
+
+
+@pytest.mark.parametrize("network", ["Fixed", "Grey"])
+def test_the_scale_of_pictures_is_to_be_set(network, write, run_main) -> None:
+    printed = write("mine", "--network", f"nets.some.{network}")
+    assert "to be set in it: scale" in printed
+    assert "scale: .nan  # to be set" in Path("zoo_conf/model/mine.yaml").read_text()
+    unset = [word for word in command(printed) if not word.startswith("model.preprocess.scale=")]
+    done = run_main(*unset, check=1)
+    assert "model.preprocess.scale is to be set" in done.stderr
+
+
+@pytest.mark.parametrize(("given", "scale"), [("1/255", 1 / 255), ("1", 1.0), ("0.5", 0.5)])
+def test_a_scale_that_is_given_is_written(given, scale, write) -> None:
+    printed = write("mine", "--network", "nets.some.Fixed", "--scale", given)
+    assert "to be set" not in printed
+    assert model(printed).preprocess.scale == scale
+
+
+@pytest.mark.parametrize(("network", "inputs"), [("Flat", ()), ("Words", ("--input", "ids:7:int64"))])
+def test_a_network_without_pictures_has_no_scale_to_set(network, inputs, write) -> None:
+    printed = write("mine", "--network", f"nets.some.{network}", *inputs)
+    assert ("to be set" in printed, model(printed).preprocess.scale) == (False, 1.0)
+
+
+def test_arguments_may_be_callables_themselves(write, run_main) -> None:
+    nested = "layer={_target_: other_nets.Inner, _args_: [12], out: 3}"
+    Path("other_nets.py").write_text(
+        "from torch import nn\nclass Inner(nn.Linear):\n    def __init__(self, size, out):\n"
+        "        super().__init__(size, out)\n"
+    )
+    printed = write("mine", "--network", "nets.some.Holder", "--argument", nested)
+    found = model(printed)
+    assert found.network["layer"] == {"_target_": "other_nets.Inner", "_args_": [12], "out": 3}
+    assert "allow=[nets,other_nets]" in command(printed)
+    run_main(*command(printed), "stages=[score]", "hydra.run.dir=out")
+
+
+def test_layers_of_torch_make_a_network_without_any_code(write, run_main) -> None:
+    layers = "_args_=[{_target_: torch.nn.Flatten}, {_target_: torch.nn.Linear, _args_: [12, 3]}]"
+    printed = write("mine", "--network", "torch.nn.Sequential", "--argument", layers, "--input", "3,2,2")
+    run_main(*command(printed), "stages=[score]", "hydra.run.dir=out")
+
+
+def test_a_class_may_be_named_by_its_package(write) -> None:
+    Path("nets/__init__.py").write_text("from nets.some import Fixed\n")
+    assert model(write("mine", "--network", "nets.Fixed")).network == {"_target_": "nets.Fixed"}
 
 
 def test_the_command_that_is_printed_runs(write, run_main) -> None:
@@ -333,6 +407,11 @@ def test_a_file_that_is_there_is_kept_unless_forced(write) -> None:
         (("m", "--network", "nets.some.Fixed", "--input", "3:float31"), "no dtype float31"),
         (("m", "--network", "nets.some.Fixed", "--argument", "size=3"), "has no argument 'size'"),
         (("m", "--network", "nets.some.Fixed", "--argument", "size"), "no NAME=VALUE"),
+        (("m", "--network", "nets.some.Fixed", "--argument", "a={_target_: os.system}"), "has no argument 'a'"),
+        (("m", "--network", "fresh.Net"), "no module of it is named"),
+        (("m", "--network", "nets.some.Fixed", "--scale", "1/0"), "--scale 1/0 is no number above 0"),
+        (("m", "--network", "nets.some.Fixed", "--scale", "-1"), "--scale -1 is no number above 0"),
+        (("m", "--arch", "resnet18", "--scale", "1"), "leave them out: --arch knows its own"),
         (("m", "--network", "nets.some.Fixed", "--argument", "classes=["), "no YAML"),
         (("m", "--network", "nets.some.Reduced"), "keep the batch as the first axis"),
         (("m", "--network", "nets.some.Texts"), "as a str, no tensor"),

@@ -26,7 +26,7 @@ def normal(count: int, *shape: int) -> NDArray[np.float32]:
 def test_outputs_are_compared_by_cosine_agreement_and_difference(tmp_path: Path) -> None:
     inferred = write(tmp_path / "a.npz", out=[[1, 0], [0, 1]])
     expected = write(tmp_path / "b.npz", out=[[1, 0], [1, 0]])
-    found = fidelity.compare(inferred, expected)["out"]
+    found = fidelity.compare(inferred, expected, classifies=True)["out"]
     assert (found.samples, found.top1_agreement, found.cosine) == (2, 50.0, 0.5)
     assert (found.max_abs, found.mean_abs) == (1.0, 0.5)
 
@@ -34,15 +34,20 @@ def test_outputs_are_compared_by_cosine_agreement_and_difference(tmp_path: Path)
 def test_each_output_is_compared_by_its_name(tmp_path: Path) -> None:
     inferred = write(tmp_path / "a.npz", scores=[[1, 0], [0, 1]], mask=[[[1, 1]], [[1, 1]]])
     expected = write(tmp_path / "b.npz", mask=[[[1, 1]], [[3, 3]]], scores=[[1, 0], [0, 1]])
-    found = fidelity.compare(inferred, expected)
+    found = fidelity.compare(inferred, expected, classifies=True)
     assert (found["scores"].top1_agreement, found["scores"].max_abs) == (100.0, 0.0)
     assert (found["mask"].cosine, found["mask"].max_abs) == (pytest.approx(1.0), 2.0)
 
 
 def test_agreement_is_not_asked_of_what_is_no_class_scores(tmp_path: Path) -> None:
     made = write(tmp_path / "a.npz", picture=np.ones((2, 1, 4, 4)), scores=[[1, 0], [0, 1]])
-    found = fidelity.compare(made, made)
+    found = fidelity.compare(made, made, classifies=True)
     assert (found["picture"].top1_agreement, found["scores"].top1_agreement) == (None, 100.0)
+
+
+def test_agreement_is_not_asked_of_a_network_that_is_no_classifier(tmp_path: Path) -> None:
+    made = write(tmp_path / "a.npz", digits=np.ones((2, 784)))
+    assert fidelity.compare(made, made)["digits"].top1_agreement is None
 
 
 def test_a_comparison_does_not_depend_on_the_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,9 +55,9 @@ def test_a_comparison_does_not_depend_on_the_chunks(tmp_path: Path, monkeypatch:
     values = normal(count, 5)
     inferred = write(tmp_path / "a.npz", out=values)
     expected = write(tmp_path / "b.npz", out=values + 0.1 * normal(count + 1, 5)[:count])
-    in_chunks = fidelity.compare(inferred, expected)["out"]
+    in_chunks = fidelity.compare(inferred, expected, classifies=True)["out"]
     monkeypatch.setattr(predictions, "ROWS_AT_ONCE", count)
-    whole = fidelity.compare(inferred, expected)["out"]
+    whole = fidelity.compare(inferred, expected, classifies=True)["out"]
     assert in_chunks.samples == whole.samples == count
     assert in_chunks.top1_agreement == pytest.approx(whole.top1_agreement)
     assert in_chunks.cosine == pytest.approx(whole.cosine, abs=1e-12)

@@ -39,6 +39,7 @@ class AtariFrames:
 
     needs_policy = True
     seeded = True
+    has_truth = False
 
     def validate(self, request: Request) -> list[Problem]:
         problems = list(bounds.problems(self, "dataset.reader"))

@@ -19,6 +19,7 @@ class Noise:
 
     needs_policy = False
     seeded = True
+    has_truth = False
 
     def validate(self, request: Request) -> list[Problem]:
         return list(bounds.problems(self, "dataset.reader"))

@@ -203,8 +203,8 @@ class LabelFiles:
         strange = np.flatnonzero(present & (classes == NO_CLASS)).tolist()
         if strange:
             raise DataError(
-                f"{self.path(picture)} has pixels of value {first_few(list(map(str, strange)), 3)}, which is no class: "
-                "classes, ignore and values of dataset.reader tell which are"
+                f"{self.path(picture)} has pixels of value {first_few(list(map(str, strange)), 3)}, which is no class",
+                "correct dataset.reader: classes, ignore and values tell which pixels are of which class",
             )
         mapped: NDArray[np.uint8] = classes.astype(np.uint8)[stored]
         return mapped

@@ -311,6 +311,28 @@ def test_picture_of_another_size_than_the_model_takes_is_named(tmp_path):
         write(root, tmp_path / "out", geometry=replace(GEOMETRY, resize=None, crop=None))
 
 
+def test_a_size_that_the_model_does_not_take_is_known_from_the_first_picture(tmp_path):
+    root = make_folder(tmp_path / "data", ["a.png", "b.png"], ["a 1", "b 0"])
+    (problem,) = ImageFolder(str(root)).validate(request(geometry=Geometry()))
+    assert (
+        problem.message == "a.png: pictures of 20x18 become 20x18 by model.preprocess, and the model takes [3, 16, 16]"
+    )
+    assert "model.preprocess.fit" in problem.fix
+
+
+def test_pictures_of_a_grey_model_are_one_channel(tmp_path):
+    root = make_folder(tmp_path / "data", ["colour.png"], ["colour 1", "grey 2"])
+    Image.new("L", (28, 28), 77).save(root / "grey.png")
+    wanted = {
+        "geometry": Geometry(fit="stretch", channels="grey"),
+        "inputs": (TensorSpec("i", "float32", (1, 16, 16)),),
+    }
+    assert ImageFolder(str(root)).validate(request(**wanted)) == []
+    stored = np.load(write(root, tmp_path / "out", **wanted).path / "i.npy")
+    assert stored.shape == (2, 1, 16, 16)
+    assert (stored[1] == 77).all()
+
+
 def run_child(code, *arguments, **options):
     text = textwrap.dedent(code)
     return subprocess.Popen([sys.executable, "-c", text, *map(str, arguments)], stdout=subprocess.PIPE, **options)
