@@ -26,6 +26,7 @@ What can be chosen (group=option):
 What can be set (key=value):
 
   weights=auto|random|PATH    auto: the file in checkpoints/, else the declared URL
+  compiled=DIR                a model that another host has compiled (docs/two_hosts.md)
   limit=N                     the first N samples
   stages=[weights,export]     a part of the run, and what it needs
   dry_run=true                print what would be done, and every external command
@@ -40,19 +41,30 @@ Flags:
   -m, --multirun              a sweep: every key may have several values with commas
   --config-dir DIR            options of yours: DIR/model/*.yaml, DIR/dataset/*.yaml, ...
   --cfg job                   print the configuration and do nothing; with --resolve, its references resolved
+  --version                   the runner's version
+  --completion bash           print what completes this command line: eval "$(python -m runner --completion bash)"
   --hydra-help                Hydra's own flags, which work too
 
 Beside it, each with --help of its own:
 
-  python -m runner.list       what there is, and what can run here now
-  python -m runner.report     tables, a page, Markdown and CSV of the results
-  python -m runner.diff A B   what differs between two runs
-  python -m runner.guide      a model's guide, from its YAML and the results
-  python -m runner.debug      where outputs diverge: step, layer, a node to replay
-  python -m runner.new        a YAML of yours, and the command that runs it
-  python -m runner.cache      what the store holds; verify, prune
+{commands}
+
+`{program}` is short for `python -m runner`, and `{program} report` for `python -m runner.report`.
 """
-_NOTES = {"soc": "auto: the chip that npu-smi names", "batch": "any size"}
+PROGRAM = "mzr"
+"""The console script: the initials of model-zoo-runner, which no other program is known to have."""
+COMMANDS = {
+    "list": ("", "what there is, and what can run here now"),
+    "report": ("", "tables, a page, Markdown and CSV of the results"),
+    "compare": ("A [B]", "whether accuracy, throughput or latency fell since a run, or the last good one"),
+    "diff": ("A B", "what differs between two runs"),
+    "guide": ("", "a model's guide, from its YAML and the results"),
+    "debug": ("", "where outputs diverge: step, layer, a node to replay"),
+    "new": ("", "a YAML of yours, and the command that runs it"),
+    "cache": ("", "what the store holds; verify, prune"),
+}
+"""The commands beside a run, `python -m runner.NAME`: what they take first, and what they do."""
+_NOTES = {"soc": "auto: the chip that npu-smi names", "batch": "any size", "experiment": "a whole table"}
 """Values that a group accepts besides the options that have a file."""
 
 
@@ -68,13 +80,23 @@ def page(arguments: Sequence[str]) -> str:
         ConfigError: there is no such folder, or several are given.
     """
     folder, _ = groups.split_config_dir(arguments)
-    return PAGE.format(options="\n".join(_group(group, folder) for group in groups.GROUPS))
+    return PAGE.format(
+        options="\n".join(_group(group, folder) for group in _groups()),
+        commands="\n".join(
+            f"  {f'python -m runner.{name} {takes}':<31} {does}" for name, (takes, does) in COMMANDS.items()
+        ),
+        program=PROGRAM,
+    )
+
+
+def _groups() -> list[str]:
+    return [*groups.GROUPS, *sorted(groups.names().difference(groups.GROUPS))]
 
 
 def _group(group: str, folder: Path | None) -> str:
-    names = sorted(groups.files(group, folder), key=lambda name: (name.isdecimal() and int(name), name))
+    names = groups.ordered(groups.files(group, folder))
     words = [*names, *([f"({_NOTES[group]})"] if group in _NOTES else [])]
-    heading = f"  {group + ':':<9}"
+    heading = f"  {group + ':':<12}"
     return textwrap.fill(
         "  ".join(words),
         WIDTH,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config import groups, options, overrides, schema, sources
+from runner.config import flags, groups, options, overrides, refusals, schema, sources
 from runner.config.groups import CONF
 from runner.core import ConfigError
 
@@ -22,8 +22,11 @@ def compose(arguments: Sequence[str]) -> DictConfig:
     With --config-dir DIR and allow=[...], packages beside DIR become importable.
 
     Raises:
-        ConfigError: Hydra rejects the arguments, such as an unknown option or a sweep.
+        ConfigError: the arguments are rejected, such as an unknown option, a sweep, or a flag.
     """
+    given_flags, _ = flags.split(groups.split_config_dir(arguments)[1])
+    if given_flags:
+        raise ConfigError(f"{given_flags[0]} is a flag, and only key=value is taken here", "leave it out")
     config_dir, adapted = groups.split_config_dir(overrides.adapt(arguments, list))
     overrides.register_batches(adapted)
     schema.register()
@@ -35,18 +38,10 @@ def compose(arguments: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             return hydra_compose("config", overrides=adapted)
-    except MissingConfigException as error:
-        raise options.missing(error) or _refused(error) from error
     except (HydraException, OmegaConfBaseException) as error:
-        raise _refused(error) from error
-
-
-def _refused(error: Exception) -> ConfigError:
-    cause = f" ({error.__cause__})" if isinstance(error.__cause__, OmegaConfBaseException) else ""
-    return ConfigError(f"{error}{cause}", "correct it; python -m runner --help lists what can be chosen")
+        raise refusals.of_hydra(error, arguments) or error from error
 
 
 def _search_path(config_dir: Path) -> str:
     """Return the override that is equivalent to --config-dir."""
-    quoted = str(config_dir.absolute()).replace("'", "\\'")
-    return f"hydra.searchpath=['file://{quoted}']"
+    return f"hydra.searchpath=[{overrides.quoted(f'file://{config_dir.absolute()}')}]"

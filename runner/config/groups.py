@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from runner.core import ConfigError
@@ -19,6 +19,16 @@ def files(group: str, config_dir: Path | None = None) -> dict[str, Path]:
     """Return every option's file, by name. If two have the same name, Hydra uses the runner's own."""
     folders = [config_dir, CONF] if config_dir else [CONF]
     return {path.stem: path for folder in folders for path in sorted((folder / group).glob("*.yaml"))}
+
+
+def ordered(options: Iterable[str]) -> list[str]:
+    """Return options in the order in which people look for them: numbers by size, before names."""
+    return sorted(options, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+
+
+def names() -> set[str]:
+    """Return the names of all groups: GROUPS, and those of which no option is chosen by default."""
+    return {*GROUPS, *(path.name for path in CONF.iterdir() if path.is_dir() and not path.name.startswith("_"))}
 
 
 def split_config_dir(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from hydra.errors import MissingConfigException
+from omegaconf import DictConfig
 
 from runner.config.groups import CONF, GROUPS, LISTED
 from runner.core import ConfigError, did_you_mean
@@ -73,6 +74,17 @@ def refuse_hidden(arguments: Iterable[str], config_dir: Path) -> None:
                     f"{argument}: {theirs} is hidden by the runner's own {group} {name}",
                     "give it another name, and choose that",
                 )
+
+
+def make_allowed_importable(config: DictConfig, config_dirs: Iterable[str]) -> None:
+    """Call make_importable for each folder of the user's own if a configuration has `allow`.
+
+    Without `allow` nothing of a folder is importable: libraries probe for many packages that are not installed, and
+    could import one from an untrusted folder.
+    """
+    if config.get("allow"):
+        for folder in config_dirs:
+            make_importable(Path(folder))
 
 
 def make_importable(config_dir: Path) -> None:

@@ -20,6 +20,7 @@ from runner.core.artifacts import (
     TensorSpec,
     Timing,
     Weights,
+    flaw_of,
     shown_size,
 )
 from runner.core.bounds import bounded, one_of

@@ -7,7 +7,8 @@ import re
 import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,17 @@ class CheckpointLayout:
     drop_background: str | None
     settings: Target | None
     adapt: Target | None = None
+
+
+@contextmanager
+def named_in_errors(path: Path) -> Iterator[None]:
+    """Put the checkpoint's path before the message of a CheckpointError that does not name it."""
+    try:
+        yield
+    except CheckpointError as error:
+        if str(path) in error.message:
+            raise
+        raise CheckpointError(f"{path}: {error.message}", error.fix) from error
 
 
 def read_state_dict(path: Path) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def test_a_package_that_is_not_allowed_is_not_called(elsewhere, tiny_arguments, 
 
 def test_a_wrong_name_is_answered_with_the_nearest_of_both_zoos(elsewhere, run_main) -> None:
     done = run_main("model=tiyn", "--config-dir", str(elsewhere), check=1)
-    assert done.stderr.startswith("there is no model=tiyn\n    fix: did you mean tiny?")
+    assert done.stderr.startswith("error: there is no model=tiyn\n    fix: did you mean tiny?")
 
 
 def test_what_the_runners_own_would_hide_is_refused(elsewhere, run_main) -> None:

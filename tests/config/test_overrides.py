@@ -58,7 +58,7 @@ def test_chips_are_looked_for_only_when_asked() -> None:
 @pytest.mark.parametrize("flag", [["--config-dir", "{}"], ["--config-dir={}"], ["-cd", "{}"]])
 def test_a_folder_of_options_may_be_named_anywhere(flag: list[str], tmp_path) -> None:
     typed = ["model=dqn", *(word.format(tmp_path) for word in flag), "-m", "batch=1"]
-    assert overrides.adapt(typed, list) == ["--config-dir", str(tmp_path), "model=dqn", "-m", "batch='1'"]
+    assert overrides.adapt(typed, list) == ["--config-dir", str(tmp_path), "model=dqn", "batch='1'", "--multirun"]
 
 
 @pytest.mark.parametrize("typed", [["--config-dir", "nowhere"], ["--config-dir"], ["--config-dir="]])
