@@ -26,6 +26,10 @@ from runner.core import DTYPES, ConfigError, bounded, cause_of, did_you_mean, is
 
 CHECKPOINTS = Path("checkpoints")
 """Where `weights=auto` looks for files."""
+LANGUAGES = ("en", "zh")
+"""The languages of a guide."""
+Text = Any
+"""A text, or the same text by language: {en: ..., zh: ...}; English is the one that must be there."""
 
 
 @dataclass
@@ -47,7 +51,7 @@ class CheckpointConfig:
     sha256: Optional[str] = None
     """All 64 digits, or the leading ones, as in file names of torch.hub."""
     size_bytes: Optional[int] = None
-    where: Optional[str] = None
+    where: Text = None
     """Where to download the file by hand if there is no direct URL."""
     unwrap: list[str] = field(default_factory=list)
     """Entries that may contain the state dict; a file without them is the state dict itself."""
@@ -94,6 +98,7 @@ class PreprocessConfig:
     """Side of the centre crop in pixels."""
     channels: str = one_of("rgb", "bgr", "grey")
     scale: float = 1.0
+    """.nan: to be set before a run, as runner.new writes it, which cannot know it."""
     mean: list[float] = field(default_factory=lambda: [0.0])
     std: list[float] = field(default_factory=lambda: [1.0])
 
@@ -121,6 +126,8 @@ class PublishedConfig:
     accuracy: dict[str, float] = field(default_factory=dict)
     samples_per_second: Optional[float] = None
     source: str = MISSING
+    misprint: Optional[str] = None
+    """Why the figures are evidently misprinted: they are shown marked, and never count as the best."""
 
 
 @dataclass
@@ -142,6 +149,8 @@ class GuideConfig:
     """URL of its page at a commit."""
     tool: Optional[str] = None
     """The tool it ran the model with: an option of `tool`."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """The versions that it names: of driver, CANN, Python, PyTorch."""
 
 
 @dataclass
@@ -155,9 +164,9 @@ class OnnxConfig:
     sha256: Optional[str] = None
     """All 64 digits, or the leading ones."""
     size_bytes: Optional[int] = None
-    where: Optional[str] = None
+    where: Text = None
     """Where to get the file by hand if there is no direct URL."""
-    made_by: Optional[str] = None
+    made_by: Text = None
     """How it was made: the command, or the repository and its commit."""
 
 
@@ -167,6 +176,10 @@ class ModelConfig:
     arch: Optional[str] = None
     """The network's name in its library, for options that stand for any of its networks."""
     task: str = MISSING
+    about: Text = None
+    """What the network is, in a sentence or two."""
+    paper: Optional[str] = None
+    """URL of the paper."""
     reference: str = MISSING
     """URL and commit of the training code of the checkpoint."""
     guide: GuideConfig = field(default_factory=GuideConfig)
@@ -188,9 +201,9 @@ class ModelConfig:
     """Further documented flags of atc by name, such as `precision_mode: force_fp16`."""
     aipp: bool = False
     """Normalise on the card: the compiled model takes uint8 images [N, H, W, C]."""
-    deviations: list[str] = field(default_factory=list)
+    deviations: list[Text] = field(default_factory=list)
     """Intended differences from the guide's commands, with reasons."""
-    batch_dependent: Optional[str] = None
+    batch_dependent: Text = None
     """Why a sample's outputs depend on the batch it is in; null if they must not. Such a model is compared with PyTorch
     in the same batches, and the comparison of batch sizes is reported and fails nothing."""
     fidelity: FidelityConfig = field(default_factory=FidelityConfig)
@@ -202,6 +215,8 @@ class DatasetConfig:
     name: str = MISSING
     task: Optional[str] = None
     """The task of the models that it is for; null for any."""
+    url: Optional[str] = None
+    """Where to get it."""
     root: Optional[str] = None
     labels: Optional[str] = None
     reader: dict[str, Any] = field(default_factory=dict)
@@ -210,6 +225,9 @@ class DatasetConfig:
     """`labels`, or `reference`: PyTorch's outputs on the same samples."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Name -> `_target_` and its arguments: a function of results and truths, or a runner.tasks.Metric."""
+    reference_metrics: dict[str, Any] = field(default_factory=dict)
+    """The metrics in place of these where the data have no labels: they compare with PyTorch's outputs. {}: labels are
+    required."""
     preview: Optional[dict[str, Any]] = None
     """A callable that writes a preview of the outputs into the run folder."""
 
@@ -232,6 +250,8 @@ class SocConfig:
 @dataclass
 class BatchConfig:
     size: int = bounded(MISSING, least=1, shown_as="batch")
+    gears: list[int] = field(default_factory=list)
+    """The batch sizes that one compiled model is to serve; []: each batch size gets a model of its own."""
 
 
 @dataclass
@@ -248,8 +268,14 @@ class ToolConfig:
     mode: Optional[str] = None
     environment_script: Optional[str] = None
     """Script that sets the environment of tool and compiler, sourced if they are not on the PATH."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """Further flags of the tool by name, without dashes."""
     compiler: Optional[dict[str, Any]] = None
     """`_target_` and its arguments: a runner.tools.Compiler; null if the tool loads ONNX itself."""
+    serves_gears: bool = False
+    """Whether it runs a model that was compiled for several batch sizes (`batch.gears`)."""
+    shapes: str = one_of("gears", "range", shown_as="tool.shapes")
+    """How a model is compiled for several batch sizes or shapes: for each of them, or for all between them."""
 
 
 @dataclass
@@ -310,6 +336,8 @@ class RunConfig:
     batch: BatchConfig = MISSING
     tool: ToolConfig = MISSING
     weights: str = "auto"
+    compiled: Optional[str] = None
+    """Folder of a model that another host has compiled, copied from its store."""
     limit: Optional[int] = bounded(None, least=1)
     stages: Optional[list[str]] = None
     dry_run: bool = False
@@ -363,6 +391,12 @@ def load(config: DictConfig) -> RunConfig:
     return loaded
 
 
+def in_language(text: Text, language: str = "en") -> Optional[str]:
+    """Return a text in a language, in English if there is no translation; None if there is no text."""
+    chosen = (text.get(language) or text["en"]) if isinstance(text, dict) else text
+    return None if chosen is None else str(chosen)
+
+
 def _check(loaded: RunConfig) -> None:
     """Check types, which OmegaConf does not do for interpolated values and for items of lists.
 
@@ -375,11 +409,33 @@ def _check(loaded: RunConfig) -> None:
     except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as error:
         reason = str(error).replace("$.", "").replace("`", "")
         raise ConfigError(f"the configuration has a value of another type: {reason}", "see --cfg job for it") from error
+    for path, text in _translated(loaded.model):
+        if not _is_text(text):
+            raise ConfigError(
+                f"{path} is {text!r}", "give a text, or one by language with English among them: {en: ..., zh: ...}"
+            )
     for path, text in _texts(builtins, ""):
         if "\0" in text or not is_unicode(text):
             raise ConfigError(
                 f"{path} is {text[:80]!a}, which holds a NUL or is not UTF-8", "write it anew, or rename the file"
             )
+
+
+def _translated(model: ModelConfig) -> Iterator[tuple[str, Text]]:
+    """Yield the texts that may be given by language."""
+    yield "model.about", model.about
+    yield "model.batch_dependent", model.batch_dependent
+    yield "model.checkpoint.where", model.checkpoint.where
+    if model.onnx is not None:
+        yield "model.onnx.where", model.onnx.where
+        yield "model.onnx.made_by", model.onnx.made_by
+    yield from ((f"model.deviations[{index}]", text) for index, text in enumerate(model.deviations))
+
+
+def _is_text(text: Any) -> bool:
+    if isinstance(text, dict):
+        return "en" in text and text.keys() <= set(LANGUAGES) and all(isinstance(each, str) for each in text.values())
+    return text is None or isinstance(text, str)
 
 
 def _texts(node: Any, path: str) -> Iterator[tuple[str, str]]:

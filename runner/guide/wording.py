@@ -1,122 +1,125 @@
 """The text of a guide in Chinese and in English, with the same keys."""
 
-# ruff: noqa: RUF001 (Chinese has its own punctuation)
+# ruff: noqa: RUF001, E501 (Chinese has its own punctuation; a sentence stands in one line)
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-ZH = {
-    "page": """\
-# {name} 模型-推理指导
+Words = Mapping[str, str]
+"""The texts of a guide in one language."""
 
+ZH: Mapping[str, str] = {
+    "title": "# {name} 模型-推理指导",
+    "contents": """\
 - [概述](#overview)
-  - [输入输出数据](#data)
+    - [输入输出数据](#data)
 - [推理环境准备](#environment)
 - [快速上手](#quickstart)
-  - [获取源码](#source)
-  - [准备数据集](#dataset)
-  - [模型推理](#inference)
-- [模型推理性能&精度](#results)
+    - [获取源码](#source)
+    - [准备数据集](#dataset)
+    - [模型推理](#inference)
+- [模型推理性能&精度](#results)""",
+    "section_overview": "概述",
+    "section_data": "输入输出数据",
+    "section_environment": "推理环境准备",
+    "section_quickstart": "快速上手",
+    "section_source": "获取源码",
+    "section_dataset": "准备数据集",
+    "section_inference": "模型推理",
+    "section_results": "模型推理性能&精度",
+    "made_from": "{name} 用于{task}。本指导由模型的配置文件 `conf/model/{name}.yaml`、其命令和已有的运行结果生成。",
+    "paper": "论文",
+    "original_guide": "原指导",
+    "reference": "参考实现：",
+    "unknown": "导出后可知",
+    "versions": """\
+该模型需要以下插件与驱动。
 
-# 概述<a name="overview"></a>
-
-{name} 用于{task}。本指导由模型的配置文件 `conf/model/{name}.yaml`、运行计划中的命令和已有的运行结果生成。
-
-- 参考实现：
-
-{reference}
-
-## 输入输出数据<a name="data"></a>
-
-- 输入数据
-
-{inputs}
-
-- 输出数据
-
-{outputs}
-
-# 推理环境准备<a name="environment"></a>
-
-- {environment_of}
-
-  **表 1** 版本配套表
-
-{environment}
-
-# 快速上手<a name="quickstart"></a>
-
-## 获取源码<a name="source"></a>
-
-1. 获取本项目源码，并进入其目录。
-
-2. 安装依赖。
-
-{install}
-
-3. 查看将要执行的各个阶段和全部外部命令，不实际执行。
-
-{dry_run}
-
-## 准备数据集<a name="dataset"></a>
-
-1. 获取原始数据集。
-
-   {dataset}
-
-2. 数据预处理。预处理后的样本由所有 batch、芯片和推理工具共用，只做一次。
-
-{preprocess}
-
-{prepare}
-
-## 模型推理<a name="inference"></a>
-
-一条命令完成下述全部步骤，并与公布的数据比较；已经完成的步骤不会重做：
-
-{run}
-
-各步骤如下。
-
-1. 模型转换。
-
-   1. {get_weights}
-
-      {weights}
-
-   2. {make_onnx}
-
-      {export}
-
-   3. 转换为推理工具加载的模型。
-
-{compile}
-
-2. 推理验证与性能验证。
-
-{infer}
-
-3. 精度验证。
-
-   {score}
-
-{deviations}# 模型推理性能&精度<a name="results"></a>
-
-{results}
-{published}""",
-    "environment_measured": "下列版本取自最近一次运行",
-    "environment_here": "尚无运行结果，下列版本为生成本指导的机器上所安装的",
+**表 1** 版本配套表""",
     "component": "配套",
-    "version": "版本",
+    "version_measured": "实测所用版本",
+    "version_published": "原指导的版本",
+    "setup": "环境准备指导",
+    "driver": "固件与驱动",
+    "driver_setup": "[Pytorch框架推理环境准备](https://www.hiascend.com/document/detail/zh/ModelZoo/pytorchframework/pies)",
+    "see_original": "见原指导",
+    "by_chip": "按芯片选择",
+    "not_named": "原指导未注明",
+    "python_note": "本项目需要 Python 3.10 或更高版本，其余依赖由 pip 安装；推理工具可以装在另一个 Python 中，以 `tool.python=路径` 指定。",
+    "duo_note": "Atlas 300I Duo 推理卡请以 CANN 版本选择实际固件与驱动版本。",
+    "cann_note": "未实测的版本请以实际安装为准：CANN 8.5 及以后，`set_env.sh` 位于 `/usr/local/Ascend/cann/`。",
+    "install": "获取本项目源码，进入其目录，安装依赖。下文的命令可以在任意目录执行，文件写在该目录下。",
+    "install_ais_bench": "安装 ais_bench 推理工具：按 [ais_bench](https://gitee.com/ascend/tools/tree/master/ais-bench_workload/tool/ais_bench) 代码仓的说明安装 `aclruntime` 和 `ais_bench` 两个 whl 包。",
+    "install_ais_infer": "获取 ais_infer 推理工具：见 [ais_infer](https://gitee.com/ascend/tools/tree/master/ais-bench_workload/tool/ais_infer)，以 `tool.script=路径` 指定 `ais_infer.py`。",
+    "install_benchmark": "获取 benchmark 推理工具（见 CANN 推理 benchmark 工具用户指南），以 `tool.program=路径` 指定，并以 `chmod u+x` 设为可执行。",
+    "install_trtexec": "安装 TensorRT，并把 `trtexec` 所在目录加入 PATH。",
+    "get_data": "获取原始数据集。",
+    "folder": "该模型使用 {dataset} 数据集：{layout}（`DIR` 为数据集目录）。",
+    "tree_imagenet": "imagenet\n├── val_label.txt    // 验证集标注信息，每行为图片名和类别编号\n└── val              // 5 万张验证集图片",
+    "tree_coco": "coco\n├── annotations\n│   └── instances_val2017.json    // 标注\n└── val2017                       // 5000 张验证集图片",
+    "name_root": "下文的命令以 `${dataset_root}` 表示数据集目录：",
+    "preprocessing": "数据预处理。预处理后的样本由所有 batch、芯片和推理工具共用，只做一次。",
+    "resize_both": "缩放：两边都到 {resize} 像素（不保持长宽比），插值方式 {interpolation}",
+    "prepare": "将样本写成二进制文件，每个样本一个，存放在当前目录的 `{folder}` 下，输入 0 在 `{folder}0/`：",
+    "one_command": "一条命令完成下述全部步骤，并与公布的数据比较；已经完成的步骤不会重做。加上 `dry_run=true` 只显示将要执行的各个阶段和全部外部命令：",
+    "run_folder": "结果写在 `outputs/{name}/{soc}-{tool}/bs<batch>/<时间>/`（多个 batch 时为 `outputs/sweeps/<时间>/`）下：`result.json` 为全部数据，`run.log` 和各外部程序的日志在其旁边；模型和样本存放在 `outputs/cache/`。",
+    "by_hand": "也可以逐步执行。以下命令可以依次粘贴；`python -m runner.guide ... --script FILE` 把它们写成一个脚本。`${bs}` 为 batch：",
+    "by_runner": "各步骤如下；样本的推理和精度由上面的一条命令完成。",
+    "other_batches": "其余 batch 将 `bs` 改为相应的值，从导出起重复；已测试的 batch 为 {batches}。",
+    "convert": "1. 模型转换",
+    "infer": "2. 推理验证",
+    "score": "3. 精度验证",
+    "measure": "4. 性能验证",
+    "get_weights": "获取权重文件",
+    "get_onnx": "获取 ONNX 文件",
+    "make_onnx": "导出 ONNX 文件",
+    "cut_onnx": "检查 ONNX 文件",
+    "compile": "转换为推理工具加载的模型",
+    "no_source": "配置文件未注明来源",
+    "made": "运行成功后生成 `{file}`。",
+    "set_environment": "配置环境变量。该路径仅供参考，请以实际安装路径为准；详细介绍请参见《[CANN 开发辅助工具指南 (推理)](https://support.huawei.com/enterprise/zh/ascend-computing/cann-pid-251168373?category=developer-documents&subcategory=auxiliary-development-tools)》。",
+    "find_chip": "执行命令查看芯片名称（`${{chip_name}}`）。本指导的芯片为 {soc_version}，请自行替换：",
+    "chip_shown": "回显如下：",
+    "parameters": "参数说明：",
+    "outputs_in": "推理后的输出在 `{folder}` 下，每个样本的每个输出一个文件。",
+    "inferred_by_runner": "由上面的一条命令完成，推理工具为 {tool}。",
+    "criterion": "以百分数计的精度，与公布的相比下降在 {tolerance}% 以内即为达标（`gates.accuracy.tolerance`）。",
+    "benchmark": "性能为吞吐率：1000 x batch / 平均时延（毫秒），平均时延由推理工具给出。测量期间请独占该设备。",
+    "chips": "{soc} 卡有 {chips} 个芯片，一个 device 为一个芯片；整卡的吞吐率为单芯片的 {chips} 倍，公布的数据为整卡的。",
+    "other_tool": "推理和性能测试使用 {tool}，代替原指导的 {original}",
+    "deviations": "与原指导的不同之处：",
+    "deviations_reference": "与参考实现的不同之处：",
+    "no_results": "尚无可用的实测数据：需要 {soc} 上以该工具、正式权重和完整数据集的运行结果；运行上述命令后重新生成本指导。",
+    "measured_figures": "实测数据（{soc}，{tool}）",
+    "measured": "实测 (samples/s)",
+    "published": "公布 (samples/s)",
+    "ratio": "实测/公布",
+    "mean_latency": "平均时延 (ms)",
+    "p99_latency": "P99 时延 (ms)",
+    "batch_size": "Batch Size",
+    "published_metric": "公布的 {name}",
+    "verdict": "是否达标",
+    "verdict_pass": "达标",
+    "verdict_fail": "未达标",
+    "verdict_skip": "未判定",
+    "soc": "芯片型号",
+    "published_figures": "公布的数据",
+    "misprint_mark": " †",
+    "misprint": "†：来源中的明显误印，不计入最优。",
+    "published_310": "310 卡有 4 个芯片，表中为整卡的吞吐率。",
+    "sources": "来源：",
+    "colon": "：",
+    "comma": "、",
+    "semicolon": "；",
+    "script_heading": "{name}，{soc}，{tool}：从权重到精度表。由 python -m runner.guide --script 生成",
+    "script_root": "数据集目录未指定，例如 dataset_root=/path/to/{dataset} bash {script}",
     "input": "输入数据",
     "output": "输出数据",
     "dtype": "数据类型",
     "shape": "大小",
     "layout": "数据排布格式",
-    "shape_unknown": "导出后可知",
     "any_size": "任意",
-    "folder": "使用 `{dataset}` 数据集：{layout}。以 `dataset.root=DIR` 指定其目录。",
     "folder_other": "目录内容见读取器 `{reader}` 的说明",
     "folder_ImageFolder": (
         "图片放在 `DIR/val/` 下，标签文件 `val_label.txt` 放在 `DIR` 下；也可以是图片目录本身或按类别分的目录"
@@ -151,10 +154,6 @@ ZH = {
     "weights_where": "获取方式：{where}。放到 `checkpoints/{file}`{digest}，或以 `weights=路径` 指定。",
     "weights_package": "`{file}` 随 Python 包 `{package}` 提供{digest}：{where}。",
     "made_by": "该文件由 {made_by} 生成。",
-    "get_weights": "获取权重文件。",
-    "get_onnx": "获取 ONNX 文件。",
-    "make_onnx": "导出 ONNX 文件。",
-    "cut_onnx": "检查 ONNX 文件。",
     "digest": "，并校验 SHA-256（{sha256}）",
     "cut_fixed": "文件按原样使用，batch 固定，在输出 {outputs} 处截断",
     "cut_free": "文件按原样使用，batch 维为动态，在输出 {outputs} 处截断",
@@ -167,8 +166,6 @@ ZH = {
     "join": "；",
     "end": "。",
     "no_compiler": "{tool} 直接加载 ONNX，无需转换。",
-    "no_commands": "{tool} 在本程序的进程内运行，没有外部命令。",
-    "batch": "batch 为 {batch} 时：",
     "gears": (
         "输入尺寸随样本而变：数据预处理完成后，模型按样本的全部尺寸（档位，2 到 100 个）编译，"
         "推理时逐档调用。下列命令中的 -1 代表这些尺寸。"
@@ -183,142 +180,123 @@ ZH = {
         "一个样本的输出取决于它所在的 batch（{reason}），因此按相同的 batch 与{reference}比较；"
         "不同 batch 之间的差异只报告，不判为失败。"
     ),
-    "deviations": "与原指导的不同之处（英文，取自配置文件）：",
-    "no_results": "尚无该模型的运行结果；运行上述命令后重新生成本指导。\n",
-    "measured": "实测数据：{title}",
     "performance": "性能对比",
     "accuracy": "精度对比",
     "throughput": "Throughput",
     "best": "最优batch",
-    "published_title": "公布的数据",
-    "sources": "来源：",
-    "random weights": "随机权重",
-    "weights from a file": "来自文件的权重",
-    "published weights": "公布的权重",
-    "measured/published": "实测/公布",
-    "published": "公布值",
-    "mean latency": "平均时延",
-    "load time": "加载时间",
-    "first call": "首次推理",
-    "peak memory": "峰值内存",
-    "not compared with what is published": "未与公布值比较",
-    "not a valid measurement": "测量无效",
-    "by PyTorch": "（PyTorch）",
-    "by ONNX Runtime without optimisation": "（未优化的 ONNX Runtime）",
 }
 
-EN = {
-    "page": """\
-# {name}: inference guide
-
+EN: Mapping[str, str] = {
+    "title": "# {name}: inference guide",
+    "contents": """\
 - [Overview](#overview)
-  - [Input and output data](#data)
+    - [Input and output data](#data)
 - [Preparing the environment](#environment)
 - [Quick start](#quickstart)
-  - [Getting the source](#source)
-  - [Preparing the data set](#dataset)
-  - [Inference](#inference)
-- [Performance and accuracy](#results)
+    - [Getting the source](#source)
+    - [Preparing the data set](#dataset)
+    - [Inference](#inference)
+- [Performance and accuracy](#results)""",
+    "section_overview": "Overview",
+    "section_data": "Input and output data",
+    "section_environment": "Preparing the environment",
+    "section_quickstart": "Quick start",
+    "section_source": "Getting the source",
+    "section_dataset": "Preparing the data set",
+    "section_inference": "Inference",
+    "section_results": "Performance and accuracy",
+    "made_from": "{name} is a model for {task}. This guide is made from the model's file `conf/model/{name}.yaml`, its commands, and the results at hand.",
+    "paper": "Paper",
+    "original_guide": "Original guide",
+    "reference": "Reference implementation:",
+    "unknown": "known once exported",
+    "versions": """\
+The model needs these.
 
-# Overview<a name="overview"></a>
-
-{name} is a model for {task}. This guide is made from the model's file `conf/model/{name}.yaml`, the commands of the
-plan, and the results at hand.
-
-- Reference implementation:
-
-{reference}
-
-## Input and output data<a name="data"></a>
-
-- Inputs
-
-{inputs}
-
-- Outputs
-
-{outputs}
-
-# Preparing the environment<a name="environment"></a>
-
-- {environment_of}
-
-  **Table 1** Versions
-
-{environment}
-
-# Quick start<a name="quickstart"></a>
-
-## Getting the source<a name="source"></a>
-
-1. Get this project's source and change into its folder.
-
-2. Install it with what it needs.
-
-{install}
-
-3. See the stages and every external command without running any.
-
-{dry_run}
-
-## Preparing the data set<a name="dataset"></a>
-
-1. Get the data set.
-
-   {dataset}
-
-2. Preprocess it. Prepared samples serve every batch size, chip and tool, and are made once.
-
-{preprocess}
-
-{prepare}
-
-## Inference<a name="inference"></a>
-
-One command does all of the steps below and compares with the published figures; what is done is not done again:
-
-{run}
-
-The steps are these.
-
-1. Convert the model.
-
-   1. {get_weights}
-
-      {weights}
-
-   2. {make_onnx}
-
-      {export}
-
-   3. Compile it for the inference tool.
-
-{compile}
-
-2. Infer and measure.
-
-{infer}
-
-3. Check the accuracy.
-
-   {score}
-
-{deviations}# Performance and accuracy<a name="results"></a>
-
-{results}
-{published}""",
-    "environment_measured": "The versions of the latest run",
-    "environment_here": "There is no run yet; these versions are installed where this guide was made",
+**Table 1** Versions""",
     "component": "Component",
-    "version": "Version",
+    "version_measured": "Measured with",
+    "version_published": "Version in the original guide",
+    "setup": "How to set it up",
+    "driver": "Firmware and driver",
+    "driver_setup": "[Inference environment](https://www.hiascend.com/document/detail/zh/ModelZoo/pytorchframework/pies)",
+    "see_original": "see the original guide",
+    "by_chip": "as the chip needs",
+    "not_named": "not named there",
+    "python_note": "This project needs Python 3.10 or later, and pip installs the rest. The inference tool may be in another Python, which `tool.python=PATH` names.",
+    "duo_note": "For an Atlas 300I Duo card choose firmware and driver by the version of CANN.",
+    "cann_note": "Where your versions differ from these: from CANN 8.5 on, `set_env.sh` is in `/usr/local/Ascend/cann/`.",
+    "install": "Get this project's source, change into its folder and install it. The commands below may be run in any folder, and write there.",
+    "install_ais_bench": "Install ais_bench: the wheels `aclruntime` and `ais_bench`, as its [repository](https://gitee.com/ascend/tools/tree/master/ais-bench_workload/tool/ais_bench) says.",
+    "install_ais_infer": "Get ais_infer from its [repository](https://gitee.com/ascend/tools/tree/master/ais-bench_workload/tool/ais_infer); `tool.script=PATH` names `ais_infer.py`.",
+    "install_benchmark": "Get the benchmark tool (see its user guide of CANN), make it executable with `chmod u+x`, and name it with `tool.program=PATH`.",
+    "install_trtexec": "Install TensorRT and put the folder of `trtexec` on the PATH.",
+    "get_data": "Get the data set.",
+    "folder": "The model is checked on the data set {dataset}, in a folder DIR: {layout}.",
+    "tree_imagenet": "imagenet\n├── val_label.txt    // a line for each picture: its name and its class, from 0\n└── val              // the 50,000 pictures of the validation set",
+    "tree_coco": "coco\n├── annotations\n│   └── instances_val2017.json    // annotations\n└── val2017                       // the 5,000 pictures of the validation set",
+    "name_root": "The commands below take its folder from `${dataset_root}`:",
+    "preprocessing": "Preprocess it. Prepared samples serve every batch size, chip and tool, and are made once.",
+    "resize_both": "Resize: both sides to {resize} pixels, {interpolation}",
+    "prepare": "Write the samples as binary files, one each, into `{folder}` of the current folder; those of input 0 into `{folder}0/`:",
+    "one_command": "One command does all of the steps below and compares with the published figures; what is done is not done again. With `dry_run=true` it only shows the stages and every external command:",
+    "run_folder": "Results are in `outputs/{name}/{soc}-{tool}/bs<batch>/<time>/`, of several batch sizes in `outputs/sweeps/<time>/`: `result.json` holds every figure, with `run.log` and the log of each program beside it. Models and samples are kept in `outputs/cache/`.",
+    "by_hand": "Or go step by step. The commands below can be pasted in order, and `python -m runner.guide ... --script FILE` writes them as a script. `${bs}` is the batch size:",
+    "by_runner": "The steps are these; the command above infers the samples and scores them.",
+    "other_batches": "For another batch size set `bs` and repeat from the export on; those of this guide are {batches}.",
+    "convert": "1. Convert the model",
+    "infer": "2. Infer",
+    "score": "3. Check the accuracy",
+    "measure": "4. Measure the performance",
+    "get_weights": "Get the weights",
+    "get_onnx": "Get the ONNX file",
+    "make_onnx": "Export the ONNX model",
+    "cut_onnx": "Check the ONNX model",
+    "compile": "Compile it for the inference tool",
+    "no_source": "the model's file names no source",
+    "made": "This makes `{file}`.",
+    "set_environment": "Set the environment; your installation's path may differ. The [guide of CANN's tools](https://support.huawei.com/enterprise/zh/ascend-computing/cann-pid-251168373?category=developer-documents&subcategory=auxiliary-development-tools) tells more.",
+    "find_chip": "See the chip's name (`${{chip_name}}`). It is {soc_version} in this guide; put yours in its place:",
+    "chip_shown": "It shows:",
+    "parameters": "Parameters:",
+    "outputs_in": "The outputs are below `{folder}`, a file for each output of each sample.",
+    "inferred_by_runner": "The command above infers, with {tool}.",
+    "criterion": "An accuracy in percent is reached if it is at most {tolerance} points below the published one (`gates.accuracy.tolerance`).",
+    "benchmark": "The performance is the throughput: 1000 x batch / the mean latency in ms, which the tool tells. Nothing else may use the device meanwhile.",
+    "chips": "A {soc} card has {chips} chips, and a device is one of them. The throughput of the card, which is the one that is published, is {chips} times that of a chip.",
+    "other_tool": "{tool} infers and measures, in the place of the guide's {original}",
+    "deviations": "Where this differs from the original guide:",
+    "deviations_reference": "Where this differs from the reference implementation:",
+    "no_results": "Nothing has been measured yet: a run on {soc} with this tool, with weights that are not random and on the whole data set is needed. Run the command above and make this guide again.",
+    "measured_figures": "Measured ({soc}, {tool})",
+    "measured": "measured (samples/s)",
+    "published": "published (samples/s)",
+    "ratio": "measured/published",
+    "mean_latency": "mean latency (ms)",
+    "p99_latency": "p99 latency (ms)",
+    "batch_size": "Batch size",
+    "published_metric": "published {name}",
+    "verdict": "verdict",
+    "verdict_pass": "pass",
+    "verdict_fail": "fail",
+    "verdict_skip": "not judged",
+    "soc": "SoC",
+    "published_figures": "As published",
+    "misprint_mark": " †",
+    "misprint": "†: evidently a misprint in its source, which is never the best.",
+    "published_310": "A 310 card has 4 chips; its throughput is that of the card.",
+    "sources": "Source: ",
+    "colon": ": ",
+    "comma": ", ",
+    "semicolon": "; ",
+    "script_heading": "{name} on {soc} with {tool}: from the weights to the table of accuracies. Made by python -m runner.guide --script",
+    "script_root": "name the folder of the data set, as in dataset_root=/path/to/{dataset} bash {script}",
     "input": "Input",
     "output": "Output",
     "dtype": "Data type",
     "shape": "Size",
     "layout": "Layout",
-    "shape_unknown": "known once exported",
     "any_size": "any",
-    "folder": "The data set is `{dataset}`: {layout}. Name its folder with `dataset.root=DIR`.",
     "folder_other": "in the folder is what the reader `{reader}` asks for",
     "folder_ImageFolder": (
         "pictures in `DIR/val/` and their labels in `DIR/val_label.txt`; the folder of pictures itself, or a folder for"
@@ -359,10 +337,6 @@ The steps are these.
     "weights_where": "Get it there: {where}. Put it at `checkpoints/{file}`{digest}, or name it with `weights=PATH`.",
     "weights_package": "`{file}` is part of the Python package `{package}`{digest}: {where}.",
     "made_by": "The file was made by {made_by}.",
-    "get_weights": "Get the weights.",
-    "get_onnx": "Get the ONNX file.",
-    "make_onnx": "Export the ONNX model.",
-    "cut_onnx": "Check the ONNX model.",
     "digest": ", and its SHA-256 is checked ({sha256})",
     "cut_fixed": "The file is used as it is, with its fixed batch size, cut at the outputs {outputs}",
     "cut_free": "The file is used as it is, with a free batch axis, cut at the outputs {outputs}",
@@ -375,8 +349,6 @@ The steps are these.
     "join": "; ",
     "end": ".",
     "no_compiler": "{tool} loads ONNX itself; there is nothing to compile.",
-    "no_commands": "{tool} runs in the runner's own process; there is no external command.",
-    "batch": "For a batch size of {batch}:",
     "gears": (
         "Sizes of the inputs differ between samples: once the data set is prepared, the model is compiled for all its"
         " samples' shapes (gears, 2 to 100), and called for one after the other. In the commands -1 stands for these"
@@ -395,28 +367,10 @@ The steps are these.
         "A sample's outputs depend on the batch that it is in ({reason}): they are compared with {reference} in the"
         " same batches, and differences between batch sizes are reported and fail nothing."
     ),
-    "deviations": "Where this differs from the original guide:",
-    "no_results": "There is no result of this model yet; run the command above and make this guide again.\n",
-    "measured": "Measured: {title}",
     "performance": "Performance",
     "accuracy": "Accuracy",
     "throughput": "Throughput",
     "best": "best batch",
-    "published_title": "As published",
-    "sources": "Source: ",
-    "random weights": "random weights",
-    "weights from a file": "weights from a file",
-    "published weights": "published weights",
-    "measured/published": "measured/published",
-    "published": "published",
-    "mean latency": "mean latency",
-    "load time": "load time",
-    "first call": "first call",
-    "peak memory": "peak memory",
-    "not compared with what is published": "not compared with what is published",
-    "not a valid measurement": "not a valid measurement",
-    "by PyTorch": "by PyTorch",
-    "by ONNX Runtime without optimisation": "by ONNX Runtime without optimisation",
 }
 
 TASKS_ZH = {
@@ -429,20 +383,104 @@ TASKS_ZH = {
     "recognition": "文字识别",
     "ocr_detection": "文字检测",
 }
-TRANSLATED = (
-    "not compared with what is published",
-    "not a valid measurement",
-    "measured/published",
-    "published weights",
-    "random weights",
-    "weights from a file",
-    "mean latency",
-    "load time",
-    "first call",
-    "peak memory",
-    "published",
-    "by PyTorch",
-    "by ONNX Runtime without optimisation",
+SOURCES_ZH = (
+    (r"^(.*?) guide, ", r"\1 指导，"),
+    (r"^README of the repository", "参考实现的 README"),
+    (r"tables? of (?:performance and accuracy|accuracy and performance)", "性能与精度表"),
+    (r"table of accuracy( \(of no named chip\))? and table of performance", r"精度表\1和性能表"),
+    (r"accuracy and table of performance", "精度及性能表"),
+    (r"table of performance", "性能表"),
+    (r"table of accuracy", "精度表"),
+    (r"table of other configurations", "其他配置表"),
+    (r"table of detection models", "检测模型表"),
+    (r"table of pretrained checkpoints", "预训练权重表"),
+    (r"table of segmentation", "分割表"),
+    (r"table of OM results on 300I DUO", "300I DUO 的 OM 结果表"),
+    (r" ?\(of no named chip\)", "（未注明芯片）"),
+    (r" ?\(no batch said\)", "（未注明 batch）"),
+    (r" ?\(input (\S+)\)", r"（输入 \1）"),
+    (r" ?\(NMS by script\)", "（脚本做 NMS）"),
+    (r" ?\((\S+) ms a picture, inverted\)", r"（由每张 \1 ms 换算）"),
+    (r"section ([\d.]+)", r"\1 节"),
+    (r"tables (\d+) and (\d+)", r"表 \1 和表 \2"),
+    (r"table ([\d.]+)", r"表 \1"),
+    (r" and ", "和"),
+    (r", ", "，"),
 )
-"""Phrases of tables to translate, longer ones before those they contain."""
-LANGUAGES: Mapping[str, Mapping[str, str]] = {"zh": ZH, "en": EN}
+"""Patterns of the published figures' sources and their Chinese, in the order of their use."""
+_ATC = {
+    "--model": ("ONNX 模型文件。", "the ONNX model."),
+    "--framework": ("5 代表 ONNX 模型。", "5 is ONNX."),
+    "--output": ("输出的 OM 模型，不含后缀 .om。", "the OM to write, without .om."),
+    "--input_format": ("输入数据的格式。", "the layout of the inputs."),
+    "--input_shape": ("输入数据的 shape。", "the shapes of the inputs."),
+    "--log": ("日志级别。", "the level of the log."),
+    "--soc_version": ("处理器型号。", "the chip."),
+    "--insert_op_conf": ("AIPP 配置文件，由卡做归一化。", "the AIPP file, by which the card normalises."),
+    "--enable_small_channel": ("对 1 到 4 通道的首层卷积做优化。", "optimise a first convolution of 1 to 4 channels."),
+    "--precision_mode": ("精度模式。", "the mode of precision."),
+    "--op_select_implmode": ("算子选择高精度还是高性能实现。", "whether operators are precise or fast."),
+    "--optypelist_for_implmode": ("上述选择所适用的算子。", "the operators for which that holds."),
+    "--out_nodes": ("输出节点。", "the output nodes."),
+    "--output_type": ("输出的数据类型。", "the data type of the outputs."),
+    "--dynamic_image_size": ("动态分辨率的各档。", "the sizes of pictures to compile for."),
+    "--dynamic_dims": ("动态维度的各档。", "the sizes to compile for."),
+}
+_AIS = {
+    "--model": ("需要推理的 OM 模型。", "the OM."),
+    "--input": ("输入的 bin 文件目录，多个输入以逗号分隔。", "the folders of the input files, one an input."),
+    "--output": ("推理结果输出路径。", "where the results go."),
+    "--output_dirname": ("输出路径下的子目录。", "the folder there."),
+    "--outfmt": ("输出数据的格式。", "the format of the outputs."),
+    "--batchsize": (
+        "模型的 batch，用于计算吞吐率，须与模型一致。",
+        "the OM's batch size, by which the throughput is computed.",
+    ),
+    "--device": ("NPU 设备编号，取值范围为 0 到 255。", "the device, 0 to 255."),
+    "--loop": ("推理次数。", "how many times it infers."),
+    "--warmup_count": ("计时之前的推理次数。", "how many times before it measures."),
+}
+_PROGRAMS = {
+    "atc": _ATC,
+    "ais_bench": _AIS,
+    "ais_infer": _AIS,
+    "benchmark": {
+        "-model_type": ("模型类型。", "the kind of model."),
+        "-batch_size": ("模型的 batch。", "the OM's batch size."),
+        "-device_id": ("NPU 设备编号。", "the device."),
+        "-input_text_path": ("样本清单：编号、路径、宽、高。", "the list of samples: number, path, width, height."),
+        "-input_width": ("输入宽度。", "the width of the input."),
+        "-input_height": ("输入高度。", "the height of the input."),
+        "-om_path": ("OM 模型。", "the OM."),
+        "-useDvpp": ("是否用 DVPP 解码图片。", "whether DVPP decodes pictures."),
+        "-output_binary": ("输出是否为二进制文件。", "whether outputs are binary."),
+        "-round": ("纯推理的次数。", "how many times it infers, on data of its own."),
+    },
+    "trtexec": {
+        "--onnx": ("ONNX 模型文件。", "the ONNX model."),
+        "--fp16": ("允许 float16。", "allow float16."),
+        "--shapes": ("输入数据的 shape。", "the shapes of the inputs."),
+        "--saveEngine": ("输出的引擎文件。", "the engine to write."),
+        "--loadEngine": ("引擎文件。", "the engine."),
+        "--device": ("GPU 编号。", "the GPU."),
+        "--warmUp": ("计时之前的毫秒数。", "milliseconds before it measures."),
+        "--duration": ("至少测量的秒数。", "seconds that it measures at least."),
+        "--iterations": ("至少推理的次数。", "how many times it infers at least."),
+        "--exportTimes": ("各次时延的输出文件。", "the file of the latencies."),
+    },
+}
+PARAMETERS = {
+    language: {program: {flag: told[index] for flag, told in flags.items()} for program, flags in _PROGRAMS.items()}
+    for index, language in enumerate(("zh", "en"))
+}
+"""Language -> program -> flag -> what it means, from the guides and the user guides of atc and trtexec."""
+NPU_SMI = """\
++-------------------+-----------------+------------------------------------------------------+
+| NPU     Name      | Health          | Power(W)     Temp(C)           Hugepages-Usage(page) |
+| Chip    Device    | Bus-Id          | AICore(%)    Memory-Usage(MB)                        |
++===================+=================+======================================================+
+| 0       {chip:<9} | OK              | 15.8         42                0    / 0              |
+| 0       0         | 0000:82:00.0    | 0            1074 / 21534                            |
++===================+=================+======================================================+"""
+"""What npu-smi info shows, as in the guides."""
+LANGUAGES: Mapping[str, Words] = {"zh": ZH, "en": EN}

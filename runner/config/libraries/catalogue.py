@@ -37,7 +37,7 @@ class Network:
     sha256: str | None = None
     rename: dict[str, str] = field(default_factory=dict)
 
-    deviations: tuple[str, ...] = ()
+    deviations: tuple[dict[str, str], ...] = ()
     top1_agreement: float | None = 98.0
 
 

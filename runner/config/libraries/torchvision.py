@@ -100,9 +100,16 @@ def _segmenter(name: str, weights: WeightsEnum) -> Facts | str:
         "std": tuple(preset.std),
         "decode": {"_target_": "runner.tasks.segmentation.Maps"},
         "deviations": (
-            f"every picture is made to fit into {landscape[1]}x{landscape[0]}, and padded; torchvision makes the "
-            f"shorter side {resize}, so that portraits are larger there",
-            "label maps are scored in the pictures' own size; torchvision scores them in the network's",
+            {
+                "en": f"every picture is made to fit into {landscape[1]}x{landscape[0]}, and padded; torchvision makes "
+                f"the shorter side {resize}, so that portraits are larger there",
+                "zh": f"所有图片缩放到 {landscape[1]}x{landscape[0]} 以内并填充；"  # noqa: RUF001
+                f"torchvision 把短边缩放到 {resize}，竖图因此更大",  # noqa: RUF001
+            },
+            {
+                "en": "label maps are scored in the pictures' own size; torchvision scores them in the network's",
+                "zh": "标签图在原图尺寸上评分；torchvision 在网络的尺寸上评分",  # noqa: RUF001
+            },
         ),
         "top1_agreement": None,
     }

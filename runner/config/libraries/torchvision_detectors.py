@@ -3,10 +3,16 @@
 Preprocessing and thresholds are those of the builders in torchvision.models.detection.
 """
 
+# ruff: noqa: RUF001 (Chinese has its own punctuation)
+
 from __future__ import annotations
 
 from typing import Any
 
+_ANTIALIASED = {
+    "en": "pictures are resized with antialiasing and rounded to bytes; torchvision interpolates without",
+    "zh": "图片缩放时抗锯齿并取整为字节；torchvision 的插值不抗锯齿",
+}
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _LANDSCAPE: dict[str, Any] = {
     **_IMAGENET,
@@ -15,16 +21,23 @@ _LANDSCAPE: dict[str, Any] = {
     "pad": "corner",
     "pad_value": (124, 116, 104),
     "deviations": (
-        "every picture is made to fit into 1344x800, and padded; torchvision makes the shorter side 800, or the longer "
-        "1333 if that is less, so that portraits are larger there",
-        "pictures are resized with antialiasing and rounded to bytes; torchvision interpolates without",
-        "padding is the mean rounded to bytes; torchvision pads with the mean itself",
+        {
+            "en": "every picture is made to fit into 1344x800, and padded; torchvision makes the shorter side 800, or "
+            "the longer 1333 if that is less, so that portraits are larger there",
+            "zh": "所有图片缩放到 1344x800 以内并填充；"
+            "torchvision 把短边缩放到 800，或长边到 1333（取较小者），竖图因此更大",
+        },
+        _ANTIALIASED,
+        {
+            "en": "padding is the mean rounded to bytes; torchvision pads with the mean itself",
+            "zh": "填充值为取整为字节的均值；torchvision 以均值本身填充",
+        },
     ),
 }
 """The input of the networks with a feature pyramid: torchvision's largest for a landscape."""
 _STRETCHED: dict[str, Any] = {
     "fit": "stretch",
-    "deviations": ("pictures are resized with antialiasing and rounded to bytes; torchvision interpolates without",),
+    "deviations": (_ANTIALIASED,),
 }
 _HEADS = {
     f"head.{branch}.conv.{index}": f"head.{branch}.conv.{index}.0"
