@@ -47,7 +47,7 @@ KEYS = """\
             network (null for an ONNX file from outside)  library (then onnx)  weights (file|package|url|missing)
             checkpoint {file, url, where, size_bytes; of the ONNX file if it is one}  reference  guide
             fastest {soc, batch, samples_per_second}  most_accurate {soc, batch, accuracy {metric: percent}}
-            published [{soc, batch, accuracy, samples_per_second, source}]
+            published [{soc, batch, accuracy, samples_per_second, source, misprint}]
   dataset:  task (null for any)  reader  scored_against  metrics
   soc:      kind  soc_version  chips  tool  tools  source
   tool:     serves  adapter  compiler
@@ -278,7 +278,9 @@ def _published(rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         rate = row.get("samples_per_second")
         accuracy = _figures(row.get("accuracy") or {})
-        table.add_row(row["soc"], str(row["batch"]), "" if rate is None else f"{rate:g}", accuracy, row["source"])
+        shown = "" if rate is None else f"{rate:g}"
+        doubt = f" (misprint: {row['misprint']})" if row.get("misprint") else ""
+        table.add_row(row["soc"], str(row["batch"]), shown, accuracy, Text(f"{row['source']}{doubt}"))
     return table
 
 

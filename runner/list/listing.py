@@ -210,10 +210,11 @@ def _library(network: str) -> str:
 def best(published: Sequence[Mapping[str, Any]]) -> Row:
     """Return `fastest` {soc, batch, samples_per_second} and `most_accurate` {soc, batch, accuracy}, None if unknown.
 
-    The most accurate row is the best by its first metric.
+    The most accurate row is the best by its first metric. Evident misprints never count.
     """
-    fast = [row for row in published if row.get("samples_per_second") is not None]
-    scored = [row for row in published if row.get("accuracy")]
+    credible = [row for row in published if not row.get("misprint")]
+    fast = [row for row in credible if row.get("samples_per_second") is not None]
+    scored = [row for row in credible if row.get("accuracy")]
     fastest = max(fast, key=lambda row: float(row["samples_per_second"]), default=None)
     accurate = max(scored, key=lambda row: float(next(iter(row["accuracy"].values()))), default=None)
     return {

@@ -1,10 +1,11 @@
-"""Draw line charts over batch sizes as inline SVG. Pure."""
+"""Draw line charts over batch sizes, and over time, as inline SVG. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from html import escape
 from typing import Literal
 
@@ -14,63 +15,151 @@ LOGARITHMIC_FROM = 20.0
 """Ratio of largest to smallest value from which the vertical axis is logarithmic."""
 COLOURS = 8
 """Classes c0 to c7 of the page's style sheet."""
+MOST_DAYS = 4
+"""How many dates are written below a chart over time."""
 
 Style = Literal["solid", "dashed", "dotted"]
+Point = tuple[float, float]
+"""A batch size, or a time in seconds since the epoch, and the value."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """Named points (batch size, value); `colour` is its CSS class; published lines are dashed, p99 lines dotted."""
+    """Named points; `colour` is its CSS class; published lines are dashed, p99 lines dotted.
+
+    `apart` are points of measurements that are not valid: drawn hollow, and not joined by the line.
+    """
 
     name: str
-    points: tuple[tuple[int, float], ...]
+    points: tuple[Point, ...]
     colour: int
     style: Style = "solid"
+    apart: tuple[Point, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A horizontal axis: its name, where a place lies, what is written below it, and a place in words."""
+
+    name: str
+    across: Callable[[float], float]
+    labels: Sequence[tuple[float, str]]
+    in_words: Callable[[float], str]
 
 
 def chart(title: str, unit: str, lines: Sequence[Line]) -> str:
-    """Return a figure with its legend as HTML; empty if no line has a point above zero."""
-    drawn = [line for line in (_drawable(line) for line in lines) if line.points]
+    """Return a figure over batch sizes with its legend as HTML; empty if no line has a point above zero."""
+    drawn = _drawable(lines)
     if not drawn:
         return ""
-    values = [value for line in drawn for _, value in line.points]
-    batches = sorted({batch for line in drawn for batch, _ in line.points})
-    across = _across(batches)
-    up, ticks = _up(values)
-    label = escape(f"{title} in {unit} by batch size", quote=True)
+    return _figure(title, unit, drawn, _by_batch(_places(drawn)), _up(_values(drawn)), _scale(drawn))
+
+
+def over_time(title: str, unit: str, lines: Sequence[Line]) -> str:
+    """Return a figure over time with its legend as HTML; empty if no line has two points.
+
+    The vertical axis spans the values, so that small changes can be seen.
+    """
+    drawn = [line for line in _drawable(lines) if len(line.points) + len(line.apart) > 1]
+    return _figure(title, unit, drawn, _by_day(_places(drawn)), _fitted(_values(drawn))) if drawn else ""
+
+
+Up = tuple[Callable[[float], float], list[float]]
+"""The function from a value to y, and the values of the ticks."""
+
+
+def _figure(title: str, unit: str, drawn: Sequence[Line], axis: _Axis, up: Up, scale: str = "") -> str:
+    height_of, ticks = up
+    label = escape(f"{title} in {unit} by {axis.name}", quote=True)
     elements = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']
-    elements += [_tick(up(value), value) for value in ticks]
+    elements += [_tick(height_of(value), value) for value in ticks]
     elements += [
-        f'<text class="axis" x="{across(batch):.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{batch}</text>'
-        for batch in _spread(batches, across)
+        f'<text class="axis" x="{axis.across(place):.1f}" y="{HEIGHT - BOTTOM + 17}" text-anchor="middle">{text}</text>'
+        for place, text in axis.labels
     ]
-    elements.append(f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end">batch size</text>')
-    elements += [_polyline(line, across, up, unit) for line in drawn]
+    elements.append(f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end">{axis.name}</text>')
+    elements += [_polyline(line, axis, height_of, unit) for line in drawn]
     elements.append("</svg>")
-    scale = ", logarithmic" if _is_logarithmic(values) else ""
     legend = "".join(_legend(line) for line in drawn)
+    legend += "<li>hollow: not a valid measurement</li>" if any(line.apart for line in drawn) else ""
+    told = f" ({escape(unit)}{scale})" if unit or scale else ""
     return (
-        f"<figure><figcaption>{escape(title)} ({escape(unit)}{scale})</figcaption>{''.join(elements)}"
+        f"<figure><figcaption>{escape(title)}{told}</figcaption>{''.join(elements)}"
         f'<ul class="legend">{legend}</ul></figure>'
     )
 
 
-def _drawable(line: Line) -> Line:
-    points = tuple(sorted((batch, value) for batch, value in line.points if math.isfinite(value) and value > 0))
-    return Line(line.name, tuple(point for point in points if point[0] > 0), line.colour % COLOURS, line.style)
+def _drawable(lines: Sequence[Line]) -> list[Line]:
+    kept = (replace(line, points=_positive(line.points), apart=_positive(line.apart)) for line in lines)
+    return [replace(line, colour=line.colour % COLOURS) for line in kept if line.points or line.apart]
 
 
-def _across(batches: Sequence[int]) -> Callable[[int], float]:
-    """Return the function from batch size to x, on a logarithmic scale."""
-    low, high = math.log2(batches[0]), math.log2(batches[-1])
+def _positive(points: Sequence[Point]) -> tuple[Point, ...]:
+    return tuple(sorted((place, value) for place, value in points if math.isfinite(value) and value > 0 and place > 0))
+
+
+def _places(lines: Sequence[Line]) -> list[float]:
+    return sorted({place for line in lines for place, _ in (*line.points, *line.apart)})
+
+
+def _values(lines: Sequence[Line]) -> list[float]:
+    return [value for line in lines for _, value in (*line.points, *line.apart)]
+
+
+def _scale(lines: Sequence[Line]) -> str:
+    return ", logarithmic" if _is_logarithmic(_values(lines)) else ""
+
+
+def _by_batch(batches: Sequence[float]) -> _Axis:
+    """Return an axis on which doubling the batch size is always as wide."""
+    across = _between(math.log2(batches[0]), math.log2(batches[-1]))
+
+    def place(batch: float) -> float:
+        return across(math.log2(batch))
+
+    labels = [(batch, f"{batch:g}") for batch in _spread(batches, place)]
+    return _Axis("batch size", place, labels, lambda batch: f"batch {batch:g}")
+
+
+def _by_day(times: Sequence[float]) -> _Axis:
+    """Return an axis of dates in UTC, the first and the last among those written."""
+    first, last = times[0], times[-1]
+    across = _between(first, last)
+    step = (last - first) / (MOST_DAYS - 1)
+    chosen = [first + step * index for index in range(MOST_DAYS)] if step else [first]
+    days = dict.fromkeys(_day(time) for time in chosen)
+    labels = [(next(time for time in chosen if _day(time) == day), day[5:]) for day in days]
+    return _Axis("time", across, labels, lambda time: _utc(time)[:16])
+
+
+def _utc(time: float) -> str:
+    return datetime.fromtimestamp(time, timezone.utc).isoformat(" ")
+
+
+def _day(time: float) -> str:
+    return _utc(time)[:10]
+
+
+def _between(low: float, high: float) -> Callable[[float], float]:
+    """Return the function from a value between the two to x."""
     room = WIDTH - LEFT - RIGHT - 24
     if low == high:
         return lambda _: LEFT + 12 + room / 2
-    return lambda batch: LEFT + 12 + room * (math.log2(batch) - low) / (high - low)
+    return lambda value: LEFT + 12 + room * (value - low) / (high - low)
 
 
-def _up(values: Sequence[float]) -> tuple[Callable[[float], float], list[float]]:
-    """Return the function from value to y, and the values of the ticks."""
+def _fitted(values: Sequence[float]) -> Up:
+    """Return a vertical axis from a round number below the smallest value to one above the largest."""
+    step = _nice_step((max(values) - min(values)) or max(values) / 10)
+    low, high = math.floor(min(values) / step), math.ceil(max(values) / step)
+    high += low == high
+    floor, room = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
+    ticks = [step * index for index in range(low, high + 1)]
+    return lambda value: floor - room * (value - ticks[0]) / (ticks[-1] - ticks[0]), ticks
+
+
+def _up(values: Sequence[float]) -> Up:
+    """Return a vertical axis from zero, logarithmic where values are far apart."""
     floor, room = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
     if _is_logarithmic(values):
         low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
@@ -92,9 +181,9 @@ def _nice_step(largest: float) -> float:
     return max(factor * power for factor in (1, 2, 5) if factor * power <= rough)
 
 
-def _spread(batches: Sequence[int], across: Callable[[int], float]) -> list[int]:
+def _spread(batches: Sequence[float], across: Callable[[float], float]) -> list[float]:
     """Return the batch sizes whose labels do not overlap the label before."""
-    kept: list[int] = []
+    kept: list[float] = []
     for batch in batches:
         if not kept or across(batch) - across(kept[-1]) >= 26:
             kept.append(batch)
@@ -112,19 +201,25 @@ def _short(value: float) -> str:
     for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
             return f"{value / limit:g}{suffix}"
-    return f"{value:g}"
+    return f"{value:.4g}"
 
 
-def _polyline(line: Line, across: Callable[[int], float], up: Callable[[float], float], unit: str) -> str:
-    points = [(across(batch), up(value)) for batch, value in line.points]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    kind = f"c{line.colour} {line.style}"
-    dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3">'
-        f"<title>{escape(line.name)}, batch {batch}: {value:.6g} {escape(unit)}</title></circle>"
-        for (x, y), (batch, value) in zip(points, line.points, strict=True)
-    )
-    return f'<g class="{kind}"><polyline points="{path}"/>{dots}</g>'
+def _polyline(line: Line, axis: _Axis, height_of: Callable[[float], float], unit: str) -> str:
+    path = " ".join(f"{axis.across(place):.1f},{height_of(value):.1f}" for place, value in line.points)
+    dots = [_dot(line, point, axis, height_of, unit) for point in line.points]
+    hollow = [_dot(line, point, axis, height_of, unit, is_valid=False) for point in line.apart]
+    joined = f'<polyline points="{path}"/>' if path else ""
+    return f'<g class="c{line.colour} {line.style}">{joined}{"".join([*dots, *hollow])}</g>'
+
+
+def _dot(
+    line: Line, point: Point, axis: _Axis, height_of: Callable[[float], float], unit: str, is_valid: bool = True
+) -> str:
+    place, value = point
+    kind, doubt = ("", "") if is_valid else (' class="hollow"', ", not valid")
+    told = escape(f"{line.name}, {axis.in_words(place)}: {value:.6g} {unit}".rstrip() + doubt)
+    x, y = axis.across(place), height_of(value)
+    return f'<circle{kind} cx="{x:.1f}" cy="{y:.1f}" r="3"><title>{told}</title></circle>'
 
 
 def _legend(line: Line) -> str:

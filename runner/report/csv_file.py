@@ -1,46 +1,71 @@
-"""The results as CSV: a row for each result, including failed and superseded ones. Pure."""
+"""The results as CSV: a row for each result, including failed and superseded ones, and each missing job."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from runner import results
-from runner.report import tables
+from runner.report import failures, tables
 from runner.report.contents import Contents
-from runner.results import Performance, Result, WorstFidelity
+from runner.results import Account, Performance, Result, SweepJob, WorstFidelity, identity
 
 Cell = str | int | float | None
+FORMULA_STARTS = tuple("=+-@\t\r")
+"""A spreadsheet takes a text that begins so as a formula: https://owasp.org/www-community/attacks/CSV_Injection."""
 
 
 def text(contents: Contents) -> str:
     """Return the file's content: a header with units, then a row for each result; what was not measured is blank.
 
-    The column `newest` is yes for the results that the tables show.
+    The column `newest` is yes for the results that the tables show. Each overridden key has a column. A text that a
+    spreadsheet would take as a formula begins with an apostrophe.
     """
-    shown = {result.path for result in results.newest(contents.results)}
+    shown = {result.path for result in contents.shown}
     metrics = list(dict.fromkeys(name for result in contents.results for name in result.figures))
     compared = {name for result in contents.results if result.fidelity for name in result.fidelity.accuracy}
     rates = {
         (model, row.soc, row.batch): row.samples_per_second
         for model, rows in contents.published.items()
         for row in rows
+        if not row.misprint
     }
     rows = [
         _row(result, metrics, compared, rates.get((result.model, result.soc, result.batch)), result.path in shown)
         for result in contents.results
     ]
+    rows += [_missing(account, job) for account in contents.sweeps for job in account.missing]
+    header = list(dict.fromkeys(name for names in dict.fromkeys(map(tuple, rows)) for name in names))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(rows[0] if rows else [])
-    writer.writerows(row.values() for row in rows)
+    writer.writerow(_without_formulas({name: name for name in header}).values())
+    writer.writerows([row.get(name) for name in header] for row in map(_without_formulas, rows))
     return out.getvalue()
+
+
+def _without_formulas(row: dict[str, Cell]) -> dict[str, Cell]:
+    dangerous = [name for name, cell in row.items() if type(cell) is str and cell.startswith(FORMULA_STARTS)]
+    return row | {name: f"'{row[name]}" for name in dangerous} if dangerous else row
+
+
+def _missing(account: Account, job: SweepJob) -> dict[str, Cell]:
+    """Return the row of a sweep's job without a result."""
+    typed = dict(identity.typed(job.overrides))
+    named = {name: typed.pop(name, None) for name in ("model", "soc", "tool", "batch", "dataset")}
+    return {
+        **named,
+        "created": account.sweep.created,
+        "status": "missing",
+        "newest": "no",
+        "host": account.sweep.host,
+        **{f"override.{key}": value for key, value in typed.items()},
+        "path": f"{account.folder}/{job.name}",
+    }
 
 
 def _row(
     result: Result, metrics: list[str], compared: set[str], published: float | None, newest: bool
-) -> Mapping[str, Cell]:
+) -> dict[str, Cell]:
     performance, fidelity = result.performance, result.fidelity or WorstFidelity()
     measured = performance or Performance()
     latency = measured.latency_ms
@@ -56,6 +81,13 @@ def _row(
         "created": result.created,
         "status": result.status,
         "newest": "yes" if newest else "no",
+        "host": result.environment.host,
+        "cpu": result.environment.cpu,
+        "devices": "; ".join(measured.devices),
+        "chips": performance.chips if performance else None,
+        "commit": result.environment.commit,
+        "measured_at": measured.measured_at,
+        **{f"override.{key}": value for key, value in identity.overrides(result).items()},
         "samples": (result.accuracy or {}).get("samples"),
         **{column: value for name in metrics for column, value in _metric(result, name, name in compared)},
         "fidelity.reference": fidelity.reference if result.fidelity else None,
@@ -77,6 +109,9 @@ def _row(
         "invalid_because": "; ".join(performance.reasons) if performance else None,
         "gates_failed": "; ".join(gate.name for gate in result.failed_gates),
         "error": tables.error_in_words(result) if result.status == "failed" else None,
+        "fix": result.error.fix if result.error else None,
+        "log": failures.described(result).log if result.status == "failed" else None,
+        **{f"version.{name}": version for name, version in identity.versions(result).items()},
         "weights_sha256": result.weights.sha256 if result.weights else None,
         "path": result.path,
     }

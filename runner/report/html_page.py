@@ -5,14 +5,19 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
+from pathlib import Path
+from urllib.parse import quote
 
-from runner.report import charts, tables
-from runner.report.charts import Line, Style
+from runner.report import charts, failures, history, tables
+from runner.report.charts import Line, Point, Style
 from runner.report.contents import Contents
-from runner.report.markdown import environment_line, number
+from runner.report.failures import FailedRun
+from runner.report.history import History
+from runner.report.markdown import environment_line
 from runner.report.previews import Preview
+from runner.report.rows import differing
 from runner.report.tables import Column, Section, Table
-from runner.results import Latency, Result
+from runner.results import Account, Gate, Latency, Meaning, Result, values
 from runner.results.published import Published
 
 VERDICTS = {"pass": "✓ pass", "fail": "✗ fail", "skip": "○ skip"}
@@ -35,7 +40,7 @@ a { color: var(--c0); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
 th { font-weight: 600; vertical-align: bottom; } thead th { white-space: normal; min-width: 4.5rem; }
-th:first-child, td:first-child, .words td, .words th { text-align: left; }
+th:first-child, td:first-child, .words td, .words th, td.key, th.key { text-align: left; }
 th:first-child { position: sticky; left: 0; background: var(--page); min-width: 0; }
 tr.best > * { font-weight: 700; border-top: 2px solid var(--soft); }
 .unit, .mark, .notes, figcaption { color: var(--soft); font-size: .85rem; font-weight: 400; }
@@ -49,8 +54,9 @@ figure > svg { width: 100%; height: auto; display: block; } .key { width: 28px; 
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: .3rem 0 0; font-size: .85rem; }
 .axis { fill: var(--soft); font-size: 13px; } .rule { stroke: var(--rule); stroke-width: 1; }
 polyline { fill: none; stroke: currentColor; stroke-width: 2; } circle { fill: currentColor; }
+circle.hollow { fill: var(--card); stroke: currentColor; stroke-width: 1.5; }
 .dotted polyline { stroke-dasharray: 1.5 3.5; }
-.dashed polyline { stroke-dasharray: 6 4; } .dashed circle { fill: var(--card); stroke: currentColor; }
+.dashed polyline { stroke-dasharray: 6 4; }
 .c0 { color: var(--c0); } .c1 { color: var(--c1); } .c2 { color: var(--c2); } .c3 { color: var(--c3); }
 .c4 { color: var(--c4); } .c5 { color: var(--c5); } .c6 { color: var(--c6); } .c7 { color: var(--c7); }
 details img { display: block; max-width: 100%; height: auto; margin-top: .5rem; border-radius: .5rem; }
@@ -59,16 +65,18 @@ pre { overflow-x: auto; padding: .75rem; background: var(--card); border-radius:
 """
 
 
-def page(contents: Contents, previews: Mapping[str, Preview]) -> str:
-    """Return the whole page. All text from results is escaped; `previews` are by the path of the result."""
-    body = [
-        "<h1>Measured results</h1>",
-        f"<p>{len(contents.sections)} tables from {len(contents.results)} results.</p>",
-        *_contents_list(contents.sections),
-    ]
+def page(contents: Contents, previews: Mapping[str, Preview], folder: Path) -> str:
+    """Return the whole page. All text from results is escaped; `previews` are by the path of the result.
+
+    Logs in or below `folder`, where the page will lie, are linked to.
+    """
+    histories = history.histories(contents.results)
+    body = ["<h1>Measured results</h1>", f"<p>{escape(contents.overview)}.</p>", *_contents_list(contents)]
+    body += _failures(contents.failed, folder)
+    body += _sweeps(contents.sweeps)
     for index, section in enumerate(contents.sections):
-        body += _section(index, section, contents.published, previews)
-    body += _named_list("Runs that failed", [(tables.named(r), tables.error_in_words(r)) for r in contents.failed])
+        repeated = histories.get(tables.comparable(section.runs[0]), [])
+        body += _section(index, section, contents.published, previews, repeated)
     body += _named_list(
         "Files that are not in this report", [(skipped.path, skipped.reason) for skipped in contents.skipped]
     )
@@ -88,15 +96,51 @@ def page(contents: Contents, previews: Mapping[str, Preview]) -> str:
     )
 
 
-def _contents_list(sections: Sequence[Section]) -> Iterator[str]:
-    if len(sections) > 1:
-        links = "".join(
-            f'<li><a href="#s{index}">{escape(section.table.title)}</a></li>' for index, section in enumerate(sections)
-        )
+def _contents_list(contents: Contents) -> Iterator[str]:
+    places = [("failed", "Runs that failed")] if contents.failed else []
+    places += [("sweeps", "Sweeps with jobs that are not done")] if contents.sweeps else []
+    places += [(f"s{index}", section.table.title) for index, section in enumerate(contents.sections)]
+    if len(places) > 1:
+        links = "".join(f'<li><a href="#{place}">{escape(title)}</a></li>' for place, title in places)
         yield f"<nav><ul>{links}</ul></nav>"
 
 
-def _section(index: int, section: Section, published: Published, previews: Mapping[str, Preview]) -> Iterator[str]:
+def _failures(failed: Sequence[FailedRun], folder: Path) -> Iterator[str]:
+    if failed:
+        rows = [[escape(run.name), escape(run.error), escape(run.fix), _link(run.log, folder)] for run in failed]
+        yield f'<section id="failed"><h2>Runs that failed</h2>{_words(["run", "error", "fix", "log"], rows)}</section>'
+
+
+def _link(path: str, folder: Path) -> str:
+    """Return a link from a page in a folder to a file in or below it; the path alone for one elsewhere."""
+    inside = path and Path(path).is_relative_to(folder)
+    shown = str(Path(path).relative_to(folder)) if inside else path
+    return f'<a href="{quote(shown)}">{escape(shown)}</a>' if inside else escape(shown)
+
+
+def _sweeps(accounts: Sequence[Account]) -> Iterator[str]:
+    if accounts:
+        rows = [
+            [
+                escape(account.folder),
+                escape(account.sweep.host),
+                escape(account.totals),
+                "<br>".join(escape(failures.job_in_words(job)) for job in account.missing),
+            ]
+            for account in accounts
+        ]
+        table = _words(["sweep", "host", "jobs", "missing"], rows)
+        why = f"<p>Missing is what was {failures.WHY_MISSING}.</p>"
+        yield f'<section id="sweeps"><h2>Sweeps with jobs that are not done</h2>{table}{why}</section>'
+
+
+def _section(
+    index: int,
+    section: Section,
+    published: Published,
+    previews: Mapping[str, Preview],
+    repeated: Sequence[History],
+) -> Iterator[str]:
     yield f'<section id="s{index}"><h2>{escape(section.table.title)}</h2>'
     for heading, table in (
         ("Performance", tables.performance_part(section.table)),
@@ -104,12 +148,11 @@ def _section(index: int, section: Section, published: Published, previews: Mappi
     ):
         if table.columns:
             yield f"<h3>{heading}</h3>{_table(table)}"
-    if section.table.best_batches:
+    if section.table.best_rows:
         yield f"<p>Best batch: {escape(tables.best_in_words(section.table))}.</p>"
-    if section.table.footnotes:
-        notes = "".join(f"<li>[{n}] {escape(note)}</li>" for n, note in enumerate(section.table.footnotes, 1))
-        yield f'<ul class="notes">{notes}</ul>'
+    yield from _notes(section.table)
     yield f'<div class="charts">{_charts(section, published)}</div>'
+    yield from _over_time(section, repeated)
     for run in section.runs:
         if run.path in previews:
             yield _preview(run, previews[run.path])
@@ -120,19 +163,32 @@ def _section(index: int, section: Section, published: Published, previews: Mappi
     yield "</section>"
 
 
+def _notes(table: Table) -> Iterator[str]:
+    told = [*table.remarks, *(f"[{number}] {note}" for number, note in enumerate(table.footnotes, 1))]
+    if told:
+        yield f'<ul class="notes">{"".join(f"<li>{escape(note)}</li>" for note in told)}</ul>'
+
+
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(column.title)}{_unit(column)}</th>' for column in table.columns)
+    head = "".join(f'<th scope="col" class="key">{escape(key.title)}</th>' for key in table.keys)
+    head += "".join(f'<th scope="col">{escape(column.title)}{_unit(column)}</th>' for column in table.columns)
     rows = [
-        f'<tr><th scope="row">{batch}</th>{"".join(_cell(column, index) for column in table.columns)}</tr>'
+        f'<tr><th scope="row">{batch}</th>{_keys(table, index)}'
+        f"{''.join(_cell(column, index) for column in table.columns)}</tr>"
         for index, batch in enumerate(table.batches)
     ]
     if any(column.best is not None for column in table.columns):
-        best = "".join(f"<td>{tables.text(column.best, column.kind)}</td>" for column in table.columns)
+        best = "<td></td>" * len(table.keys)
+        best += "".join(f"<td>{tables.text(column.best, column.kind)}</td>" for column in table.columns)
         rows.append(f'<tr class="best"><th scope="row">{tables.BEST}</th>{best}</tr>')
     return (
         f'<div class="wide"><table><thead><tr><th scope="col">batch</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _keys(table: Table, index: int) -> str:
+    return "".join(f'<td class="key">{escape(key.texts[index])}</td>' for key in table.keys)
 
 
 def _unit(column: Column) -> str:
@@ -146,20 +202,23 @@ def _cell(column: Column, index: int) -> str:
 
 
 def _charts(section: Section, published: Published) -> str:
-    pairs = list(dict.fromkeys((run.soc, run.tool) for run in section.runs))
-    rows = published.get(section.table.model, ())
-    colours = {soc: index for index, soc in enumerate(dict.fromkeys([soc for soc, _ in pairs] + [r.soc for r in rows]))}
+    groups = _lines_of(section)
+    rows = [row for row in published.get(section.table.model, ()) if not row.misprint]
+    socs = dict.fromkeys([runs[0].soc for runs in groups.values()] + [row.soc for row in rows])
+    # Jobs of one SoC have a colour each where something more than the batch size tells them apart.
+    names = list(groups) if len(groups) > len(socs) else []
+    colours = {name: index for index, name in enumerate([*names, *socs])}
 
     def measured(suffix: str, style: Style, value: Callable[[Result], float | None]) -> Iterator[Line]:
-        for soc, tool in pairs:
-            runs = [run for run in section.runs if (run.soc, run.tool) == (soc, tool)]
-            points = [(run.batch, number) for run in runs if (number := value(run)) is not None]
-            yield Line(f"{soc} {tool}{suffix}", tuple(points), colours[soc], style)
+        for name, runs in groups.items():
+            colour = colours.get(name, colours[runs[0].soc])
+            valid, apart = _points(runs, value, valid=True), _points(runs, value, valid=False)
+            yield Line(f"{name}{suffix}", valid, colour, style, apart)
 
     rates = [*measured("", "solid", lambda run: run.samples_per_second)]
     for soc in dict.fromkeys(row.soc for row in rows):
         points = [(r.batch, r.samples_per_second) for r in rows if r.soc == soc and r.samples_per_second is not None]
-        rates.append(Line(f"{soc} published", tuple(points), colours[soc], "dashed"))
+        rates.append(Line(f"{tables.with_chips(soc)} published", tuple(points), colours[soc], "dashed"))
     delays = [
         *measured(" mean", "solid", lambda run: _latency(run).mean),
         *measured(" p99", "dotted", lambda run: _latency(run).p99),
@@ -167,12 +226,45 @@ def _charts(section: Section, published: Published) -> str:
     return charts.chart("Throughput", "samples/s", rates) + charts.chart("Latency", "ms", delays)
 
 
+def _lines_of(section: Section) -> dict[str, list[Result]]:
+    """Return the runs of a SoC and tool that differ in nothing but their batch size, by a name."""
+    groups: dict[str, list[Result]] = {}
+    for soc, tool in dict.fromkeys((run.soc, run.tool) for run in section.runs):
+        runs = [run for run in section.runs if (run.soc, run.tool) == (soc, tool)]
+        keys = differing(runs)
+        for index, run in enumerate(runs):
+            told = [f"{key.title}={key.texts[index]}" for key in keys if key.texts[index]]
+            groups.setdefault(", ".join([f"{tables.with_chips(soc)} {tool}", *told]), []).append(run)
+    return groups
+
+
+def _points(runs: Sequence[Result], value: Callable[[Result], float | None], valid: bool) -> tuple[Point, ...]:
+    return tuple(
+        (run.batch, number)
+        for run in runs
+        if (number := value(run)) is not None and (run.performance is None or run.performance.valid) is valid
+    )
+
+
+def _over_time(section: Section, repeated: Sequence[History]) -> Iterator[str]:
+    """Yield the figures of jobs that ran more than once."""
+    meanings = tables.meanings(section.runs)
+    drawn = [charts.over_time("Throughput", "samples/s", history.throughput(repeated))]
+    for name in dict.fromkeys(name for each in repeated for name in each.runs[-1].figures):
+        unit = values.sign(meanings.get(name, Meaning()).unit)
+        drawn.append(charts.over_time(name, unit, history.metric(repeated, name)))
+    if any(drawn):
+        more = f", the {charts.COLOURS} of them that ran most" if len(repeated) > charts.COLOURS else ""
+        yield f"<h3>Over time</h3><p>Jobs that ran more than once{more}.</p>"
+        yield f'<div class="charts">{"".join(drawn)}</div>'
+
+
 def _latency(run: Result) -> Latency:
     return run.performance.latency_ms if run.performance else Latency()
 
 
 def _preview(run: Result, preview: Preview) -> str:
-    title = escape(f"{run.soc} {run.tool} batch {run.batch}")
+    title = escape(tables.named(run))
     if not preview.uri:
         return f"<p>Preview, {title}: {escape(preview.path)} ({escape(preview.reason)})</p>"
     size = f'width="{preview.width}" height="{preview.height}"'
@@ -181,23 +273,27 @@ def _preview(run: Result, preview: Preview) -> str:
 
 
 def _gates(runs: Sequence[Result]) -> Iterator[str]:
-    """Yield the gates of the runs, failed ones first."""
+    """Yield the gates of the runs, failed ones first; skipped ones are folded."""
     judged = [(run, gate) for run in runs for gate in run.gates]
+    shown = sorted((pair for pair in judged if pair[1].verdict != "skip"), key=lambda pair: pair[1].verdict != "fail")
+    skipped = [pair for pair in judged if pair[1].verdict == "skip"]
+    if shown:
+        yield f"<h3>Gates</h3>{_gate_table(shown)}"
+    if skipped:
+        yield f"<details><summary>Skipped gates: {len(skipped)}</summary>{_gate_table(skipped)}</details>"
+
+
+def _gate_table(judged: Sequence[tuple[Result, Gate]]) -> str:
     rows = [
         [
             f'<span class="verdict {gate.verdict}">{VERDICTS[gate.verdict]}</span>',
-            escape(gate.name),
-            escape(f"{run.soc} {run.tool} batch {run.batch}"),
-            number(gate.measured),
-            number(gate.expected),
-            escape(gate.reason),
+            escape(values.of_gate(gate, run.meaning(gate.name.removeprefix("accuracy.")))),
+            escape(tables.named(run)),
             escape(gate.source),
         ]
-        for run, gate in sorted(judged, key=lambda pair: pair[1].verdict != "fail")
+        for run, gate in judged
     ]
-    if rows:
-        yield "<h3>Gates</h3>"
-        yield _words(["verdict", "gate", "run", "measured", "expected", "reason", "source"], rows)
+    return _words(["verdict", "gate", "run", "source"], rows)
 
 
 def _words(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -210,8 +306,9 @@ def _published(model: str, published: Published, runs: Sequence[Result]) -> Iter
     rows = published.get(model, ())
     if rows:
         sources = "".join(f"<li>{escape(source)}</li>" for source in dict.fromkeys(row.source for row in rows))
-        table = _table(tables.published_table(model, rows, tables.meanings(runs)))
-        yield f'<details><summary>Published figures</summary>{table}<ul class="notes">{sources}</ul></details>'
+        table = tables.published_table(model, rows, tables.meanings(runs))
+        told = f'{_table(table)}{"".join(_notes(table))}<ul class="notes">{sources}</ul>'
+        yield f"<details><summary>Published figures</summary>{told}</details>"
 
 
 def _environment(runs: Sequence[Result]) -> Iterator[str]:
@@ -224,9 +321,7 @@ def _commands(runs: Sequence[Result]) -> Iterator[str]:
     for run in runs:
         lines = "\n".join(f"# {command.stage}\n{shlex.join(command.argv)}" for command in run.commands)
         if lines:
-            blocks.append(
-                f"<p>{escape(f'{run.soc} {run.tool} batch {run.batch}')}</p><pre><code>{escape(lines)}</code></pre>"
-            )
+            blocks.append(f"<p>{escape(tables.named(run))}</p><pre><code>{escape(lines)}</code></pre>")
     content = "".join(blocks) or "<p>No external program ran: every stage ran in the runner's own process.</p>"
     yield f"<details><summary>Commands</summary>{content}</details>"
 

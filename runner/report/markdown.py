@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from runner.report import tables
+from runner.report import failures, tables
 from runner.report.contents import Contents
+from runner.report.rows import differing
 from runner.report.tables import Section, Table
-from runner.results import Result
+from runner.results import Gate, Performance, Result, values
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#&])")
 
@@ -29,23 +30,20 @@ def grid(headings: Sequence[str], rows: Iterable[Sequence[str]], numeric: bool =
     ]
 
 
-def table_lines(
-    table: Table,
-    corner: str,
-    best: str = tables.BEST,
-    translate: Callable[[str], str] = lambda heading: heading,
-) -> list[str]:
-    """Return the lines of a table: a row for each batch size (bs1, ...), and one for the best batch if there is one.
-
-    `translate` is applied to the headings.
-    """
+def table_lines(table: Table, corner: str) -> list[str]:
+    """Return the lines of a table: a row for each job (bs1, ...), and one for the best of them if there is one."""
     rows = [
-        [f"bs{batch}", *(tables.cell(column, index) for column in table.columns)]
+        [
+            f"bs{batch}",
+            *(key.texts[index] for key in table.keys),
+            *(tables.cell(column, index) for column in table.columns),
+        ]
         for index, batch in enumerate(table.batches)
     ]
     if any(column.best is not None for column in table.columns):
-        rows.append([best, *(tables.text(column.best, column.kind) for column in table.columns)])
-    return grid([corner, *(translate(column.heading) for column in table.columns)], rows)
+        blank = [""] * len(table.keys)
+        rows.append([tables.BEST, *blank, *(tables.text(column.best, column.kind) for column in table.columns)])
+    return grid([corner, *(key.title for key in table.keys), *(column.heading for column in table.columns)], rows)
 
 
 def code(lines: Iterable[str], language: str = "shell") -> list[str]:
@@ -57,32 +55,82 @@ def code(lines: Iterable[str], language: str = "shell") -> list[str]:
 
 def page(contents: Contents) -> str:
     """Return the whole report."""
-    lines = ["# Measured results", ""]
+    lines = ["# Measured results", "", f"{escaped(contents.overview)}.", ""]
+    lines += _failures(contents)
     for section in contents.sections:
         lines += [*_section(section), ""]
     lines += _published(contents)
-    if contents.failed:
-        lines += ["# Runs that failed", ""]
-        lines += [f"- {escaped(tables.named(run))}: {escaped(tables.error_in_words(run))}" for run in contents.failed]
-        lines.append("")
     if contents.skipped:
-        lines += ["# Files that are not in this report", ""]
+        lines += ["## Files that are not in this report", ""]
         lines += [f"- {escaped(skipped.path)}: {escaped(skipped.reason)}" for skipped in contents.skipped]
         lines.append("")
     return "\n".join(lines)
 
 
+def one_table(runs: Sequence[Result]) -> list[str]:
+    """Return the lines of one table with a row for each job, fit for a README; doubtful figures say why they are."""
+    metrics = {name: run.meaning(name).unit for run in runs for name in run.figures}
+    keys = differing(runs)
+    headings = ["Model", "SoC", "Tool", "Data set", *(key.title for key in keys), "Batch"]
+    headings += [f"{name} ({values.sign(unit)})" if unit else name for name, unit in metrics.items()]
+    rows = [
+        [
+            run.model,
+            tables.with_chips(run.soc),
+            run.tool,
+            run.dataset,
+            *(key.texts[index] for key in keys),
+            str(run.batch),
+            *(_marked(tables.text(run.figures.get(name), unit), _doubts(run)) for name, unit in metrics.items()),
+            *_performance(run),
+        ]
+        for index, run in enumerate(runs)
+    ]
+    return grid([*headings, f"Throughput ({tables.RATE})", f"Latency ({tables.MILLISECONDS})"], rows, numeric=False)
+
+
+def _performance(run: Result) -> list[str]:
+    measured = run.performance or Performance()
+    doubts = [] if measured.valid else ["not valid"]
+    figures = ((measured.samples_per_second, tables.RATE), (measured.latency_ms.mean, tables.MILLISECONDS))
+    return [_marked(tables.text(value, kind), doubts) for value, kind in figures]
+
+
+def _doubts(run: Result) -> list[str]:
+    told = ["random weights"] if run.weights_origin == "random" else []
+    told += [run.stand_in] if run.stand_in else []
+    return [*told, f"{run.limit} samples"] if run.limit is not None else told
+
+
+def _marked(figure: str, doubts: Sequence[str]) -> str:
+    return f"{figure} ({'; '.join(doubts)})" if figure and doubts else figure
+
+
+def _failures(contents: Contents) -> Iterator[str]:
+    if contents.failed:
+        yield from ("## Runs that failed", "")
+        rows = [(run.name, run.error, run.fix, run.log) for run in contents.failed]
+        yield from (*grid(["Run", "Error", "Fix", "Log"], rows, numeric=False), "")
+    if contents.sweeps:
+        yield from ("## Sweeps with jobs that are not done", "")
+        for account in contents.sweeps:
+            yield f"- {escaped(account.folder)} on {escaped(account.sweep.host)}: {account.totals}"
+            yield from (f"  - missing: {escaped(failures.job_in_words(job))}" for job in account.missing)
+        yield from ("", f"Missing is what was {failures.WHY_MISSING}.", "")
+
+
 def _section(section: Section) -> Iterator[str]:
     table = section.table
-    yield from (f"# {escaped(table.title)}", "")
+    yield from (f"## {escaped(table.title)}", "")
     yield from _tables(table)
-    if table.best_batches:
+    if table.best_rows:
         yield from (f"Best batch: {escaped(tables.best_in_words(table))}.", "")
+    yield from (f"- {escaped(remark)}" for remark in table.remarks)
     for number, note in enumerate(table.footnotes, 1):
         yield f"- \\[{number}\\] {escaped(note)}"
-    yield from ("", "## Gates", "", *_gates(section.runs), "")
+    yield from ("", "### Gates", "", *_gates(section.runs), "")
     environments = dict.fromkeys(environment_line(run) for run in section.runs)
-    yield from ("## Environment", "", *(f"- {escaped(line)}" for line in environments))
+    yield from ("### Environment", "", *(f"- {escaped(line)}" for line in environments))
 
 
 def _tables(table: Table) -> Iterator[str]:
@@ -91,28 +139,25 @@ def _tables(table: Table) -> Iterator[str]:
         ("Accuracy", "Batch Size", tables.accuracy_part(table)),
     ):
         if columns.columns:
-            yield from (f"## {heading}", "", *table_lines(columns, corner), "")
+            yield from (f"### {heading}", "", *table_lines(columns, corner), "")
 
 
 def _gates(runs: Sequence[Result]) -> list[str]:
     rows = [
         [
-            f"{run.soc} {run.tool} bs{run.batch}",
-            gate.name,
+            tables.named(run),
             gate.verdict,
-            number(gate.measured),
-            number(gate.expected),
-            gate.reason,
+            values.of_gate(gate, run.meaning(gate.name.removeprefix("accuracy."))),
             gate.source,
         ]
         for run in runs
-        for gate in run.gates
+        for gate in sorted(run.gates, key=_failed_first)
     ]
-    return (
-        grid(["Run", "Gate", "Verdict", "Measured", "Expected", "Reason", "Source"], rows, numeric=False)
-        if rows
-        else ["none"]
-    )
+    return grid(["Run", "Verdict", "Gate", "Source"], rows, numeric=False) if rows else ["none"]
+
+
+def _failed_first(gate: Gate) -> bool:
+    return gate.verdict != "fail"
 
 
 def _published(contents: Contents) -> Iterator[str]:
@@ -120,8 +165,10 @@ def _published(contents: Contents) -> Iterator[str]:
     for model in models:
         rows = contents.published.get(model, ())
         if rows:
-            yield from (f"# {escaped(model)}, as published", "")
-            yield from _tables(tables.published_table(model, rows, contents.meanings(model)))
+            table = tables.published_table(model, rows, contents.meanings(model))
+            yield from (f"## {escaped(model)}, as published", "")
+            yield from _tables(table)
+            yield from (f"- \\[{number}\\] {escaped(note)}" for number, note in enumerate(table.footnotes, 1))
             yield from (f"Source: {escaped('; '.join(dict.fromkeys(row.source for row in rows)))}.", "")
 
 
@@ -130,13 +177,15 @@ def environment_line(run: Result) -> str:
     environment = run.environment
     named = {"Python": environment.python, **environment.packages}
     versions = ", ".join(f"{name} {version}" for name, version in named.items() if version)
-    fields = (environment.cpu, environment.memory, environment.os, *environment.tools.values(), versions)
+    fields = (
+        environment.host,
+        environment.cpu,
+        environment.memory,
+        environment.os,
+        *environment.tools.values(),
+        versions,
+    )
     return "; ".join(filter(None, fields))
-
-
-def number(value: float | None) -> str:
-    """Format a measured or expected number; blank for None."""
-    return "" if value is None else f"{value:.6g}"
 
 
 def _row(cells: Iterable[str]) -> str:

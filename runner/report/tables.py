@@ -1,4 +1,4 @@
-"""Turn results into tables by batch size: accuracy, throughput, ratios and the published figures. Pure."""
+"""Turn results into tables of jobs by batch size: accuracy, throughput, ratios and the published figures. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from itertools import groupby
 
 from runner import results as reading
 from runner.config.schema import PublishedConfig
-from runner.results import Gate, Meaning, Performance, Result, values
-from runner.results.published import Published
+from runner.report.rows import Key, arranged
+from runner.results import Gate, Meaning, Performance, Result, gates, identity, values
+from runner.results.published import Published, chips_of
 
 RATIOS = (("310P/310", "310P3", "310"), ("310P/T4", "310P3", "t4"))
 """The ratio columns of the published guides: title, SoC of the numerator, SoC of the denominator."""
@@ -50,10 +51,11 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table with a row for each batch size, and a row for the best batch.
+    """A table with a row for each job of a SoC and tool, which stand side by side, and a row for the best of them.
 
-    `best_batches` holds the label and the best batch size of each measured throughput column; None if no measurement is
-    valid.
+    `batches` has the batch size of each row, `keys` what else tells the rows apart. `best_rows` holds the label and the
+    index of the best row of each measured throughput column; None if no measurement is valid. `remarks` say what
+    differs between the columns of SoCs and tools.
     """
 
     model: str
@@ -61,7 +63,9 @@ class Table:
     batches: tuple[int, ...]
     columns: tuple[Column, ...]
     footnotes: tuple[str, ...]
-    best_batches: tuple[tuple[str, int | None], ...] = ()
+    keys: tuple[Key, ...] = ()
+    best_rows: tuple[tuple[str, int | None], ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Section:
 
 @dataclass(frozen=True)
 class _Setup:
-    """The runs of one SoC and tool, by batch size."""
+    """The runs of one SoC and tool, by the index of their row."""
 
     label: str
     soc: str
@@ -114,13 +118,14 @@ def meanings(results: Iterable[Result]) -> dict[str, Meaning]:
 
 def sections(results: Iterable[Result], published: Published) -> list[Section]:
     """Return a table of the newest results for each model, data set and origin of weights: comparable figures."""
-
-    def comparable(result: Result) -> tuple[str, str, str]:
-        return result.model, result.dataset, result.weights_origin
-
     ordered = sorted(reading.newest(results), key=comparable)
     grouped = [(model, tuple(group)) for (model, _, _), group in groupby(ordered, key=comparable)]
     return [Section(_table(runs, published.get(model, ())), runs) for model, runs in grouped]
+
+
+def comparable(result: Result) -> tuple[str, str, str]:
+    """Return what the results of one table have in common: model, data set and origin of weights."""
+    return result.model, result.dataset, result.weights_origin
 
 
 def accuracy_part(table: Table) -> Table:
@@ -138,6 +143,7 @@ def published_table(model: str, rows: Sequence[PublishedConfig], meanings: Meani
     batches = tuple(sorted({row.batch for row in rows}))
     socs = sorted({row.soc for row in rows})
     blank: tuple[tuple[int, ...], ...] = ((),) * len(batches)
+    footnotes = _Footnotes()
     columns = []
     for soc in socs:
         of_soc = {row.batch: row for row in rows if row.soc == soc}
@@ -145,12 +151,15 @@ def published_table(model: str, rows: Sequence[PublishedConfig], meanings: Meani
             figures = tuple(of_soc[batch].accuracy.get(name) if batch in of_soc else None for batch in batches)
             unit = meanings.get(name, Meaning()).unit
             columns.append(Column(title=f"{soc} {name}", kind=unit, values=figures, notes=blank))
-    rates = {soc: _published_rates(rows, soc, batches) for soc in socs}
-    throughputs = {
-        soc: Column(title=soc, kind=RATE, values=rates[soc], notes=blank, best=_largest(rates[soc])) for soc in socs
-    }
+    throughputs = {soc: _published_rates(with_chips(soc), rows, soc, batches, footnotes) for soc in socs}
     columns += [*throughputs.values(), *_ratio_columns(throughputs)]
-    return Table(model=model, title=f"{model} (published)", batches=batches, columns=tuple(columns), footnotes=())
+    return Table(
+        model=model,
+        title=f"{model} (published)",
+        batches=batches,
+        columns=tuple(columns),
+        footnotes=tuple(footnotes.texts),
+    )
 
 
 def cell(column: Column, index: int) -> str:
@@ -160,15 +169,25 @@ def cell(column: Column, index: int) -> str:
 
 
 def best_in_words(table: Table) -> str:
-    """Describe the best batch size on each SoC: `310P3 32, t4 64`."""
-    return ", ".join(f"{label} {batch or 'none, as no measurement is valid'}" for label, batch in table.best_batches)
+    """Describe the best job on each SoC: `310P3 32, t4 64`, or `cpu 8 threads=2` where more than the batch differs."""
+    return ", ".join(
+        f"{label} {'none, as no measurement is valid' if row is None else _row_in_words(table, row)}"
+        for label, row in table.best_rows
+    )
+
+
+def _row_in_words(table: Table, row: int) -> str:
+    differing = [f"{key.title}={key.texts[row]}" for key in table.keys if key.texts[row]]
+    return " ".join([str(table.batches[row]), *differing])
 
 
 def named(result: Result) -> str:
-    """Describe a run: model, SoC, tool, batch size and data set."""
+    """Describe a run: model, SoC, tool, batch size, data set, and what else was overridden."""
+    overrides = [f"{key}={value}" for key, value in identity.overrides(result).items()]
     if not result.model:
-        return result.path
-    return f"{result.model} on {result.soc} with {result.tool}, batch {result.batch}, {result.dataset}"
+        return ", ".join(overrides) or result.path
+    run = f"{result.model} on {result.soc} with {result.tool}, batch {result.batch}, {result.dataset}"
+    return ", ".join([run, *overrides])
 
 
 def error_in_words(result: Result) -> str:
@@ -194,8 +213,10 @@ class _Footnotes:
 
 
 def _table(runs: Sequence[Result], published: Sequence[PublishedConfig]) -> Table:
-    batches = tuple(sorted({run.batch for run in runs}))
-    setups = _setups(runs)
+    labels = _labels(runs)
+    rows = arranged(runs, labels)
+    batches = rows.batches
+    setups = [_Setup(label, pair[0], rows.of(pair)) for pair, label in labels.items()]
     footnotes = _Footnotes()
     columns = [column for setup in setups for column in _accuracy_columns(setup, batches, len(setups) > 1, footnotes)]
     for setup in setups:
@@ -208,21 +229,23 @@ def _table(runs: Sequence[Result], published: Sequence[PublishedConfig]) -> Tabl
         batches=batches,
         columns=tuple(columns),
         footnotes=tuple(footnotes.texts),
-        best_batches=tuple(_best_batches(setups)),
+        keys=rows.keys,
+        best_rows=tuple(_best_rows(setups)),
+        remarks=rows.remarks,
     )
 
 
-def _setups(runs: Sequence[Result]) -> list[_Setup]:
+def _labels(runs: Sequence[Result]) -> dict[tuple[str, str], str]:
+    """Return the label of each SoC and tool: the tool is told where a SoC has several."""
     pairs = sorted({(run.soc, run.tool) for run in runs})
     socs = [soc for soc, _ in pairs]
-    return [
-        _Setup(
-            soc if socs.count(soc) == 1 else f"{soc} {tool}",
-            soc,
-            {run.batch: run for run in runs if (run.soc, run.tool) == (soc, tool)},
-        )
-        for soc, tool in pairs
-    ]
+    return {(soc, tool): with_chips(soc) + ("" if socs.count(soc) == 1 else f" {tool}") for soc, tool in pairs}
+
+
+def with_chips(soc: str) -> str:
+    """Name a SoC; one with several chips a card, for which figures are a card's, says so."""
+    chips = chips_of(soc)
+    return soc if chips == 1 else f"{soc} ({chips} chips)"
 
 
 def _accuracy_columns(setup: _Setup, batches: Sequence[int], prefixed: bool, footnotes: _Footnotes) -> Iterator[Column]:
@@ -242,7 +265,8 @@ def _accuracy_columns(setup: _Setup, batches: Sequence[int], prefixed: bool, foo
             unit,
             batches,
             setup.runs,
-            lambda run, name=name: _expected(run, f"accuracy.{name}"),  # type: ignore[misc]
+            lambda run, name=name: _expected(run, f"accuracy.{name}").expected,  # type: ignore[misc]
+            lambda run, name=name: footnotes.indices(_elsewhere_notes(run, f"accuracy.{name}")),  # type: ignore[misc]
         )
         if any(value is not None for value in expected.values):
             yield expected
@@ -285,18 +309,16 @@ def _performance_columns(
         return
     measured = _rate_column(setup.label, batches, setup.runs, _best(setup), footnotes)
     yield measured
-    rates = _published_rates(published, setup.soc, batches)
-    if any(rate is not None for rate in rates):
-        blank = tuple(() for _ in batches)
-        best = _largest(rates)
-        yield Column(title=f"{setup.label} published", kind=RATE, values=rates, notes=blank, best=best)
-        ratios = tuple(ratio(above, below) for above, below in zip(measured.values, rates, strict=True))
+    rates = _published_rates(f"{setup.label} published", published, setup.soc, batches, footnotes)
+    if any(rate is not None for rate in rates.values):
+        yield rates
+        counting = [None if notes else rate for rate, notes in zip(rates.values, rates.notes, strict=True)]
         yield Column(
             title=f"{setup.label} measured/published",
             kind=RATIO,
-            values=ratios,
-            notes=blank,
-            best=ratio(measured.best, best),
+            values=tuple(ratio(above, below) for above, below in zip(measured.values, counting, strict=True)),
+            notes=tuple(() for _ in batches),
+            best=ratio(measured.best, rates.best),
         )
     for name, kind, value in _COSTS:
         column = _column(f"{setup.label} {name}", kind, batches, setup.runs, _of_performance(value))
@@ -333,13 +355,14 @@ def _ratio_columns(rates: Mapping[str, Column]) -> Iterator[Column]:
 
 
 def _soc_rates(setups: Sequence[_Setup], batches: Sequence[int], footnotes: _Footnotes) -> dict[str, Column]:
-    """Return the throughputs of each SoC: at each batch size the best of its tools, valid measurements first."""
+    """Return the throughputs of each SoC: in each row the best of its tools, valid measurements first."""
     columns: dict[str, Column] = {}
     for soc in dict.fromkeys(setup.soc for setup in setups):
         of_soc = [setup for setup in setups if setup.soc == soc]
         runs: dict[int, Result] = {}
-        for run in (run for setup in of_soc for run in setup.runs.values() if run.samples_per_second is not None):
-            runs[run.batch] = max(runs.get(run.batch, run), run, key=_worth)
+        measured = (pair for setup in of_soc for pair in setup.runs.items())
+        for row, run in (pair for pair in measured if pair[1].samples_per_second is not None):
+            runs[row] = max(runs.get(row, run), run, key=_worth)
         if runs:
             columns[soc] = _rate_column(soc, batches, runs, _largest(map(_best, of_soc)), footnotes)
     return columns
@@ -375,28 +398,33 @@ def _column(
     return Column(
         title=title,
         kind=kind,
-        values=tuple(value(runs[batch]) if batch in runs else None for batch in batches),
-        notes=tuple(notes(runs[batch]) if batch in runs else () for batch in batches),
+        values=tuple(value(runs[row]) if row in runs else None for row in range(len(batches))),
+        notes=tuple(notes(runs[row]) if row in runs else () for row in range(len(batches))),
     )
 
 
 def _accuracy_notes(run: Result) -> Iterator[str]:
-    accuracy = [gate for gate in run.gates if gate.name.split(".")[0] == "accuracy"]
-    reasons = [gate.reason for gate in accuracy if gate.verdict == "skip" and gate.reason]
-    if run.weights_origin == "random" and not any("random weights" in reason for reason in reasons):
-        reasons.insert(0, "random weights")
-    if run.stand_in and run.stand_in not in reasons:
-        reasons.append(run.stand_in)
-    yield from dict.fromkeys(f"not compared with what is published: {reason}" for reason in reasons)
+    skipped = [gate.reason for gate in run.gates if gate.name.split(".")[0] == "accuracy" and gate.verdict == "skip"]
+    random = ["random weights"] if run.weights_origin == "random" else []
+    told = [*random, *([run.stand_in] if run.stand_in else [])]
+    reasons = dict.fromkeys(filter(None, [*told, *(part for reason in skipped for part in reason.split("; "))]))
+    if list(reasons) == [gates.NOT_PUBLISHED]:
+        yield gates.NOT_PUBLISHED
+    elif reasons:
+        yield f"not compared with what is published: {'; '.join(reasons)}"
     if run.limit is not None:
         yield f"run with limit={run.limit}"
-    yield from (_failed_in_words(gate) for gate in run.failed_gates if not gate.name.startswith("throughput"))
+    yield from (_failed_in_words(run, gate) for gate in run.failed_gates if not gate.name.startswith("throughput"))
 
 
-def _failed_in_words(gate: Gate) -> str:
-    measured = "nothing measured" if gate.measured is None else f"{gate.measured:.6g}"
-    expected = "" if gate.expected is None else f", expected {gate.expected:.6g}"
-    return f"gate {gate.name} failed: {measured}{expected}"
+def _failed_in_words(run: Result, gate: Gate) -> str:
+    return f"gate failed: {values.of_gate(gate, run.meaning(gate.name.removeprefix('accuracy.')))}"
+
+
+def _elsewhere_notes(run: Result, gate_name: str) -> Iterator[str]:
+    gate = _expected(run, gate_name)
+    if gate.expected_for:
+        yield f"published for {gate.expected_for}"
 
 
 def _performance_notes(run: Result) -> Iterator[str]:
@@ -404,16 +432,31 @@ def _performance_notes(run: Result) -> Iterator[str]:
         yield f"not a valid measurement: {'; '.join(run.performance.reasons) or 'no reason is given'}"
     if run.performance and run.weights_origin == "random" and not run.figures:
         yield "measured with random weights"
-    yield from (_failed_in_words(gate) for gate in run.failed_gates if gate.name.startswith("throughput"))
+    yield from (_failed_in_words(run, gate) for gate in run.failed_gates if gate.name.startswith("throughput"))
 
 
-def _expected(run: Result, gate_name: str) -> Value:
-    return next((gate.expected for gate in run.gates if gate.name == gate_name), None)
+def _expected(run: Result, gate_name: str) -> Gate:
+    """Return the gate of a name; one without numbers if the run has none."""
+    return next((gate for gate in run.gates if gate.name == gate_name), Gate(name=gate_name, verdict="skip"))
 
 
-def _published_rates(rows: Sequence[PublishedConfig], soc: str, batches: Sequence[int]) -> tuple[Value, ...]:
-    rates = {row.batch: row.samples_per_second for row in rows if row.soc == soc}
-    return tuple(rates.get(batch) for batch in batches)
+def _published_rates(
+    title: str, rows: Sequence[PublishedConfig], soc: str, batches: Sequence[int], footnotes: _Footnotes
+) -> Column:
+    """Return the published throughputs of a SoC; evident misprints are marked, and never the best."""
+    of_soc = {row.batch: row for row in rows if row.soc == soc and row.samples_per_second is not None}
+    notes = {
+        batch: footnotes.indices([f"a misprint in its source: {row.misprint}"])
+        for batch, row in of_soc.items()
+        if row.misprint and batch in batches
+    }
+    return Column(
+        title=title,
+        kind=RATE,
+        values=tuple(of_soc[batch].samples_per_second if batch in of_soc else None for batch in batches),
+        notes=tuple(notes.get(batch, ()) for batch in batches),
+        best=_largest(of_soc[batch].samples_per_second for batch in batches if batch in of_soc and batch not in notes),
+    )
 
 
 def _valid_rate(run: Result) -> Value:
@@ -425,11 +468,11 @@ def _best(setup: _Setup) -> Value:
     return _largest([_valid_rate(run) for run in setup.runs.values()])
 
 
-def _best_batches(setups: Sequence[_Setup]) -> Iterator[tuple[str, int | None]]:
+def _best_rows(setups: Sequence[_Setup]) -> Iterator[tuple[str, int | None]]:
     for setup in setups:
         if any(run.performance for run in setup.runs.values()):
             best = _best(setup)
-            counting = (batch for batch, run in setup.runs.items() if best is not None and _valid_rate(run) == best)
+            counting = (row for row, run in setup.runs.items() if best is not None and _valid_rate(run) == best)
             yield setup.label, next(counting, None)
 
 

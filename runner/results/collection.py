@@ -1,15 +1,19 @@
-"""Find and read the result.json files below folders, and select the newest of each kind of run."""
+"""Find and read the result.json and sweep.json files below folders, and select the newest result of each job."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from runner.core import DataError
+from runner.results import identity, sweeps
 from runner.results.result import NAME, Result, decode
+from runner.results.sweeps import SWEEP, Sweep
 
 NOT_ENTERED = ("cache",)
 """Folders that hold no results but very many files."""
@@ -26,19 +30,28 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class FoundSweep:
+    """A sweep.json that was read, and the folder in which it lies."""
+
+    folder: str
+    sweep: Sweep
+
+
+@dataclass(frozen=True)
 class Found:
-    """The results that were read, and what was skipped."""
+    """The results and the sweeps that were read, and what was skipped."""
 
     results: tuple[Result, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[Skipped, ...] = ()
+    sweeps: tuple[FoundSweep, ...] = ()
 
 
 def find(paths: Sequence[Path]) -> Found:
-    """Read every result.json below the folders, or the files themselves, in the order of their paths.
+    """Read every result.json and sweep.json below the folders, or the files themselves, in the order of their paths.
 
     Folders named `cache`, hidden folders and symlinks to folders are not entered. Unreadable files are `skipped`.
     """
-    read: dict[str, Result | Skipped] = {}
+    read: dict[str, Result | FoundSweep | Skipped] = {}
     for path in paths:
         for entry in _below(path):
             if entry.path not in read:
@@ -47,27 +60,78 @@ def find(paths: Sequence[Path]) -> Found:
     return Found(
         tuple(entry for entry in ordered if isinstance(entry, Result)),
         tuple(entry for entry in ordered if isinstance(entry, Skipped)),
+        tuple(entry for entry in ordered if isinstance(entry, FoundSweep)),
     )
 
 
 def newest(results: Iterable[Result]) -> list[Result]:
-    """Return the newest successful run with figures of each (model, SoC, tool, batch, data set, weights' origin).
+    """Return the newest successful run with figures of each job, sorted by what the job ran.
 
-    A run of all samples is preferred to a limited one.
+    Jobs are told apart by their settings and versions (see runner.results.identity). A run with accuracy and
+    performance is preferred to a newer one that has only one of them; a job without such a run may give one of each.
     """
-    chosen: dict[tuple[object, ...], Result] = {}
-    for result in sorted(results, key=lambda result: (result.limit is None, result.ended_at)):
-        if result.status == "ok" and (result.performance is not None or result.accuracy is not None):
-            chosen[_kind(result), result.weights_origin] = result
-    return sorted(chosen.values(), key=lambda result: (*_kind(result), result.weights_origin))
+    chosen: dict[Hashable, dict[tuple[bool, Hashable], Result]] = {}
+    for result in sorted(results, key=lambda result: result.ended_at):
+        if result.status == "ok" and (result.accuracy is not None or result.performance is not None):
+            asked = *identity.job(result, measured=False).items(), *identity.versions(result).items()
+            chosen.setdefault(asked, {})[result.accuracy is not None, _cards(result)] = result
+    kept = [result for runs in chosen.values() for result in _not_covered(list(runs.values()))]
+    return sorted(kept, key=lambda result: (*_kind(result), result.weights_origin))
+
+
+def _cards(result: Result) -> Hashable:
+    """Return what was measured; None if nothing was."""
+    return (result.performance.devices, result.performance.chips) if result.performance else None
+
+
+def _not_covered(runs: Sequence[Result]) -> list[Result]:
+    """Return the runs of a job without those whose part, accuracy or performance, a complete one has too."""
+    complete = {_cards(run) for run in runs if run.accuracy is not None and run.performance is not None}
+    return [
+        run
+        for run in runs
+        if (run.accuracy is not None and run.performance is not None)
+        or (_cards(run) not in complete if run.performance else not complete)
+    ]
 
 
 def failed(results: Iterable[Result]) -> list[Result]:
-    """Return the newest run of each kind, if it failed."""
-    last: dict[tuple[object, ...], Result] = {}
-    for result in sorted(results, key=lambda result: result.ended_at):
-        last[_kind(result)] = result
-    return sorted((result for result in last.values() if result.status == "failed"), key=_kind)
+    """Return the newest failed run of each job that no later run of the very same job on the same host has repaired.
+
+    A later run repairs it if it succeeded and went through all stages that the failed one had reached.
+    """
+    ordered = sorted(results, key=lambda result: result.ended_at)
+    broken = {_attempts(result)[0]: result for result in ordered if result.status == "failed"}
+    done: dict[Hashable, dict[frozenset[str], float]] = {}
+    for result in ordered if broken else ():
+        if result.status == "ok":
+            for key in broken.keys() & set(_attempts(result)):
+                done.setdefault(key, {})[_stages(result)] = result.ended_at
+    left = [
+        result
+        for key, result in broken.items()
+        if not any(
+            ended_at > result.ended_at and _stages(result) <= stages for stages, ended_at in done.get(key, {}).items()
+        )
+    ]
+    return sorted(left, key=_kind)
+
+
+def _attempts(result: Result) -> list[Hashable]:
+    """Return the keys of what was asked for, the most exact first.
+
+    Overrides as typed, and the host, say it best. Results of early versions lack them; a run whose configuration
+    was rejected has no host, and perhaps no more than its path.
+    """
+    keys: list[Hashable] = []
+    if result.overrides:
+        asked = identity.typed(result.overrides)
+        keys = [(asked, result.environment.host), (asked, "")] if result.environment.host else [(asked, "")]
+    return [*keys, _kind(result)]
+
+
+def _stages(result: Result) -> frozenset[str]:
+    return frozenset(record.name for record in result.stages)
 
 
 @dataclass(frozen=True)
@@ -99,7 +163,7 @@ def _below(place: Path) -> Iterator[_File | Skipped]:
                     if entry.is_dir(follow_symlinks=False):
                         if entry.name not in NOT_ENTERED and not entry.name.startswith("."):
                             folders.append(entry.path)
-                    elif entry.name == NAME:
+                    elif entry.name in (NAME, SWEEP):
                         yield _entry(entry)
         except OSError as error:
             yield Skipped(folder, error.strerror or str(error))
@@ -116,9 +180,11 @@ def _described(path: str, stat: os.stat_result) -> _File:
     return _File(path, stat.st_size, stat.st_mtime)
 
 
-def _read(file: _File) -> Result | Skipped:
+def _read(file: _File) -> Result | FoundSweep | Skipped:
     if file.size_bytes > LARGEST_BYTES:
         return Skipped(file.path, f"{file.size_bytes >> 20} MiB: no result of this runner is so large")
+    if file.path.endswith(f"{os.sep}{SWEEP}"):
+        return _read_sweep(Path(file.path))
     try:
         with open(file.path, "rb") as opened:  # noqa: PTH123 (thousands of files: a Path for each costs more than reading it)
             content = opened.read()
@@ -128,6 +194,15 @@ def _read(file: _File) -> Result | Skipped:
         return replace(decode(content), path=file.path, written_at=file.written_at)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return Skipped(file.path, _why_not(content, error))
+
+
+def _read_sweep(path: Path) -> FoundSweep | Skipped:
+    try:
+        sweep = sweeps.read(path)
+        datetime.fromisoformat(sweep.created)
+    except (DataError, ValueError) as error:
+        return Skipped(str(path), str(getattr(error, "message", error)))
+    return FoundSweep(str(path.parent), sweep)
 
 
 def _why_not(content: bytes, error: Exception) -> str:

@@ -10,11 +10,15 @@ from typing import Literal
 from runner.core import BatchComparison, Fidelity, Figure, Scores
 
 Verdict = Literal["pass", "fail", "skip"]
+NOT_PUBLISHED = "no published accuracy for this model"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """A measured value, the expected one, and the verdict; `source` is where the expected value is from."""
+    """A measured value, the expected one, and the verdict; `source` is where the expected value is from.
+
+    `expected_for` names the SoC and batch size that the expected value was published for, where the run has another.
+    """
 
     name: str
     measured: float | None = None
@@ -23,15 +27,22 @@ class Gate:
     verdict: Verdict
     reason: str = ""
     source: str = ""
+    expected_for: str = ""
 
 
 @dataclass(frozen=True)
 class Published:
-    """Published figures: accuracies by metric name, samples per second, and their source (table and row)."""
+    """Published figures: accuracies by metric name, samples per second, and their source (table and row).
+
+    `measured_on` names their SoC and batch size where those are not the run's; `misprint` says why the figures are
+    evidently misprinted.
+    """
 
     accuracy: dict[str, float]
     samples_per_second: float | None
     source: str
+    measured_on: str = ""
+    misprint: str | None = None
 
 
 def accuracy_gates(
@@ -50,10 +61,13 @@ def accuracy_gates(
     standard error is known. `note` is added to the reason of a gate that is not skipped.
     """
     if published is None or not published.accuracy:
-        reason = "; ".join([*substitutes, "no published accuracy for this model"])
+        reason = "; ".join([*substitutes, NOT_PUBLISHED])
         return [Gate(name="accuracy", verdict="skip", reason=reason)]
     return [
-        _accuracy_gate(name, expected, scores, published.source, tolerance, substitutes, note, limit)
+        replace(
+            _accuracy_gate(name, expected, scores, published.source, tolerance, substitutes, note, limit),
+            expected_for=published.measured_on,
+        )
         for name, expected in published.accuracy.items()
     ]
 
@@ -118,7 +132,9 @@ def throughput_gates(
     expected = published.samples_per_second
     allowed = expected * tolerance / 100.0
     verdict: Verdict
-    if not enforced:
+    if published.misprint:
+        verdict, reason = "skip", f"the published figure is a misprint: {published.misprint}"
+    elif not enforced:
         verdict, reason = "skip", "reported only; gates.throughput.enabled=true makes it a gate"
     elif not valid:
         verdict, reason = "fail", "the measurement is not valid"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,13 @@ def of_results(results: Iterable[Result], config_dir: Path | None = None) -> dic
         elif name in latest:
             rows[name] = _rows_of_run(Path(latest[name].path).parent / RUN_CONFIG)
     return rows
+
+
+@cache
+def chips_of(soc: str) -> int:
+    """Return how many chips a card of one of the runner's own SoCs has; 1 for others."""
+    file = groups.files("soc").get(soc)
+    return int(options.read(file).get("chips", 1)) if file else 1
 
 
 def _rows_of_run(path: Path) -> tuple[PublishedConfig, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from runner.results.gates import Gate
 from runner.results.result import Meaning
 
 SIGNS = {"percent": "%"}
@@ -25,3 +26,27 @@ def with_unit(value: float | None, meaning: Meaning) -> str:
     """Format a value with its unit, as in "71.00 %", "29.25 dB" or "0.9975"; NaN for None."""
     shown = "NaN" if value is None or math.isnan(value) else number(value, meaning.unit)
     return f"{shown} {sign(meaning.unit)}".rstrip()
+
+
+def of_gate(gate: Gate, meaning: Meaning) -> str:
+    """Describe what a gate compared, as in "top1 99.07 (published 99.9, at most 1.0 below)", with its reason.
+
+    `meaning` is that of the metric that an accuracy gate judges.
+    """
+    name = gate.name.removeprefix("accuracy.")
+    about = [_expectation(gate, meaning), gate.reason]
+    shown = "" if gate.measured is None else f" {number(gate.measured, meaning.unit)}"
+    told = "; ".join(filter(None, about))
+    return f"{name}{shown}" + (f" ({told})" if told else "")
+
+
+def _expectation(gate: Gate, meaning: Meaning) -> str:
+    if gate.expected is None:
+        return ""
+    is_published = gate.name == "throughput" or gate.name.startswith("accuracy.")
+    told = f"{'published' if is_published else 'at least'} {gate.expected:.6g}"
+    told += f" for {gate.expected_for}" if gate.expected_for else ""
+    if not gate.tolerance:
+        return told
+    allowed = round(gate.tolerance, 2) or gate.tolerance
+    return f"{told}, at most {allowed} {'above' if meaning.better == 'lower' else 'below'}"

@@ -309,3 +309,9 @@ def test_a_zoo_is_read_once() -> None:
     zoo = Zoo()
     assert zoo.content is zoo.content
     assert zoo.source("model", "dqn") == "conf"
+
+
+def test_a_misprint_is_marked_and_never_the_fastest(ask, rows) -> None:
+    fastest = rows("model", "name=resnet50_dino")["model"]["resnet50_dino"]["fastest"]
+    assert fastest == {"soc": "310", "batch": 16, "samples_per_second": 2441.2}
+    assert "misprint: 64 times" in ask("model", "resnet50_dino")

@@ -125,3 +125,42 @@ def test_values_far_apart_are_drawn_on_a_logarithmic_axis() -> None:
 def test_the_vertical_axis_starts_at_zero_otherwise() -> None:
     drawn = charts.chart("Throughput", "samples/s", [Line("a", ((1, 90.0), (2, 100.0)), 0)])
     assert 'text-anchor="end">0</text>' in drawn
+
+
+def test_the_page_begins_with_counts_and_failures(html) -> None:
+    start = html.index("results: 7, 6 of them in the tables; gates: 6 pass, 3 fail, 3 skip; failed runs: 1")
+    assert start < html.index("Runs that failed</a>") < html.index('<section id="failed">') < html.index('id="s0"')
+
+
+def test_skipped_gates_are_folded(html) -> None:
+    assert "<details><summary>Skipped gates: 3</summary>" in html
+
+
+def test_points_of_measurements_that_are_not_valid_are_hollow_and_not_joined() -> None:
+    drawn = charts.chart("T", "u", [Line("a", ((1, 10.0),), 0, apart=((4, 99.0),))])
+    assert drawn.split('points="')[1].split('"')[0].count(",") == 1
+    assert '<circle class="hollow"' in drawn
+    assert "a, batch 4: 99 u, not valid" in drawn
+
+
+def test_figures_of_a_job_that_ran_again_are_drawn_over_time(write_result, tmp_path) -> None:
+    for day in (1, 2, 3):
+        performance = {"samples_per_second": 100.0 * day, "measured_at": f"2026-11-0{max(day, 2)}T12:00:00+00:00"}
+        environment = {"packages": {"torch": f"2.{day}"}}
+        created = f"2026-11-0{day}T13:00:00+00:00"
+        write_result(str(day), created=created, performance=performance, environment=environment)
+    assert report.main([str(tmp_path)]) == 0
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "Over time" in text
+    assert "310P3 ais_bench batch 1, 2026-11-03 12:00: 300 samples/s" in text
+    assert "310P3 ais_bench batch 1, 2026-11-01 13:00: 100 %" in text
+
+
+def test_a_job_that_ran_once_has_no_history(html) -> None:
+    assert "Over time" not in html
+
+
+def test_a_chart_over_time_spans_the_values() -> None:
+    drawn = charts.over_time("top1", "%", [Line("a", ((1e9, 75.1), (1.1e9, 75.3)), 0)])
+    assert 'text-anchor="end">75.1</text>' in drawn
+    assert 'text-anchor="end">0</text>' not in drawn

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from runner import results
 from runner.report import __main__ as report
 
 
@@ -93,6 +94,88 @@ def test_the_markdown_tells_what_a_load_and_a_first_call_cost(write_result, tmp_
     assert "| 2.000 | 345.500 | 45.250 | 789.5 |" in text
 
 
+def rows_of(path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_csv_tells_the_machine_the_versions_and_each_overridden_key(write_result, tmp_path) -> None:
+    environment = {
+        "host": "h",
+        "cpu": "EPYC",
+        "commit": "abc+changes",
+        "packages": {"torch": "2.0"},
+        "tools": {"t": "1"},
+    }
+    performance = {"samples_per_second": 1.0, "devices": ["310 device 0"], "chips": 4, "measured_at": "2026-11-20"}
+    write_result(
+        "run", environment=environment, performance=performance, overrides=["batch=1", "tool.adapter.threads=2"]
+    )
+    report.main([str(tmp_path)])
+    (row,) = rows_of(tmp_path / "report.csv")
+    told = {"host": "h", "cpu": "EPYC", "commit": "abc+changes", "devices": "310 device 0", "chips": "4"}
+    told |= {
+        "measured_at": "2026-11-20",
+        "version.torch": "2.0",
+        "version.t": "1",
+        "override.tool.adapter.threads": "2",
+    }
+    assert {name: row[name] for name in told} == told
+
+
+def test_no_text_of_the_csv_is_a_formula_and_numbers_stay(write_result, tmp_path) -> None:
+    bad = "=HYPERLINK(1)"
+    write_result("run", model=bad, dataset="+1", tool="@x", soc="-2", overrides=[f"{bad}={bad}"], accuracy={bad: -3.0})
+    report.main([str(tmp_path)])
+    (row,) = rows_of(tmp_path / "report.csv")
+    assert [row[name] for name in ("model", "dataset", "tool", "soc")] == [f"'{bad}", "'+1", "'@x", "'-2"]
+    assert row[f"accuracy.{bad}"] == "-3.0"
+    assert not any(name.startswith(("=", "+", "-", "@")) for name in row)
+
+
+def test_a_missing_job_of_a_sweep_is_told_everywhere(write_result, tmp_path, capsys) -> None:
+    jobs = (results.SweepJob("0", ("model=dcgan", "batch=1")), results.SweepJob("1", ("model=dcgan", "batch=4")))
+    write_result("0", overrides=list(jobs[0].overrides))
+    results.sweeps.write(tmp_path, results.Sweep(created="2001-01-01T00:00:00+00:00", host="head", jobs=jobs))
+    assert report.main([str(tmp_path)]) == 0
+    assert "on head: 2 jobs: 1 done, 1 missing" in capsys.readouterr().err
+    assert "missing: job 1 (model=dcgan batch=4)" in (tmp_path / "report.md").read_text()
+    assert "job 1 (model=dcgan batch=4)" in (tmp_path / "report.html").read_text()
+    (missing,) = [row for row in rows_of(tmp_path / "report.csv") if row["status"] == "missing"]
+    assert (missing["batch"], missing["host"], missing["path"]) == ("4", "head", f"{tmp_path}/1")
+
+
+def test_a_failed_run_is_told_with_its_fix_and_log_everywhere(write_result, tmp_path, capsys) -> None:
+    error = {"stage": "compile", "message": "no atc", "fix": "install CANN"}
+    write_result("run/0", status="failed", error=error).with_name("run.log").write_text("")
+    assert report.main([str(tmp_path)]) == 0
+    for text in (capsys.readouterr().err, *((tmp_path / f"report.{end}").read_text() for end in ("md", "csv", "html"))):
+        assert all(part in text for part in ("no atc", "install CANN", "run/0/run.log"))
+    assert '<a href="run/0/run.log">run/0/run.log</a>' in (tmp_path / "report.html").read_text()
+
+
+def test_table_prints_one_markdown_table_and_nothing_else(write_result, tmp_path, capsys) -> None:
+    write_result("a", samples_per_second=50.0, overrides=["tool.adapter.threads=1"])
+    write_result("b", overrides=["tool.adapter.threads=2"], origin="random", reasons=["device busy"])
+    write_result("c", model="other")
+    assert report.main([str(tmp_path), "--table", "--model", "dcgan"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "| Model | SoC | Tool | Data set | threads | weights | Batch | acc (%) | Throughput (samples/s) |"
+        " Latency (ms) |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| dcgan | 310P3 | ais\\_bench | noise | 1 | w.pth ab12 | 1 | 100.00 | 50.00 | 2.000 |",
+        "| dcgan | 310P3 | ais\\_bench | noise | 2 | ab12 | 1 | 100.00 (random weights) | 100.00 (not valid) |"
+        " 2.000 (not valid) |",
+    ]
+    assert not (tmp_path / "report.md").exists()
+
+
+def test_a_model_without_results_is_an_error(write_result, tmp_path, capsys) -> None:
+    write_result("run")
+    assert report.main([str(tmp_path), "--model", "dqn"]) == 1
+    assert "no results of dqn below" in capsys.readouterr().err
+
+
 def test_the_markdown_has_the_guides_tables(write_result, tmp_path) -> None:
     write_result("1", batch=1, samples_per_second=7573.25)
     write_result("4", batch=4, samples_per_second=34988.598)
@@ -100,13 +183,13 @@ def test_the_markdown_has_the_guides_tables(write_result, tmp_path) -> None:
     text = (tmp_path / "report.md").read_text()
     assert "| bs1 | 7573.25 | 7573.25 | 1.00 | 2.000 |" in text
     assert "| best batch | 34988.60 | 34988.60 | 1.00 |  |" in text
-    assert "## Accuracy" in text
+    assert "### Accuracy" in text
 
 
 def test_the_markdown_shows_names_as_they_are(write_result, tmp_path) -> None:
     write_result("run", model="a|b<script>`*")
     report.main([str(tmp_path)])
-    assert "# a\\|b\\<script\\>\\`\\* (noise, weights from a file)" in (tmp_path / "report.md").read_text()
+    assert "## a\\|b\\<script\\>\\`\\* (noise, weights from a file)" in (tmp_path / "report.md").read_text()
 
 
 def test_many_tables_are_cut_in_the_terminal_and_whole_in_the_files(

@@ -29,7 +29,8 @@ def page(write_result, tmp_path):
 @pytest.mark.parametrize("name", ["preview.png", "grid.png"])
 def test_a_preview_is_in_the_page_of_its_run(page, name: str) -> None:
     html = page(name)
-    assert '<details><summary>Preview, 310P3 ais_bench batch 1</summary><img src="data:image/jpeg;base64,' in html
+    summary = "<summary>Preview, dcgan on 310P3 with ais_bench, batch 1, noise</summary>"
+    assert f'<details>{summary}<img src="data:image/jpeg;base64,' in html
     assert 'alt="Samples with the outputs of dcgan on 310P3 with ais_bench, batch 1, noise"' in html
     assert 'width="64" height="32"' in html
     assert Page(html).open == []

@@ -67,7 +67,7 @@ def test_the_best_row_is_the_ratio_of_the_best_throughputs(one_table) -> None:
     )
     assert column(table, "310P/310").values == (5.0, 1.2)
     assert column(table, "310P/310").best == 2.0
-    assert table.best_batches == (("310", 4), ("310P3", 1))
+    assert table.best_rows == (("310 (4 chips)", 1), ("310P3", 0))
 
 
 def test_a_ratio_is_blank_where_a_soc_lacks_the_batch(one_table) -> None:
@@ -90,8 +90,8 @@ def test_zero_is_a_value_above_the_line() -> None:
 
 def test_a_published_zero_gives_no_ratio(one_table) -> None:
     table = one_table({"soc": "310", "samples_per_second": 5.0})
-    assert column(table, "310 measured/published").values == (None,)
-    assert column(table, "310 measured/published").best is None
+    assert column(table, "310 (4 chips) measured/published").values == (None,)
+    assert column(table, "310 (4 chips) measured/published").best is None
 
 
 def test_there_is_no_published_column_where_nothing_is_published(one_table) -> None:
@@ -137,7 +137,7 @@ def test_made_up_data_and_a_limit_are_marked(one_table) -> None:
 
 def test_a_failed_gate_is_marked(one_table, make_gate) -> None:
     table = one_table({"gates": [make_gate("accuracy.acc", "fail", 91.0, 100.0)]})
-    assert table.footnotes == ("gate accuracy.acc failed: 91, expected 100",)
+    assert table.footnotes == ("gate failed: acc 91.00 (published 100, at most 1.0 below)",)
 
 
 def test_runs_that_cannot_be_compared_are_in_tables_of_their_own(write_result, tmp_path) -> None:
@@ -246,3 +246,93 @@ def test_a_reference_of_fewer_samples_says_what_the_tool_gives_on_them(one_table
 def test_an_outside_models_reference_is_named(one_table) -> None:
     table = one_table({"fidelity": {**compared(1.0, 2.0), "reference": "ONNX Runtime without optimisation"}})
     assert column(table, "acc by ONNX Runtime without optimisation").values == (1.0,)
+
+
+def keys(table: tables.Table) -> dict[str, tuple[str, ...]]:
+    return {key.title: key.texts for key in table.keys}
+
+
+def test_jobs_that_differ_in_overridden_keys_have_a_row_each_and_a_column_a_key(one_table) -> None:
+    sweep = [f"model.export.opset={opset} tool.adapter.threads={threads}" for opset in (11, 9) for threads in (1, 2)]
+    table = one_table(*({"overrides": job.split()} for job in sweep))
+    assert keys(table) == {"opset": ("9", "9", "11", "11"), "threads": ("1", "2", "1", "2")}
+    assert column(table, "310P3").values == (100.0,) * 4
+
+
+def test_no_job_of_a_sweep_over_several_keys_is_lost(one_table) -> None:
+    jobs = [
+        {"batch": batch, "overrides": [f"seed={seed}", f"gates.accuracy.tolerance={tolerance}"], "limit": limit}
+        for batch in (1, 4)
+        for seed in (0, 1)
+        for tolerance in (1.0, 2.0)
+        for limit in (None, 8)
+    ]
+    table = one_table(*jobs)
+    assert len(table.batches) == len(jobs)
+    assert list(keys(table)) == ["tolerance", "seed", "limit"]
+
+
+def test_machines_and_versions_that_differ_have_a_column(one_table) -> None:
+    epyc = {"host": "a", "cpu": "EPYC", "packages": {"torch": "2.0", "onnx": "1"}}
+    kunpeng = {"host": "b", "cpu": "Kunpeng 920", "packages": {"torch": "2.1", "onnx": "1"}}
+    table = one_table({"environment": epyc}, {"environment": kunpeng})
+    assert keys(table) == {
+        "host": ("a", "b"),
+        "cpu": ("EPYC", "Kunpeng 920"),
+        "versions": ("torch 2.0", "torch 2.1"),
+    }
+
+
+def test_what_differs_between_socs_alone_is_a_remark_and_they_share_a_row(one_table) -> None:
+    table = one_table({"environment": {"host": "a"}}, {"soc": "t4", "environment": {"host": "b"}})
+    assert (table.batches, keys(table)) == ((1,), {})
+    assert table.remarks == ("host: a (310P3), b (t4)",)
+
+
+def test_keys_that_end_alike_are_told_in_full(one_table) -> None:
+    table = one_table({"overrides": ["model.x.size=1", "dataset.size=2"]}, {"overrides": ["dataset.size=3"]})
+    assert keys(table) == {"dataset.size": ("2", "3"), "model.x.size": ("1", "")}
+
+
+def test_the_best_job_is_told_with_what_tells_it_apart(one_table) -> None:
+    slow, fast = ({"overrides": [f"tool.adapter.threads={n}"], "samples_per_second": float(n)} for n in (1, 2))
+    assert tables.best_in_words(one_table(slow, fast)) == "310P3 1 threads=2"
+
+
+def test_a_card_with_several_chips_says_so(one_table) -> None:
+    assert "310 (4 chips) (samples/s)" in titles(one_table({"soc": "310"}))
+    rows = [PublishedConfig(soc="310", batch=1, samples_per_second=1.0, source="s")]
+    assert titles(tables.published_table("dcgan", rows, {})) == ["310 (4 chips) (samples/s)"]
+
+
+def test_a_published_figure_for_another_batch_is_named_as_such(one_table, make_gate) -> None:
+    gate = make_gate("accuracy.acc", "pass", 100.0, 100.0) | {"expected_for": "310P3, batch 16"}
+    table = one_table({"gates": [gate]})
+    assert tables.cell(column(table, "published acc"), 0) == "100.00 [1]"
+    assert table.footnotes == ("published for 310P3, batch 16",)
+
+
+def test_a_misprint_is_marked_and_never_best() -> None:
+    rows = [
+        PublishedConfig(soc="310P3", batch=1, samples_per_second=10.0, source="s"),
+        PublishedConfig(soc="310P3", batch=64, samples_per_second=640.0, source="s", misprint="times 64"),
+    ]
+    table = tables.published_table("m", rows, {})
+    measured = column(table, "310P3")
+    assert (tables.cell(measured, 1), measured.best) == ("640.00 [1]", 10.0)
+    assert table.footnotes == ("a misprint in its source: times 64",)
+
+
+def test_a_misprint_is_no_measure_of_a_run(write_result, tmp_path) -> None:
+    write_result("run")
+    rows = {"dcgan": (PublishedConfig(soc="310P3", batch=1, samples_per_second=1.0, source="s", misprint="m"),)}
+    (section,) = tables.sections(results.find([tmp_path]).results, rows)
+    assert column(section.table, "310P3 measured/published").values == (None,)
+
+
+def test_reasons_against_a_comparison_are_told_once(one_table, make_gate) -> None:
+    gate = make_gate("accuracy", "skip", None, None, "random weights; drawn; no published accuracy for this model")
+    table = one_table({"origin": "random", "stand_in": "drawn", "gates": [gate]})
+    assert table.footnotes == (
+        "not compared with what is published: random weights; drawn; no published accuracy for this model",
+    )

@@ -95,11 +95,25 @@ def test_the_time_in_the_file_goes_before_that_of_the_file(write_result, tmp_pat
     assert [one.path for one in found] == [str(late)]
 
 
-def test_a_run_of_all_samples_goes_before_a_newer_one_of_a_few(write_result, tmp_path) -> None:
-    whole = write_result("whole")
-    write_result("cut", limit=10)
+def test_a_complete_run_goes_before_a_newer_one_of_fewer_stages(write_result, tmp_path) -> None:
+    complete = write_result("complete")
+    write_result("score_only", performance=None)
     found = results.newest(results.find([tmp_path]).results)
-    assert [one.path for one in found] == [str(whole)]
+    assert [one.path for one in found] == [str(complete)]
+
+
+def test_a_run_that_measured_nothing_stands_beside_no_complete_one_of_a_card(write_result, tmp_path) -> None:
+    complete = write_result(
+        "complete", performance={"samples_per_second": 1.0, "devices": ["310 device 0"], "chips": 4}
+    )
+    write_result("score_only", performance=None)
+    assert [one.path for one in results.newest(results.find([tmp_path]).results)] == [str(complete)]
+
+
+def test_runs_of_different_stages_are_both_kept_where_none_is_complete(write_result, tmp_path) -> None:
+    write_result("score_only", performance=None)
+    write_result("benchmark_only", accuracy=None)
+    assert len(results.newest(results.find([tmp_path]).results)) == 2
 
 
 def test_a_time_that_is_none_is_told(write_result, tmp_path) -> None:
@@ -114,7 +128,25 @@ def test_the_newest_run_of_a_kind_wins(write_result, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"batch": 4}, {"soc": "310"}, {"tool": "ais_infer"}, {"dataset": "x"}, {"origin": "random"}]
+    "other",
+    [
+        {"batch": 4},
+        {"soc": "310"},
+        {"tool": "ais_infer"},
+        {"dataset": "x"},
+        {"origin": "random"},
+        {"limit": 10},
+        {"overrides": ["model.export.opset=13"]},
+        {"overrides": ["seed=1"]},
+        {"overrides": ["dataset.root=b"]},
+        {"weights": {"origin": "file", "path": "/w.pth", "sha256": "cd34"}},
+        {"environment": {"host": "kunpeng", "cpu": "x", "packages": {"torch": "2.0"}}},
+        {"environment": {"cpu": "Kunpeng 920", "packages": {"torch": "2.0"}}},
+        {"environment": {"cpu": "x", "packages": {"torch": "2.1"}}},
+        {"environment": {"cpu": "x", "packages": {"torch": "2.0"}, "tools": {"ais_bench": "0.0.2"}}},
+        {"performance": {"samples_per_second": 1.0, "devices": ["310P3 device 1"]}},
+        {"performance": {"samples_per_second": 1.0, "chips": 4}},
+    ],
 )
 def test_runs_of_another_kind_stand_beside_each_other(other, write_result, tmp_path) -> None:
     write_result("one")
@@ -140,6 +172,32 @@ def test_a_failed_run_that_was_done_again_is_not_listed(write_result, tmp_path) 
     write_result("failed", status="failed", performance=None, accuracy=None, weights=None)
     write_result("good")
     assert results.failed(results.find([tmp_path]).results) == []
+
+
+def test_a_failed_run_is_not_hidden_by_a_success_of_other_overrides(write_result, tmp_path) -> None:
+    write_result("failed", status="failed", weights=None, overrides=["model=dcgan", "weights=auto"])
+    write_result("good", overrides=["model=dcgan", "weights=random"])
+    assert len(results.failed(results.find([tmp_path]).results)) == 1
+
+
+def test_a_failed_run_is_not_hidden_by_a_success_on_another_host(write_result, tmp_path) -> None:
+    asked = ["model=dcgan", "batch=1"]
+    write_result("failed", status="failed", overrides=asked, environment={"host": "kunpeng"})
+    write_result("good", overrides=asked, environment={"host": "epyc"})
+    assert len(results.failed(results.find([tmp_path]).results)) == 1
+
+
+def test_the_very_same_job_repairs_a_failed_one_however_it_is_carried_out(write_result, tmp_path) -> None:
+    write_result("failed", status="failed", overrides=["model=dcgan", "batch=1"])
+    write_result("good", overrides=["batch=1", "model=dcgan", "force=[benchmark]", "cache_dir=/c"])
+    assert results.failed(results.find([tmp_path]).results) == []
+
+
+def test_a_success_that_stopped_before_the_failed_stage_repairs_nothing(write_result, tmp_path) -> None:
+    stages = [{"name": name, "status": "ran", "seconds": 1.0, "key": None} for name in ("export", "compile")]
+    write_result("failed", status="failed", stages=stages)
+    write_result("export_only", stages=stages[:1])
+    assert len(results.failed(results.find([tmp_path]).results)) == 1
 
 
 def test_a_run_whose_configuration_was_refused_is_a_failed_one(tmp_path) -> None:

@@ -221,3 +221,15 @@ def test_a_metric_that_does_not_say_which_way_is_better_is_not_judged() -> None:
 def test_a_metric_that_the_data_set_does_not_measure_is_not_judged() -> None:
     (gate,) = gates.accuracy_gates(scores(79.0), RMSE, 1.0, [], "")
     assert (gate.measured, gate.verdict, gate.reason) == (None, "skip", "the data set does not measure rmse")
+
+
+def test_a_figure_that_was_published_for_another_batch_is_named_as_such() -> None:
+    published = Published({"top1": 79.42}, None, "a table", measured_on="310P3, batch 16")
+    (gate,) = gates.accuracy_gates(scores(79.42), published, 1.0, [], "")
+    assert (gate.verdict, gate.expected_for) == ("pass", "310P3, batch 16")
+
+
+def test_a_throughput_that_is_a_misprint_is_no_gate() -> None:
+    published = Published({}, 87537.0, "a table", misprint="64 times that of batch 1")
+    (gate,) = gates.throughput_gates(1400.0, True, published, enforced=True, tolerance=5.0)
+    assert (gate.verdict, gate.reason) == ("skip", "the published figure is a misprint: 64 times that of batch 1")
