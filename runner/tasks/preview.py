@@ -80,7 +80,7 @@ def examples(samples: Samples, inferred: Predictions, decode: Decode, channels: 
     results = (result for chunk, _ in decoded(inferred, samples, decode) for result in chunk)
     with ExitStack() as stack:
         files = {name: stack.enter_context(array.path.open("rb", buffering=0)) for name, array in arrays.items()}
-        for (indices, rows), result in islice(zip(members, results), ONLY_PREVIEW):
+        for (indices, rows), result in islice(zip(members, results, strict=False), ONLY_PREVIEW):
             stored = {
                 name: np.stack([storage.read_at(files[name], array, index) for index in indices])
                 for name, array in arrays.items()
