@@ -64,7 +64,7 @@ def result():
 
 def test_it_is_cut_scored_and_compared_with_itself_without_optimisation(run):
     done = run("batch=2")
-    assert "cosine to ONNX Runtime without optimisation" in done.stdout
+    assert "compared with ONNX Runtime without optimisation" in done.stdout
     fidelity = result()["fidelity"]
     assert fidelity["reference"] == "ONNX Runtime without optimisation"
     assert fidelity["cosine"] == pytest.approx(1.0)

@@ -165,22 +165,41 @@ def test_too_few_told_calls_make_no_windows() -> None:
 A_SECOND = MeasuringLimits(warmup=3, min_iterations=10, min_seconds=1.0, max_seconds=5.0)
 
 
-def test_a_measurement_that_was_long_enough_is_not_repeated() -> None:
-    asked = []
-    reasons = loop.long_enough(lambda n: asked.append(n) or (n, 2.0), A_SECOND, 1000)
-    assert (asked, reasons) == ([1000], ())
+def asked_for(call_ms: Callable[[int], float], usual_calls: int) -> tuple[list[int], tuple[str, ...]]:
+    """How many calls a tool is asked for, one of which takes `call_ms` of their number, and why they are invalid."""
+    asked: list[int] = []
+    reasons = loop.long_enough(lambda calls: asked.append(calls) or (calls, call_ms(calls)), A_SECOND, usual_calls)
+    return asked, reasons
 
 
-def test_a_measurement_that_was_too_short_is_repeated_once_with_more_calls() -> None:
-    asked = []
-    reasons = loop.long_enough(lambda n: asked.append(n) or (n, 1.0), A_SECOND, 20)
-    assert (asked, reasons) == ([20, 1500], ())
+def test_a_few_calls_come_before_the_usual_number() -> None:
+    assert asked_for(lambda calls: 2.0, 1000) == ([4, 1000], ())
 
 
-def test_no_more_calls_are_asked_for_than_the_time_allows() -> None:
-    assert loop.more_loops(MeasuringLimits(0, 1, 60.0, 2.0), 10, 1.0) == 2000
+def test_fast_calls_are_so_many_that_they_last_the_least_time() -> None:
+    assert asked_for(lambda calls: 1.0, 20) == ([4, 1500], ())
+
+
+def test_slow_calls_are_as_many_as_the_longest_time_allows() -> None:
+    assert asked_for(lambda calls: 100.0, 1000) == ([4, 50], ())
+
+
+def test_calls_too_slow_for_the_least_number_do_not_count() -> None:
+    asked, reasons = asked_for(lambda calls: 600.0, 1000)
+    assert (asked, reasons) == ([4, 8], ("too short: 8 of 10 iterations within benchmark.max_seconds=5",))
+
+
+def test_calls_of_which_no_more_fit_are_not_made_again() -> None:
+    assert asked_for(lambda calls: 3000.0, 1000)[0] == [4]
+
+
+def test_calls_that_the_first_ones_made_seem_slow_are_repeated_once() -> None:
+    assert asked_for(lambda calls: 0.5 if calls > 4 else 1.0, 20) == ([4, 1500, 3000], ())
+
+
+def test_calls_as_fast_at_the_longest_time_are_not_repeated() -> None:
+    assert asked_for(lambda calls: 90.0 if calls > 4 else 100.0, 1000)[0] == [4, 50]
 
 
 def test_a_measurement_that_stays_too_short_does_not_count() -> None:
-    reasons = loop.long_enough(lambda n: (n, 0.01 if n > 20 else 1.0), A_SECOND, 20)
-    assert reasons == ("too short: 0.015 of 1 seconds",)
+    assert asked_for(lambda calls: 1.0 / calls, 20)[1] == ("too short: 0.001 of 1 seconds",)

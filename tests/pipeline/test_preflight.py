@@ -2,6 +2,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runner.config.schema import RunConfig
@@ -38,7 +39,8 @@ def test_a_run_that_can_be_done_has_none(problems: Problems) -> None:
         (("seed=-3",), "seed is -3"),
         (("stages=[wieghts]",), "'wieghts', which is no stage"),
         (("force=[all]",), "'all', which is no stage"),
-        (("force=maybe",), "force is 'maybe'"),
+        (("force=maybe",), "force names 'maybe', which is no stage"),
+        (("force={a: 1}",), "force is {'a': 1}"),
         (("device=[0,x]",), "device is [0, 'x']"),
         (("device=[]",), "device is []"),
         (("device=3",), "device is [3]"),
@@ -56,6 +58,10 @@ def test_a_run_that_can_be_done_has_none(problems: Problems) -> None:
         (("model.preprocess.std=[0.2,0.0,0.2]",), "std"),
         (("model.network._target_=torchvision",), "model.network._target_"),
         (("model.network._target_=zoo.nothing.Net",), "no module zoo.nothing"),
+        (("+model.network.norm={_target_: os.system}",), "model.network.norm names os.system, which may not be called"),
+        (("+model.network.norm=[{_target_: zoo.nothing.Net}]",), "no module zoo.nothing"),
+        (("model.preprocess.scale=nan",), "model.preprocess.scale is to be set"),
+        (("dataset=noise", "dataset.scored_against=labels"), "dataset=noise compare with labels, and it has none"),
         (("model.outputs=[]",), "model.outputs are named []"),
         (("+model.decode={_target_: runner.tasks.cosine}",), "not made to be called as model.decode"),
         (("+model.decode={_target_: runner.tasks.first_output, k: 1}",), "has no argument 'k'"),
@@ -231,3 +237,44 @@ def test_contradictions_of_the_geometry_are_told(problems: Problems) -> None:
     told = problems(*IMAGES, "model.preprocess.fit=inside")
     assert any("model.preprocess.resize is 256 beside fit inside" in one for one in told)
     assert any("model.preprocess.crop is 224 beside fit inside" in one for one in told)
+
+
+ARRAYS = ("weights=random", "dataset=arrays", "dataset.root=data", "stages=[score]")
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Path:
+    """The folder `data` with two of MoCo v2's pictures and no labels."""
+    (tmp_path / "data").mkdir()
+    np.save(tmp_path / "data" / "actual_input_1.npy", np.zeros((2, 3, 224, 224), np.uint8))
+    return tmp_path / "data"
+
+
+def scored(run_config: Callable[..., RunConfig], *arguments: str) -> tuple[str, list[str], int | None]:
+    """What the metrics compare with, their names, and how many samples PyTorch computes."""
+    setup = Setup(run_config("model=moco_v2", *ARRAYS, *arguments))
+    return setup.scored_against, list(setup.metrics), setup.reference_samples
+
+
+def test_arrays_are_scored_by_their_labels(problems: Problems, arrays: Path, run_config) -> None:
+    np.save(arrays / "labels.npy", np.zeros(2, np.int64))
+    assert problems("model=moco_v2", *ARRAYS) == []
+    assert scored(run_config) == ("labels", ["top1", "top5"], 256)
+
+
+def test_arrays_without_labels_are_compared_with_pytorch(problems: Problems, arrays: Path, run_config) -> None:
+    assert problems("model=moco_v2", *ARRAYS) == []
+    assert scored(run_config) == ("reference", ["mean_abs", "cosine"], None)
+
+
+def test_labels_can_be_left_aside(problems: Problems, arrays: Path, run_config) -> None:
+    np.save(arrays / "labels.npy", np.zeros(2, np.int64))
+    assert problems("model=moco_v2", *ARRAYS, "dataset.scored_against=reference") == []
+    assert scored(run_config, "dataset.scored_against=reference") == ("reference", ["mean_abs", "cosine"], None)
+
+
+def test_labels_of_classes_are_a_problem_for_another_task(problems: Problems, arrays: Path) -> None:
+    np.save(arrays / "labels.npy", np.zeros(2, np.int64))
+    told = problems("model=moco_v2", *ARRAYS, "model.task=image_generation")
+    assert any("dataset.metrics.top1 names runner.tasks.classification.top_k, which is not for" in one for one in told)
+    assert any("dataset.scored_against=reference" in one for one in told)

@@ -210,13 +210,13 @@ def test_a_folder_that_is_not_there_is_named_and_not_made(write_result, tmp_path
     assert not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize("module", ["runner.report", "runner.diff", "runner.guide"])
+@pytest.mark.parametrize("module", ["runner.report", "runner.diff", "runner.compare"])
 def test_nothing_heavy_is_imported(module: str, write_result, tmp_path) -> None:
     write_result("run")
     arguments = {
         "runner.report": [str(tmp_path)],
         "runner.diff": ["model=dcgan", "model=dqn"],
-        "runner.guide": ["model=dcgan"],
+        "runner.compare": [str(tmp_path), str(tmp_path)],
     }[module]
     heavy = {"torch", "onnx", "onnxruntime", "timm", "torchvision", "matplotlib", "pandas"}
     script = (

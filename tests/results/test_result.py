@@ -29,6 +29,7 @@ from runner.results.result import OutputFidelity
 FULL = Result(
     created="2026-11-20T12:00:00.250+00:00",
     status="failed",
+    overrides=("model=tiny", "batch=16"),
     model="tiny",
     soc="310P3",
     tool="ais_bench",
@@ -64,6 +65,9 @@ FULL = Result(
         load_ms=345.5,
         first_call_ms=45.5,
         peak_rss_mib=789.5,
+        measured_at="2026-11-20T11:59:00.250+00:00",
+        devices=("310P3 device 1",),
+        chips=4,
         valid=False,
         reasons=("the device was busy", "too short"),
         source="ais_bench's summary",
@@ -73,6 +77,7 @@ FULL = Result(
             name="accuracy.top1",
             measured=71.25,
             expected=76.0,
+            expected_for="310, batch 8",
             tolerance=1.5,
             verdict="fail",
             reason="two standard errors of 512 samples",
@@ -85,6 +90,8 @@ FULL = Result(
     stages=(StageRecord("export", "reused", 12.5, "key1"), StageRecord("compile", "failed", 13.5, None)),
     commands=(Command("compile", ("atc", "--model=a b.onnx")),),
     environment=Environment(
+        host="board",
+        commit="1a2b3c4+changes",
         python="3.11.7",
         packages={"torch": "2.0"},
         os="Linux",
@@ -171,7 +178,7 @@ def test_a_run_whose_configuration_was_refused_names_nothing_that_it_does_not_kn
     refused = Result(created="2026-11-20T12:00:00.250+00:00", status="failed", error=failure)
     assert read_back(tmp_path, refused) == refused
     content = json.loads((tmp_path / "result.json").read_text())
-    assert list(content) == ["schema", "created", "status", "gates", "stages", "error"]
+    assert list(content) == ["schema", "created", "status", "overrides", "gates", "stages", "error"]
 
 
 def older_content() -> dict[str, Any]:

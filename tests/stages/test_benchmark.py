@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,13 @@ def test_the_tool_measures_one_batch_of_inputs(recorder, tmp_path) -> None:
     assert timing.latencies_ms == (1.0,)
     assert (model, placement, limits) == (MODEL, PLACEMENT, LIMITS)
     assert {name: array.shape for name, array in inputs.items()} == {"x": (4, 2, 3)}
+
+
+def test_a_measurement_tells_when_it_was_made(recorder, tmp_path) -> None:
+    before = datetime.now(timezone.utc).replace(microsecond=0)
+    measured_at = benchmark(SPEC, MODEL, out=tmp_path).measured_at
+    assert measured_at is not None
+    assert before <= datetime.fromisoformat(measured_at) <= datetime.now(timezone.utc)
 
 
 def test_inputs_are_no_zeros(recorder, tmp_path) -> None:

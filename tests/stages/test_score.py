@@ -75,6 +75,16 @@ def test_a_metric_against_pytorch_needs_no_labels(tmp_path: Path) -> None:
     assert (scores.accuracy, scores.samples) == ({"action_agreement": 50.0}, 2)
 
 
+@pytest.mark.parametrize(("classifies", "agreement"), [(False, None), (True, 100.0)])
+def test_agreement_is_asked_of_a_classifier_where_no_metric_counts_right_samples(
+    classifies: bool, agreement: float | None, tmp_path: Path
+) -> None:
+    made = write(tmp_path, "a", [[1, 0], [0, 1]])
+    spec = ScoreSpec(None, "reference", {"cosine": Target("runner.tasks.cosine")}, classifies)
+    found = score(spec, made, made, samples(tmp_path, 2), out=tmp_path).fidelity["out"]
+    assert found.top1_agreement == agreement
+
+
 def test_agreement_is_not_asked_of_pictures(tmp_path: Path) -> None:
     made = write(tmp_path, "a", np.ones((2, 1, 4, 4)))
     spec = ScoreSpec(None, "reference", {"cosine": Target("runner.tasks.cosine")})

@@ -2,6 +2,7 @@ import errno
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from runner.core import (
     Artifact,
     BatchComparison,
+    Command,
     CompiledModel,
     Fidelity,
     Figure,
@@ -169,6 +171,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="file"):
         Store(tmp_path / "file").staging_folder("infer", "k", resumes=False)
+
+
+@pytest.mark.parametrize(("is_writable", "made"), [(True, True), (False, False)])
+def test_what_has_a_flaw_is_made_again_where_the_store_can_be_written(is_writable, made, tmp_path, monkeypatch) -> None:
+    def measure(*reasons: str) -> Callable[[Path], tuple[Timing, list[Command]]]:
+        return lambda out: (Timing(batch=1, latencies_ms=(1.0,), warmup=0, source="x", reasons=reasons), [])
+
+    store = Store(tmp_path)
+    store.get_or_make("benchmark", "k", Timing, measure("device busy"))
+    monkeypatch.setattr(os, "access", lambda path, mode: is_writable)
+    assert store.get_or_make("benchmark", "k", Timing, measure())[1] == made
 
 
 def file_of(store: Store, stage: str) -> Path:
