@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from runner import cli, results
 from runner.config import groups
 from runner.core import ConfigError, DataError
+from runner.core.terminal import Console
 from runner.report import tables
 from runner.results import Result
 from runner.results.differences import Difference, Values, as_text, configuration, differences, environment
@@ -191,21 +191,22 @@ def _ratio(difference: Difference) -> str:
 
 
 def _show(before: Side, after: Side, comparison: Comparison) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(soft_wrap=True)
     if comparison.exit_code == SAME:
         console.print("no difference", end="")
         console.print(f" in {', '.join(comparison.sections)}" if comparison.sections else "")
     else:
-        console.print(f"[red]- {escape(before.name)}[/]\n[green]+ {escape(after.name)}[/]")
+        console.print(f"- {before.name}", style="red")
+        console.print(f"+ {after.name}", style="green")
     for section, found in comparison.sections.items():
         if found:
-            console.print(f"[bold]{section}[/]")
+            console.print(section, style="bold")
         for each in found:
             old, new = as_text(each)
-            console.print(f"  {escape(each.name)}: [red]{escape(old)}[/] -> [green]{escape(new)}[/]{_ratio(each)}")
+            console.print(Text.assemble(f"  {each.name}: ", (old, "red"), " -> ", (new, "green"), _ratio(each)))
     for name, remarks in ((before.name, before.remarks), (after.name, after.remarks)):
         for remark in remarks:
-            console.print(f"{escape(name)}: [yellow]{escape(remark)}[/]")
+            console.print(Text.assemble(f"{name}: ", (remark, "yellow")))
     one_sided = [
         name for name in comparison.missing if (getattr(before, name) is None) != (getattr(after, name) is None)
     ]

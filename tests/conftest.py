@@ -188,7 +188,7 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CANN, ais_bench and a 310P3 card, all stand-ins."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("atc", "npu-smi", "trtexec"):
+    for name in ("atc", "msprof", "npu-smi", "trtexec"):
         (programs / name).symlink_to(STANDINS / name)
     monkeypatch.setenv("PATH", f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(STANDINS))

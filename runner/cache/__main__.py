@@ -12,13 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import track
 from rich.table import Table
 
 from runner import cli
-from runner.core import ConfigError
+from runner.core import ConfigError, visible
+from runner.core.terminal import Console
 from runner.stages import order
 from runner.store import Inventory, Listed, inventory, pruning
 
@@ -36,12 +36,11 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 if an artifact is damaged or the store cannot be used."""
-    options = _parser().parse_intermixed_args(arguments)
-    return cli.exit_code_of(lambda: _do(options))
+    return cli.exit_code_of(lambda: _do(_parser().parse_intermixed_args(arguments)))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m runner.cache",
         description="List the artifacts that runs have stored, read all of them again, or remove what is used least.",
     )
@@ -81,7 +80,12 @@ def _words(words: Sequence[str], cache_dir: Path | None) -> tuple[str, Path]:
         raise ConfigError(
             f"{' '.join(commands)!r} is no command", f"give one of {', '.join(COMMANDS)}, or none to list"
         )
-    root = (cache_dir or (folders[-1] if folders else DEFAULT)).expanduser().absolute()
+    given = cache_dir or (folders[-1] if folders else None)
+    root = (given or DEFAULT).expanduser().absolute()
+    if given is not None and not root.is_dir():
+        raise ConfigError(
+            f"cache_dir is {root}, which is no folder", "give the folder that runs store in: cache_dir=DIR"
+        )
     return (commands or ["list"])[0], root
 
 
@@ -118,7 +122,7 @@ def _list(root: Path, as_json: bool) -> int:
     if stored.artifacts:
         _print_table(stored)
     else:
-        print(f"nothing is stored in {root}")
+        print(visible(f"nothing is stored in {root}"))
     _print_remarks(stored)
     return 0
 
@@ -143,7 +147,8 @@ def _verify(root: Path, as_json: bool, remove: bool) -> int:
         )
         return int(bool(damaged))
     for artifact, why in damaged:
-        print(f"damaged: {root / artifact.stage / artifact.key}: {why}{'; removed' if artifact in removed else ''}")
+        place = root / artifact.stage / artifact.key
+        print(visible(f"damaged: {place}: {why}{'; removed' if artifact in removed else ''}"))
     whole = len(stored.artifacts) - len(damaged)
     print(f"{whole} of {len(stored.artifacts)} artifacts are whole, {decimal(stored.size_bytes)} were read")
     if damaged and not remove:
@@ -177,7 +182,7 @@ def _prune(root: Path, as_json: bool, to_bytes: int | None, older_than_seconds: 
         _print_json(content)
         return 0
     for path in leftovers:
-        print(f"removed what was not finished: {path}")
+        print(visible(f"removed what was not finished: {path}"))
     for each in removed:
         print(f"removed: {each.stage} {each.key}, {decimal(each.size_bytes)}, last used {_time(each.used_at)}")
     for each in kept:
@@ -199,23 +204,22 @@ def _listing(root: Path, stored: Inventory) -> dict[str, Any]:
 
 
 def _print_table(stored: Inventory) -> None:
-    table = Table("stage", "key", "size", "made", "last used", "model", "", box=None)
+    table = Table("stage", "key", "size", "made", "last used", "model", "of", "", box=None)
     table.columns[2].justify = "right"
     for each in sorted(stored.artifacts, key=lambda each: -each.used_at):
         made = "" if each.made_at is None else _time(each.made_at)
-        table.add_row(
-            each.stage, each.key, decimal(each.size_bytes), made, _time(each.used_at), each.model, _state(each)
-        )
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
-    console.print(table, markup=False)
+        size = decimal(each.size_bytes)
+        table.add_row(each.stage, each.key, size, made, _time(each.used_at), each.model, each.detail, _state(each))
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    console.print(table)
     print(f"{len(stored.artifacts)} artifacts, {decimal(stored.size_bytes)}")
 
 
 def _print_remarks(stored: Inventory) -> None:
     for path, in_use in stored.unfinished:
-        print(f"being made: {path}" if in_use else f"not finished, and nobody is at it: {path}")
+        print(visible(f"being made: {path}" if in_use else f"not finished, and nobody is at it: {path}"))
     for path in stored.foreign:
-        print(f"not the store's, left alone: {path}")
+        print(visible(f"not the store's, left alone: {path}"))
 
 
 def _state(each: Listed) -> str:

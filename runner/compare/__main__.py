@@ -8,14 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from runner import cli
 from runner.compare import choosing, comparison, verdicts
 from runner.compare.choosing import Chosen
 from runner.compare.comparison import Comparison
 from runner.compare.judging import ACCURACY, TOLERANCES_PERCENT
 from runner.core import ConfigError, did_you_mean
+from runner.core.terminal import Console
 from runner.report import junit
 
 FELL = 2
@@ -106,15 +105,15 @@ def exit_code(chosen: Chosen, comparisons: Sequence[Comparison]) -> int:
 
 
 def _show(chosen: Chosen, comparisons: Sequence[Comparison]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
-    remarks = Console(highlight=False, soft_wrap=True, stderr=True)
+    console = Console(markup=True, soft_wrap=True)
+    remarks = Console(soft_wrap=True, stderr=True)
     for each in comparisons:
         for line in verdicts.lines(each):
             console.print(line)
     for skipped in chosen.skipped:
-        remarks.print(f"skipped: {skipped.path}: {skipped.reason}", style="yellow", markup=False)
+        remarks.print(f"skipped: {skipped.path}: {skipped.reason}", style="yellow")
     for line in verdicts.missing_lines(chosen.incomplete):
-        remarks.print(line, style="red", markup=False)
+        remarks.print(line, style="red")
     console.print(verdicts.summary(comparisons, sum(len(account.missing) for account in chosen.incomplete)))
 
 

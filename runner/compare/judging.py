@@ -75,7 +75,8 @@ def _accuracies(baseline: Result, new: Result, points: float | None) -> Iterator
 
 
 def _samples(run: Result) -> int:
-    return int((run.accuracy or {}).get("samples") or 0)
+    count = (run.accuracy or {}).get("samples") or 0
+    return int(count) if math.isfinite(count) and count > 0 else 0
 
 
 def _allowed(meaning: Meaning, values: Sequence[float | None], samples: int, points: float | None) -> tuple[float, str]:

@@ -43,7 +43,7 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split a command line, without --config-dir, into flags with their values, under their long names, and the rest.
 
     Raises:
-        ConfigError: there is no such flag, it lacks its value, or it is refused.
+        ConfigError: there is no such flag, it lacks its value or has a wrong one, or it is refused.
     """
     flags: list[str] = []
     rest: list[str] = []
@@ -58,6 +58,8 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
         _check(flag, typed)
         flags.append(flag)
         if flag not in VALUES:
+            if equals:
+                raise ConfigError(f"{typed} takes no value, and is given {value!r}", f"leave out ={value}")
             continue
         if equals:
             flags.append(value)
@@ -65,6 +67,8 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
             flags.append(following.pop(0))
         elif flag != "--info":
             raise ConfigError(f"{typed} lacks its value", f"give one, as in {flag} {_example(flag)}")
+        if VALUES[flag] and flags[-1] not in (flag, *VALUES[flag]):
+            raise ConfigError(f"{typed} is given {flags[-1]!r}", f"choose from {', '.join(VALUES[flag])}")
     return flags, rest
 
 

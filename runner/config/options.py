@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import filecmp
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
+from runner.config import yaml_files
 from runner.config.groups import CONF, GROUPS, LISTED
 from runner.core import ConfigError, did_you_mean
 
 MOST_LISTED = 20
 """The maximum number of options that an error lists in full."""
-YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The C loader if available: ten times faster for a whole zoo."""
+MOST_INHERITED = 100
+"""The maximum number of files that an option's defaults lead to, each counted as often as it is named."""
+_SELF = "_self_"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -27,9 +29,20 @@ def read(path: Path) -> dict[str, Any]:
     Its `defaults` are its own, then the choices of other groups' options that it inherits.
 
     Raises:
-        ConfigError: it cannot be read, or is not a mapping.
+        ConfigError: it or one of its defaults cannot be read, or is not a mapping; or there are too many defaults.
     """
-    return _read(path, ())
+    contents: dict[Path, dict[str, Any]] = {}
+    _count_inherited(path, contents, {})
+    return _with_inherited(path, contents, {})
+
+
+def check_inheritance(path: Path) -> None:
+    """Check the defaults of an option's file and of the files that it inherits from.
+
+    Raises:
+        ConfigError: as `read`.
+    """
+    _count_inherited(path, {}, {})
 
 
 def unknown(group: str, name: str, names: Sequence[str], where: str = "") -> ConfigError:
@@ -69,7 +82,7 @@ def refuse_hidden(arguments: Iterable[str], config_dir: Path) -> None:
             continue
         for name in re.findall(r"[\w.-]+", chosen):
             theirs, ours = (folder / group / f"{name}.yaml" for folder in (config_dir, CONF))
-            if theirs.is_file() and ours.is_file() and theirs.read_bytes() != ours.read_bytes():
+            if theirs.is_file() and ours.is_file() and not filecmp.cmp(theirs, ours, shallow=False):
                 raise ConfigError(
                     f"{argument}: {theirs} is hidden by the runner's own {group} {name}",
                     "give it another name, and choose that",
@@ -94,24 +107,59 @@ def make_importable(config_dir: Path) -> None:
         sys.path.append(beside)
 
 
-def _read(path: Path, inheriting: tuple[Path, ...]) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(), YamlLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} cannot be read: {reason}", "correct the file") from error
+def _count_inherited(path: Path, contents: dict[Path, dict[str, Any]], counted: dict[Path, int]) -> int:
+    """Return how many files an option stands for, itself included; add what is read to `contents`."""
+    if path in counted:
+        return counted[path]
+    if path in contents:
+        raise ConfigError(f"{path} inherits from itself by its defaults", "take the name that leads back to it out")
+    contents[path] = _mapping(path)
+    counted[path] = 1 + sum(_count_inherited(parent, contents, counted) for parent in _parents(path, contents[path]))
+    if counted[path] > MOST_INHERITED:
+        raise ConfigError(f"the defaults of {path} lead to more than {MOST_INHERITED} files", "name fewer of them")
+    return counted[path]
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    content = yaml_files.load(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is no mapping of keys to values", "correct the file")
-    merged: dict[str, Any] = {}
-    overrides: list[Any] = []
-    defaults = content["defaults"] if isinstance(content.get("defaults"), list) else []
+    return content
+
+
+def _parents(path: Path, content: Mapping[str, Any]) -> list[Path]:
+    """Return the files of the same group that an option inherits from, in order."""
+    named = [path.with_name(f"{entry}.yaml") for entry in _defaults(path, content) if isinstance(entry, str)]
+    return [parent for parent in named if parent.is_file()]
+
+
+def _defaults(path: Path, content: Mapping[str, Any]) -> list[Any]:
+    """Return the entries of an option's defaults list: names of files, and mappings of one group to one option."""
+    defaults = content.get("defaults", [])
+    if not isinstance(defaults, list):
+        raise ConfigError(f"{path}: its defaults are {defaults!r}, no list", "write them as a list of names")
     for entry in defaults:
-        parent = path.parent / f"{entry}.yaml"
-        if isinstance(entry, str) and entry != "_self_" and parent.is_file() and parent not in inheriting:
-            inherited = _read(parent, (*inheriting, path))
+        if not isinstance(entry, str) and not (isinstance(entry, dict) and len(entry) == 1):
+            raise ConfigError(
+                f"{path}: its defaults hold {entry!r}", "name files beside it, or options as in {override /GROUP: NAME}"
+            )
+    return [entry for entry in defaults if entry != _SELF]
+
+
+def _with_inherited(
+    path: Path, contents: Mapping[Path, dict[str, Any]], known: dict[Path, dict[str, Any]]
+) -> dict[str, Any]:
+    if path not in known:
+        content = contents[path]
+        merged: dict[str, Any] = {}
+        overrides: list[Any] = []
+        for parent in _parents(path, content):
+            inherited = _with_inherited(parent, contents, known)
             merged = _merged(merged, {key: value for key, value in inherited.items() if key != "defaults"})
             overrides += [each for each in inherited.get("defaults") or () if isinstance(each, dict)]
-    return _merged(merged, {**content, "defaults": [*defaults, *overrides]} if overrides else content)
+        own = {**content, "defaults": [*content.get("defaults", []), *overrides]} if overrides else content
+        known[path] = _merged(merged, own)
+    return known[path]
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ _PRESENT = re.compile(r"Could not append to config\. An item is already at '(?P<
 _ABSENT = re.compile(r"Could not delete from config\. '(?P<key>.*)' does not exist")
 _OVERRIDE = re.compile(r"(?:Could not override|Error merging override) '?(?P<override>.*?)'?\.?$", re.MULTILINE)
 _IN_FILE = re.compile(r"In '(?P<place>[^']+)': ")
+_LOGGING = re.compile(r"Unable to configure (?P<part>.+)")
+"""Error of logging.config for a configuration that Hydra composed."""
 _NOISE = re.compile(r"^(?:See https?:|full_key:|object_type=|reference_type=|\(?set HYDRA_FULL_ERROR).*$")
 
 
@@ -34,9 +36,23 @@ def of_hydra(error: Exception, arguments: Sequence[str]) -> RunnerError | None:
     known = options.missing(error) if isinstance(error, MissingConfigException) else cause_of(error)
     if known is not None:
         return known
-    if not isinstance(error, (HydraException, OmegaConfBaseException)):
+    if unusable := _LOGGING.match(str(error)):
+        return ConfigError(
+            f"hydra.job_logging or hydra.hydra_logging cannot be used: its {unusable['part']} is not complete",
+            "leave out hydra/job_logging=... and hydra/hydra_logging=..., or give them a handler `file`",
+        )
+    if not isinstance(error, (HydraException, OmegaConfBaseException)) and not _is_raised_by_them(error):
         return None
     return _by_message(str(error)) or _by_cause(error, arguments) or _in_one_line(error)
+
+
+def _is_raised_by_them(error: Exception) -> bool:
+    """Return whether code of Hydra or OmegaConf raised the error itself, as their assertions do."""
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    module = "" if innermost is None else innermost.tb_frame.f_globals.get("__name__", "")
+    return module.partition(".")[0] in ("hydra", "omegaconf")
 
 
 def _by_message(text: str) -> ConfigError | None:

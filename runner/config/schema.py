@@ -124,7 +124,7 @@ class PublishedConfig:
     soc: str = MISSING
     batch: int = MISSING
     accuracy: dict[str, float] = field(default_factory=dict)
-    samples_per_second: Optional[float] = None
+    samples_per_second: Optional[float] = bounded(None, least=0)
     source: str = MISSING
     misprint: Optional[str] = None
     """Why the figures are evidently misprinted: they are shown marked, and never count as the best."""
@@ -134,10 +134,10 @@ class PublishedConfig:
 class FidelityConfig:
     """Required similarity of the compiled model's outputs to PyTorch's in float32."""
 
-    cosine: float = 0.999
-    equal: float = 99.0
+    cosine: float = bounded(0.999, least=-1)
+    equal: float = bounded(99.0, least=0)
     """Of outputs of whole numbers, such as label maps: percent of equal elements."""
-    top1_agreement: Optional[float] = None
+    top1_agreement: Optional[float] = bounded(None, least=0)
     """Percent."""
 
 
@@ -266,12 +266,18 @@ class ToolConfig:
     script: Optional[str] = None
     program: Optional[str] = None
     mode: Optional[str] = None
+    host: Optional[str] = None
+    """The host that has the tool, as ssh takes it; null for this one."""
     environment_script: Optional[str] = None
     """Script that sets the environment of tool and compiler, sourced if they are not on the PATH."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """Further flags of the tool by name, without dashes."""
     compiler: Optional[dict[str, Any]] = None
     """`_target_` and its arguments: a runner.tools.Compiler; null if the tool loads ONNX itself."""
+    provider_options: dict[str, Any] = field(default_factory=dict)
+    """Options of ONNX Runtime's execution provider by name."""
+    session_options: dict[str, Any] = field(default_factory=dict)
+    """Attributes of ONNX Runtime's SessionOptions, and session configuration entries, by name."""
     serves_gears: bool = False
     """Whether it runs a model that was compiled for several batch sizes (`batch.gears`)."""
     shapes: str = one_of("gears", "range", shown_as="tool.shapes")
@@ -295,7 +301,7 @@ class FidelityGateConfig:
 @dataclass
 class BatchInvarianceGateConfig:
     enabled: bool = True
-    cosine: float = 0.9999
+    cosine: float = bounded(0.9999, least=-1)
     """Least cosine between the outputs of the same samples at two batch sizes, with the same SoC and tool."""
 
 
@@ -303,7 +309,7 @@ class BatchInvarianceGateConfig:
 class ThroughputGateConfig:
     enabled: bool = False
     """Whether a slower run fails; otherwise the figure is only reported."""
-    tolerance: float = 10.0
+    tolerance: float = bounded(10.0, least=0)
     """Allowed percent below the published figure."""
 
 
@@ -326,6 +332,8 @@ class BenchmarkConfig:
     """`random`, or `real`: the first batch of the prepared samples."""
     isolate: bool = False
     """Measure in a separate process."""
+    profile: bool = False
+    """Run the tool's profiler after the measurement, and tell the slowest operators."""
 
 
 @dataclass
@@ -347,6 +355,8 @@ class RunConfig:
     """A device index or a list of them."""
     seed: int = bounded(0, least=0)
     cache_dir: str = "outputs/cache"
+    mirror: Optional[str] = None
+    """URL of a server that has https://HOST/PATH as MIRROR/HOST/PATH; downloads ask it instead."""
     allow: list[str] = field(default_factory=list)
     """Packages of the user that `_target_` may name too (runner.config.targets)."""
     gates: GatesConfig = field(default_factory=GatesConfig)

@@ -7,24 +7,33 @@ an added folder are visible, and a file in one of them can set only its own grou
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
 from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from runner.config import options, references, yaml_files
 from runner.config.groups import CONF, GROUPS
 from runner.core import ConfigError
 
-LARGEST_BYTES = 1 << 20
-MOST_NODES = 100_000
-"""Limit of a file with its aliases expanded: a few lines of aliases can expand to billions of nodes."""
-_NAME = re.compile(r"\w[\w.+-]{0,99}|[\w-]*\$\{library:[\w.,-]*\$\{[\w.]+\},name\}")
+PROGRAMS = ("program", "python", "script", "environment_script")
+"""Keys of a tool that name what it runs."""
+PLACES_OF_ATC = (
+    *("build_config", "cluster_config", "compress_weight_conf", "compression_optimize_conf", "customize_dtypes"),
+    *("debug_dir", "fusion_switch_file", "hccl_sub_comm_config", "insert_op_conf", "keep_dtype", "mdl_bank_path"),
+    *("modify_mixlist", "op_bank_path", "op_compiler_cache_dir", "op_debug_config", "op_name_map"),
+    *("op_precision_mode", "raw_ge_options"),
+)
+"""Keys of model.atc that name a file or folder, which atc reads or writes, or hold any options of its engine."""
+_NAME = re.compile(r"\w[\w.+-]{0,99}")
+_SIBLING = re.compile(r"[\w.+-]+")
 _OTHER_GROUP = re.compile(r"(?:optional )?override /(?P<group>dataset|soc|batch)@_global_\.(?P=group)")
 """Other groups whose option a file may choose in its defaults list."""
 _TOOL = re.compile(r"(?:optional )?override /tool@_global_\.tool")
@@ -51,13 +60,24 @@ class FileConfigSource(file_config_source.FileConfigSource):
         if self._is_own():
             return super().load_config(config_path)
         path = Path(self.path, self._normalize_file_name(config_path))
-        _check_size(path)
+        text = yaml_files.text_of(path)
         try:
-            result = super().load_config(config_path)
-        except (AssertionError, LookupError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
-            raise _no_yaml(path, error) from error
-        _check_reach(result, path)
-        return result
+            header = self._get_header_dict(text)
+            content = OmegaConf.load(io.StringIO(text))
+        except (
+            AssertionError,
+            LookupError,
+            TypeError,
+            OverflowError,
+            OmegaConfBaseException,
+            *yaml_files.UNUSABLE,
+        ) as error:
+            raise yaml_files.not_yaml(path, error) from error
+        header = self._get_header_dict(text)
+        _check_reach(path, header["package"], content)
+        return ConfigResult(
+            config=content, path=f"{self.scheme()}://{self.path}", provider=self.provider, header=header
+        )
 
     def _is_own(self) -> bool:
         return Path(self.path).resolve() == CONF.resolve()
@@ -74,55 +94,47 @@ def register() -> None:
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
 
 
-def _check_size(path: Path) -> None:
-    if path.stat().st_size > LARGEST_BYTES:
-        raise ConfigError(f"{path} has more than {LARGEST_BYTES >> 20} MiB", "no configuration is so large")
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
-        raise _no_yaml(path, error) from error
-    if root is not None and _count(root, {}) > MOST_NODES:
-        raise ConfigError(f"{path} holds more than {MOST_NODES} values once its aliases are written out", "use fewer")
-
-
-def _count(node: yaml.Node, counted: dict[int, int]) -> int:
-    """Return the number of nodes of a tree with every alias expanded."""
-    if id(node) not in counted:
-        counted[id(node)] = MOST_NODES  # an alias within itself
-        entries = node.value if isinstance(node, yaml.CollectionNode) else ()
-        children = [child for entry in entries for child in (entry if isinstance(entry, tuple) else (entry,))]
-        counted[id(node)] = 1 + sum(_count(child, counted) for child in children)
-    return counted[id(node)]
-
-
-def _check_reach(result: ConfigResult, path: Path) -> None:
-    package = result.header["package"]
+def _check_reach(path: Path, package: str | None, config: Any) -> None:
     if package not in (None, "_group_"):
         raise _reaches_out(path, f"its first lines place it at {package}", "take the `# @package` line out")
-    content = OmegaConf.to_container(result.config)
-    name = content.get("name", "x") if isinstance(content, dict) else "x"
+    content = OmegaConf.to_container(config)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} is no mapping of keys to values", "correct the file")
+    name = content.get("name", "x")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise _reaches_out(
             path,
             f"its name is {name!r}, and folders are named by it",
-            "name it with letters, digits, dots, dashes and underscores, or as ${library:...} has it",
+            "name it with letters, digits, dots, dashes and underscores",
         )
+    options.check_inheritance(path)
     for entry in _beyond(content):
         raise _reaches_out(
             path,
             f"its defaults name {entry}",
             "name files beside it, or as `override /dataset@_global_.dataset: NAME`; the rest is chosen by the user",
         )
+    for key, text, why in references.beyond(content, path.parent.name):
+        raise _reaches_out(path, f"{key} is {text!r}, and {why}", "write the value itself")
+    for key in _places_of_atc(content) if path.parent.name == "model" else ():
+        raise _reaches_out(
+            path, f"it sets atc.{key}, which names files", f"leave it out; the user may type model.atc.{key}=PATH"
+        )
+    for key, value in _relative_programs(content) if path.parent.name == "tool" else ():
+        raise _reaches_out(
+            path,
+            f"{key} is {value!r}, which is looked for in the folder where the user works",
+            f"give a full path, or a name on the PATH; the user may type tool.{key}=PATH",
+        )
 
 
-def _beyond(content: Any) -> Iterator[str]:
+def _beyond(content: dict[Any, Any]) -> Iterator[str]:
     """Yield the entries of the defaults list that are not allowed: neither siblings nor options of other groups."""
-    defaults = content.get("defaults") if isinstance(content, dict) else None
-    for entry in defaults if isinstance(defaults, list) else ():
+    for entry in content.get("defaults", []):
         if isinstance(entry, dict):
             yield from (f"{key}: {value}" for key, value in entry.items() if not _may_choose(str(key), value))
-        elif re.search(r"[@/]|\.\.", str(entry)):
-            yield str(entry)
+        elif not _SIBLING.fullmatch(entry) or ".." in entry:
+            yield entry
 
 
 def _may_choose(key: str, value: Any) -> bool:
@@ -131,8 +143,18 @@ def _may_choose(key: str, value: Any) -> bool:
     return _OTHER_GROUP.fullmatch(key) is not None
 
 
-def _no_yaml(path: Path, error: Exception) -> ConfigError:
-    return ConfigError(f"{path} is no YAML that can be used: {' '.join(str(error).split())}", "correct the file")
+def _places_of_atc(content: dict[Any, Any]) -> list[str]:
+    flags = content.get("atc")
+    return [key for key in PLACES_OF_ATC if isinstance(flags, dict) and key in flags]
+
+
+def _relative_programs(node: Any) -> Iterator[tuple[str, str]]:
+    """Yield the programs at any depth of a tool that are paths in the working folder."""
+    entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in entries:
+        if key in PROGRAMS and isinstance(value, str) and "/" in value and not value.startswith(("/", "~/")):
+            yield str(key), value
+        yield from _relative_programs(value)
 
 
 def _reaches_out(path: Path, how: str, fix: str) -> ConfigError:

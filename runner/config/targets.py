@@ -16,6 +16,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -23,10 +24,12 @@ from typing import Any
 import msgspec
 
 from runner.config import moved
-from runner.core import ConfigError, RunnerError
+from runner.core import ConfigError, RunnerError, offline
 from runner.core.lazy import timm, torch, torchvision
 from runner.core.modules import LIBRARIES, is_in
 
+LONGEST_NAME = 300
+"""Characters of a callable's dotted name: a thousand parts would be imported within each other."""
 NETWORKS = ("timm", "torchvision", "torch.nn")
 """Libraries whose networks may be named."""
 OWN_HOOKS = {
@@ -54,10 +57,19 @@ METHODS = {
 _OWN = tuple(dict.fromkeys(package for packages in OWN_HOOKS.values() for package in packages))
 _CLASSES = ("runner.data", "runner.tools")
 """Packages in which hooks are classes; their functions may not be named."""
+_GUARDED = ("zoo", "runner.networks.libraries", *NETWORKS)
+"""Packages whose callables build networks, and need no file and no connection for it."""
 _DEFINING = (*_OWN, "runner.networks.libraries")
 """Packages that define the runner's own callables."""
 _FETCHING_ARGUMENTS = frozenset({"checkpoint_path", "pretrained", "pretrained_backbone", "weights", "weights_backbone"})
 """Arguments of the libraries' models that load a file, which may contain code, or download one."""
+_LOADING_ARGUMENT = re.compile(
+    r"(?:^|_)(?:pretrained(?:_(?:backbone|cfg|cfg_overlay|file|model|url|weights))?|checkpoint|hub_id|state_dict|ur[il]|"
+    r"file|filename|cache_dir|folder|(?<!drop_)path)$"
+)
+"""Names, in any library, of what is loaded and of where it lies; `drop_path` is a probability."""
+_PLACE = re.compile(r"[/\\:~]")
+"""Characters that a path or an address has, and no choice of a network's."""
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """A model in timm itself; `hf-hub:` and `local-dir:` load a model and its weights from elsewhere."""
@@ -144,7 +156,7 @@ def named(name: object, where: str, arguments: Mapping[str, Any] | None = None) 
     """
     if not isinstance(name, str) or not _is_dotted(name) or "." not in name:
         raise ConfigError(
-            f"{where}._target_ is {name!r}, not the dotted name of a callable",
+            f"{where}._target_ is {name!r:.{LONGEST_NAME}}, not the dotted name of a callable",
             f"write {where}._target_ as package.module.name, as in zoo.dqn.NatureDQN",
         )
     place = next((known for known in OWN_HOOKS if where.startswith(f"{known}.")), where)
@@ -208,7 +220,7 @@ def locate(target: Target) -> Callable[..., Any]:
 
 
 def _is_dotted(name: str) -> bool:
-    return all(part.isidentifier() for part in name.split("."))
+    return len(name) <= LONGEST_NAME and all(part.isidentifier() for part in name.split("."))
 
 
 def _check_name(target: Target, subject: str, packages: tuple[str, ...]) -> None:
@@ -228,8 +240,9 @@ def _check_name(target: Target, subject: str, packages: tuple[str, ...]) -> None
 
 
 def _check_library_arguments(target: Target) -> None:
-    for argument, value in target.arguments.items():
-        if argument in _FETCHING_ARGUMENTS and value:
+    for argument, value in _named_values(target.arguments):
+        loads = argument in _FETCHING_ARGUMENTS or _LOADING_ARGUMENT.search(argument) is not None
+        if (loads and value) or (isinstance(value, str) and argument != "model_name" and _PLACE.search(value)):
             raise ConfigError(
                 f"{target.name} is given {argument}={value!r}, by which the library itself would load weights",
                 "leave it out: weights come through model.checkpoint, or weights=PATH",
@@ -240,6 +253,18 @@ def _check_library_arguments(target: Target) -> None:
             f"{target.name} is given model_name={model!r}, which is no plain name of a model that timm holds itself",
             "name one of timm.list_models(): others are fetched from elsewhere, with their weights",
         )
+
+
+def _named_values(arguments: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the arguments at any depth but within nested targets, with the names nearest to them."""
+    if isinstance(arguments, Mapping):
+        for key, value in arguments.items():
+            yield str(key), value
+            yield from _named_values(value, str(key))
+    elif isinstance(arguments, (list, tuple)):
+        for value in arguments:
+            yield name, value
+            yield from _named_values(value, name)
 
 
 def _check_origin(target: Target, resolved: Any) -> None:
@@ -273,7 +298,13 @@ def _check_purpose(target: Target, resolved: Any) -> None:
             "name the network's class, torchvision.models.NAME, or timm.create_model",
         )
     _check_positional(target, resolved)
-    for parameter in _parameters(_builder(target, resolved)) or ():
+    parameters = _parameters(_builder(target, resolved)) or []
+    loading = [each.name for each in parameters if _LOADING_ARGUMENT.search(each.name)]
+    if inspect.isclass(resolved) and loading:
+        raise ConfigError(
+            f"{target.name} can load weights itself, by {', '.join(loading)}", "name a network's class that cannot"
+        )
+    for parameter in parameters:
         fetched = parameter.name in _FETCHING_ARGUMENTS and parameter.name not in target.arguments
         if fetched and parameter.default is not parameter.empty and parameter.default:
             raise ConfigError(
@@ -289,6 +320,7 @@ def _check_positional(target: Target, resolved: Any) -> None:
             f"{target.name} is given arguments without names, _args_", "give them by their names: it is a function"
         )
     names = [parameter.name for parameter in _parameters(resolved) or ()]
+    names += [f"argument {position}" for position in range(len(names), len(target.positional))]
     _check_library_arguments(Target(target.name, dict(zip(names, target.positional, strict=False))))
 
 
@@ -353,7 +385,9 @@ def call(target: Target, *positional: Any, **extra: Any) -> Any:
     function = locate(target)
     check_arguments(target, function, len(positional), extra)
     given = _replaced([target.positional, target.arguments], _argument)
-    return function(*positional, *given[0], **given[1], **extra)
+    is_trusted = is_in(target.name, tuple(_allowed)) or not is_in(target.name, _GUARDED)
+    with nullcontext() if is_trusted else offline.guard(target.name):
+        return function(*positional, *given[0], **given[1], **extra)
 
 
 def _argument(target: Target) -> Any:

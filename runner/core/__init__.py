@@ -12,6 +12,7 @@ from runner.core.artifacts import (
     Figure,
     Gear,
     OnnxModel,
+    OperatorTime,
     Origin,
     Placement,
     Predictions,
@@ -31,6 +32,7 @@ from runner.core.errors import (
     DataError,
     DownloadError,
     ExportError,
+    HookError,
     OutOfMemoryError,
     PreflightError,
     Problem,
@@ -42,14 +44,17 @@ from runner.core.errors import (
 from runner.core.files import (
     NOTE_SUFFIX,
     PARTIAL_SUFFIX,
+    check_regular,
+    distrust,
     entries_of,
     path_decoder,
     path_encoder,
+    read_regular,
     remove_broken_write,
     write_atomically,
 )
 from runner.core.hashing import FileHashes, Stat, core_count, sha256_of, stat_of
 from runner.core.os_errors import as_store_errors
 from runner.core.process import Finished
-from runner.core.progress import Advance, shown_by, track
-from runner.core.text import did_you_mean, either, first_few, is_unicode, likeness, nearest
+from runner.core.progress import Advance, Waits, counted_by, shown_by, track, waiting
+from runner.core.text import did_you_mean, either, first_few, is_unicode, likeness, nearest, visible

@@ -127,7 +127,8 @@ class Gear:
 class CompiledModel:
     """The file a tool loads: .om, engine, or the ONNX itself. `argv` is the compiler's command line, if one ran.
 
-    `gears` are the shapes that a model with free sizes was compiled for, if it was compiled for several.
+    `gears` are the shapes that a model with free sizes was compiled for, and `batches` the batch sizes, if several;
+    `batch` is the one in use. `is_range` is whether it was compiled for all shapes between these, and not for each.
     """
 
     path: Path
@@ -138,6 +139,8 @@ class CompiledModel:
     outputs: tuple[TensorSpec, ...]
     argv: tuple[str, ...] = ()
     gears: tuple[Gear, ...] = ()
+    batches: tuple[int, ...] = ()
+    is_range: bool = False
 
     @property
     def identity(self) -> str:
@@ -148,6 +151,35 @@ class CompiledModel:
         inputs = tuple(tensor.at(shape) for tensor, shape in zip(self.inputs, shapes, strict=True))
         gear = next((gear for gear in self.gears if gear.inputs == inputs), None)
         return replace(self, inputs=inputs, outputs=gear.outputs if gear else self.outputs)
+
+    def serves(self, batch: int) -> bool:
+        """Return whether the model takes batches of this size."""
+        return batch in (self.batches or (self.batch,))
+
+    def of_batch(self, batch: int) -> CompiledModel:
+        """Return the model as it is for batches of a size that it serves."""
+        return replace(self, batch=batch)
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """The batch sizes and shapes that it was compiled for, if several: "batch 4", "image [3, 321, 481]".
+
+        Those of a range are one: "batch 1~8", "image [3, 321~481, 321~481]".
+        """
+        if self.is_range:
+            batches = [f"batch {_span(self.batches)}"] if self.batches else []
+            return (*batches, *(_spans(tensors) for tensors in zip(*(gear.inputs for gear in self.gears), strict=True)))
+        sizes = [", ".join(f"{tensor.name} {tensor.shown_shape}" for tensor in gear.inputs) for gear in self.gears]
+        return (*(f"batch {batch}" for batch in self.batches), *sizes)
+
+
+def _spans(tensors: Sequence[TensorSpec]) -> str:
+    sizes = ", ".join(map(_span, zip(*(tensor.shape for tensor in tensors), strict=True)))
+    return f"{tensors[0].name} [{sizes}]"
+
+
+def _span(sizes: Sequence[int]) -> str:
+    return str(sizes[0]) if len(set(sizes)) == 1 else f"{min(sizes)}~{max(sizes)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +299,19 @@ class BatchComparison:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OperatorTime:
+    """The time of an operator in a profile: `mean_ms` per execution, and `percent` of that of all operators.
+
+    `name` is its name in the compiled model, `type` such as Conv.
+    """
+
+    name: str
+    type: str
+    mean_ms: float
+    percent: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Timing:
     """A measurement of calls on `batch` samples each, on one chip of a card that has `chips`.
 
@@ -274,7 +319,7 @@ class Timing:
     Percentiles and samples/s are derived (runner.measure.summary). `reasons` say why the measurement is invalid.
     Latencies before index `settled_after` were not yet stable: kept, but excluded from statistics. `load_ms` and
     `first_call_ms` are measured separately; `peak_rss_bytes` is that of the measured process; None if unknown.
-    `measured_at` is when it was made (ISO 8601).
+    `measured_at` is when it was made (ISO 8601). `operators` are the slowest ones of a profile made afterwards, if any.
     """
 
     batch: int
@@ -290,6 +335,7 @@ class Timing:
     first_call_ms: float | None = None
     peak_rss_bytes: int | None = None
     measured_at: str | None = None
+    operators: tuple[OperatorTime, ...] = ()
 
     @property
     def identity(self) -> str:

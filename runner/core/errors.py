@@ -9,6 +9,7 @@ RunnerError             an error caused by a user, a file or an external program
 ├── DataError           an unusable sample, label file or folder
 ├── ToolError           an inference tool or a compiler that failed or returned invalid output
 ├── OutOfMemoryError    insufficient memory on the host or a device
+├── HookError           a callable named in YAML that raised, ended the program, or returned something else
 ├── ComparisonError     outputs that cannot be compared: different names or shapes, NaN or infinity
 └── StoreError          a folder that cannot be read or written: the artifact store, a run's folder, a report's
 """
@@ -85,6 +86,10 @@ class ToolError(RunnerError):
     """An inference tool or a compiler that failed or returned invalid output."""
 
 
+class HookError(RunnerError):
+    """A callable named in YAML that raised an exception, ended the program, or returned something else than it must."""
+
+
 class OutOfMemoryError(RunnerError):
     """Insufficient memory on the host or a device."""
 
@@ -97,12 +102,22 @@ class StoreError(RunnerError):
     """A folder that cannot be read or written: the artifact store, a run's folder, a report's."""
 
 
+def text_of(error: BaseException) -> str:
+    """Return the text of an error; empty if that fails, since the text of a hook's own exception is code too."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and its chain of causes (`__cause__`, else `__context__`)."""
+    """Yield the error and its chain of causes: `__cause__`, or `__context__` unless it was raised `from None`."""
     following: BaseException | None = error
-    while following is not None:
+    seen: list[BaseException] = []  # an error of a hook may have itself among its causes
+    while following is not None and not any(following is each for each in seen):
+        seen.append(following)
         yield following
-        following = following.__cause__ or following.__context__
+        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
 
 
 def cause_of(error: BaseException) -> RunnerError | None:

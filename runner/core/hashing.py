@@ -12,9 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from runner.core.files import write_atomically
+from runner.core.files import read_regular, write_atomically
 
 Stat = tuple[int, int, int, int]
+MOST_BYTES = 1 << 30
+"""Of remembered digests: a data set of a million files takes 0.2 GB."""
 CLOCK_TICK_NS = 20_000_000
 """Coarsest resolution of file times on a local disk: twice the kernel's tick of 10 ms."""
 
@@ -42,7 +44,7 @@ def stat_of(path: Path) -> Stat:
 
 
 class FileHashes:
-    """Cached digests of files: one cache file per root in `folder`; entries are valid while `stat_of` is unchanged.
+    """Cached digests of files, one cache file per root in a store's `folder`, valid while `stat_of` is unchanged.
 
     Written by rename, last writer wins: a lost entry costs another hashing, never a wrong digest.
     """
@@ -78,11 +80,11 @@ class FileHashes:
 
 def _read(path: Path) -> dict[str, tuple[Stat, str]]:
     try:
-        digest, _, data = path.read_bytes().partition(b"\n")
+        digest, _, data = read_regular(path, MOST_BYTES, path.parents[1]).partition(b"\n")
         if digest != hashlib.sha256(data).hexdigest().encode():
             return {}
         return msgspec.json.decode(data, type=dict[str, tuple[Stat, str]])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, RecursionError, msgspec.DecodeError):
         return {}
 
 

@@ -1,7 +1,7 @@
 """Shared and exclusive file locks across processes and hosts; the kernel releases them when the process ends.
 
-They use flock; Linux forwards it to the server on NFS, so hosts that share a folder see each other's locks. A file is
-only locked, never read, and may be removed by the holder of an exclusive lock.
+They use flock; Linux forwards it to the server on NFS, so hosts that share a folder see each other's locks. A file may
+be removed by the holder of an exclusive lock. Only the files of `held` have content: who took the lock last.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 _HELD_ELSEWHERE = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
 
@@ -26,10 +27,9 @@ def hold_shared(path: Path) -> IO[bytes]:
         OSError: the file cannot be made or opened, or the file system has no locks.
     """
 
-    def made() -> IO[bytes]:
-        return os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666), "rb", buffering=0)
-
-    return _held(path, made, lambda file: fcntl.flock(file, fcntl.LOCK_SH))
+    return _held(
+        path, lambda: _regular(path, os.O_RDONLY | os.O_CREAT, "rb"), lambda file: fcntl.flock(file, fcntl.LOCK_SH)
+    )
 
 
 def create_alone(path: Path) -> IO[bytes]:
@@ -53,7 +53,7 @@ def try_alone(path: Path) -> IO[bytes] | None:
         OSError: the file system has no locks.
     """
     try:
-        file = path.open("r+b", buffering=0)  # NFS requires write access for an exclusive lock
+        file = _regular(path, os.O_RDWR, "r+b")  # NFS requires write access for an exclusive lock
     except OSError:
         return None
     try:
@@ -66,6 +66,61 @@ def try_alone(path: Path) -> IO[bytes] | None:
             raise
     file.close()
     return None
+
+
+@contextmanager
+def held(
+    path: Path, holder: str, wait: Callable[[str], AbstractContextManager[None]], *, is_shared: bool = False
+) -> Iterator[None]:
+    """Hold a lock on the file, created if missing, and write `holder` into it for those who wait.
+
+    If another process holds it, wait in the context `wait(its holder)`. Of several that share a lock, the holder is the
+    one that took it last.
+
+    Raises:
+        OSError: the file cannot be made or opened, or the file system has no locks.
+    """
+    operation = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+
+    def lock(file: IO[bytes]) -> None:
+        try:
+            fcntl.flock(file, operation | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _HELD_ELSEWHERE:
+                raise
+            with wait(_holder(file)):
+                fcntl.flock(file, operation)
+
+    with _held(path, lambda: _open_for_all(path), lock) as file:
+        file.truncate(0)
+        os.pwrite(file.fileno(), holder.encode(), 0)
+        yield
+
+
+def _open_for_all(path: Path) -> IO[bytes]:
+    """Open a file that every user may lock; create it if missing."""
+    try:
+        return _regular(path, os.O_RDWR, "r+b")
+    except FileNotFoundError:  # not O_CREAT at once: fs.protected_regular refuses it for another user's file in /tmp
+        file = _regular(path, os.O_RDWR | os.O_CREAT, "r+b")
+        with suppress(PermissionError):
+            os.fchmod(file.fileno(), 0o666)  # whatever the umask is
+        return file
+
+
+def _regular(path: Path, flags: int, mode: Literal["rb", "r+b"]) -> IO[bytes]:
+    """Open a regular file; a link, which may lead anywhere, and a FIFO, which may wait for ever, are refused."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return os.fdopen(descriptor, mode, buffering=0)
+
+
+def _holder(file: IO[bytes]) -> str:
+    """Return the content of a lock's file, which anyone can write, as one short line."""
+    text = os.pread(file.fileno(), 200, 0).decode(errors="replace")
+    return "".join(filter(str.isprintable, text)) or "another process"
 
 
 def _held(path: Path, opened: Callable[[], IO[bytes]], lock: Callable[[IO[bytes]], None]) -> IO[bytes]:
@@ -87,6 +142,6 @@ def _held(path: Path, opened: Callable[[], IO[bytes]], lock: Callable[[IO[bytes]
 
 def _is_still_at(file: IO[bytes], path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     except FileNotFoundError:
         return False

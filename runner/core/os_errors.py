@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runner.core.errors import StoreError, causes
+from runner.core.errors import StoreError, causes, text_of
 
 CACHE_DIR = "cache_dir=DIR"
 RUN_DIR = "hydra.run.dir=DIR or hydra.sweep.dir=DIR"
@@ -46,7 +46,7 @@ def of_the_machine(error: BaseException) -> OSError | None:
     """Return the environment's OSError: the exception itself, or one named in a Rust library's message; else None."""
     if isinstance(error, OSError):
         return error if error.errno in _MACHINE else None
-    number = _RUST.search(str(error))
+    number = _RUST.search(text_of(error))
     if number and int(number[1]) in _MACHINE:
         return OSError(int(number[1]), os.strerror(int(number[1])))
     return None

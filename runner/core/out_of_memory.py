@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from runner.core.errors import OutOfMemoryError, RunnerError, causes
+from runner.core.errors import OutOfMemoryError, RunnerError, causes, text_of
 
 BATCHED = ("compile", "infer", "benchmark")
 """Stages that need less memory with a smaller batch."""
@@ -18,11 +18,11 @@ SIGNS = re.compile(
 """207001 is ACL_ERROR_RT_MEMORY_ALLOCATION, EL0004 "Failed to allocate memory" (CANN's acl_rt.h, its error codes)."""
 
 
-def explained(error: Exception, stage: str, batch: int) -> RunnerError | None:
+def explained(error: BaseException, stage: str, batch: int) -> RunnerError | None:
     """Return an OutOfMemoryError that suggests a smaller batch if the error means out of memory; else None."""
     if not any(isinstance(cause, MemoryError) or SIGNS.search(_text(cause)) for cause in causes(error)):
         return None
-    message = _text(error) if isinstance(error, RunnerError) else f"{type(error).__name__}: {error}"
+    message = _text(error) if isinstance(error, RunnerError) else f"{type(error).__name__}: {text_of(error)}"
     if stage not in BATCHED:
         return OutOfMemoryError(
             f"there is not enough memory for this stage, whatever the batch: {message}",
@@ -36,4 +36,4 @@ _WHERE = "`free -h` and `npu-smi info` or `nvidia-smi` show what is taken, dmesg
 
 
 def _text(error: BaseException) -> str:
-    return error.message if isinstance(error, RunnerError) else str(error)
+    return error.message if isinstance(error, RunnerError) else text_of(error)

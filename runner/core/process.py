@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from runner import SAFE_PATH, without_working_folder
 from runner.core.artifacts import Command
 from runner.core.errors import ToolError
 
@@ -108,8 +109,9 @@ def run(
     timeout_seconds: float,
     environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    stdin: Path | None = None,
 ) -> Finished:
-    """Run a program to completion, with empty stdin and its output in `<log folder>/<name>.log`.
+    """Run a program to completion, with a file or nothing as stdin and its output in `<log folder>/<name>.log`.
 
     Afterwards all processes that it left running are killed: its process group, and on Linux also those that left the
     group. A nonzero exit status is returned, for the adapter to interpret. `environment` replaces this process's,
@@ -126,7 +128,7 @@ def run(
     folder = _log_folder.get() or Path(_temporary_folder().name)
     folder.mkdir(parents=True, exist_ok=True)
     with _new_log(folder, name) as file:
-        return _supervise(command, timeout_seconds, environment, cwd, file)
+        return _supervise(command, timeout_seconds, environment, cwd, file, stdin)
 
 
 def sourced(script: Path) -> dict[str, str]:
@@ -234,14 +236,15 @@ def _supervise(
     environment: Mapping[str, str] | None,
     cwd: Path | None,
     file: IO[bytes],
+    stdin: Path | None = None,
 ) -> Finished:
     started = time.monotonic()
     family = f"<{uuid.uuid4().hex}>"
-    inherited = os.environ if environment is None else environment
+    inherited = _inherited(os.environ if environment is None else environment)
     log = _BoundedLog(file)
     timed_out = False
     with _guarded(family) as tell_guard:
-        process = _start(argv, {**inherited, FAMILY: os.environ.get(FAMILY, "") + family}, cwd)
+        process = _start(argv, {**inherited, FAMILY: os.environ.get(FAMILY, "") + family}, cwd, stdin)
         assert process.stdout is not None
         with process.stdout as pipe:
             try:
@@ -268,18 +271,31 @@ def _supervise(
     return Finished(argv, process.returncode, seconds, place, tail)
 
 
-def _start(argv: tuple[str, ...], environment: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:
+def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a program, in which Python takes no module from the working folder unasked."""
+    inherited = dict(environment)
+    if "PYTHONPATH" in inherited:
+        inherited["PYTHONPATH"] = without_working_folder(inherited["PYTHONPATH"])
+    if inherited.get("PYTHONSAFEPATH") == SAFE_PATH:  # a tool's script imports what lies beside it
+        del inherited["PYTHONSAFEPATH"]
+    return inherited
+
+
+def _start(
+    argv: tuple[str, ...], environment: Mapping[str, str] | None, cwd: Path | None, stdin: Path | None
+) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            env=environment,
-            cwd=cwd,
-            start_new_session=True,
-        )
+        with (stdin or Path(os.devnull)).open("rb") as given:
+            return subprocess.Popen(
+                argv,
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                bufsize=0,
+                env=environment,
+                cwd=cwd,
+                start_new_session=True,
+            )
     except OSError as error:
         message = f"cannot start {argv[0]}: {error.strerror or error}"
         raise ToolError(message, _starting_fix(argv[0], environment, error)) from error

@@ -1,7 +1,8 @@
-"""Names in messages: abbreviated lists, suggestions for mistyped names, and a check for valid Unicode."""
+"""Names in messages: abbreviated lists, suggestions for mistyped names, and characters that cannot be seen."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from itertools import takewhile
@@ -9,6 +10,10 @@ from itertools import takewhile
 MOST_NEAREST = 5
 LEAST_ALIKE = 0.6
 """Minimum similarity, from 0 to 1, at which a name is suggested for a mistyped one."""
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+"""What moves the cursor, colours, reorders or hides text; neither the tab nor the line feed."""
 
 
 def first_few(names: Sequence[str], shown: int = 4) -> str:
@@ -46,6 +51,11 @@ def likeness(name: str, other: str) -> float:
 def is_unicode(text: str) -> bool:
     """Return whether text can be encoded as UTF-8; undecodable file names contain lone surrogates."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def visible(text: str) -> str:
+    """Return text with control characters as escapes such as `\\x1b`, which a terminal shows and does not obey."""
+    return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _shared_prefix(name: str, other: str) -> int:

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError, Problem, Samples, TensorSpec, shown_size, track
+from runner.core import DataError, Problem, Samples, TensorSpec, check_regular, shown_size, track
 from runner.core.lazy import Image, NDArray, np
 from runner.data import storage
 from runner.data.picture_files import root_folder
@@ -193,8 +193,9 @@ def _size(size: tuple[int, int], item: str) -> tuple[int, int]:
 
 def _mapped(path: Path) -> NDArray[Any]:
     try:
+        check_regular(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (EOFError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except (EOFError, OSError, OverflowError, TypeError, ValueError, zipfile.BadZipFile) as error:
         there = ", ".join(sorted(file.name for file in path.parent.glob("*.npy"))) or "no .npy files"
         missing = isinstance(error, FileNotFoundError)
         raise DataError(

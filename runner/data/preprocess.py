@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from runner.core import FREE, DataError, Problem, TensorSpec, shown_size
+from runner.core import FREE, DataError, Problem, TensorSpec, check_regular, shown_size
 from runner.core.lazy import Image, NDArray, cv2, np
 
 OPENCV = "cv2"
@@ -214,6 +214,7 @@ def picture_size(path: Path) -> tuple[int, int]:
         DataError: it is unreadable.
     """
     try:
+        check_regular(path)
         with _bombs_refused(), Image.open(path) as picture:
             return picture.height, picture.width
     except Exception as error:  # PIL's decoders raise nearly anything on broken files, even SyntaxError
@@ -222,6 +223,8 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 def _decode(source: Path | IO[bytes], mode: str) -> Image.Image:
     try:
+        if isinstance(source, Path):
+            check_regular(source)
         with _bombs_refused(), Image.open(source) as picture:
             return picture.convert(mode)
     except Exception as error:  # PIL's decoders raise nearly anything on broken files, even SyntaxError

@@ -71,6 +71,12 @@ def array_path(folder: Path, input_name: str) -> Path:
     return folder / f"{input_name.replace('/', '_')}.npy"
 
 
+def files_of(input_name: str) -> set[str]:
+    """Return the names of the files in which an input's samples may be stored; equal where a disk ignores case."""
+    path = array_path(Path(), input_name)
+    return {path.name.casefold(), shapes_path(path).name.casefold()}
+
+
 def shapes_path(path: Path) -> Path:
     """Return the file of the samples' shapes, beside the file of their values."""
     return path.with_suffix(".shapes.npy")

@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _debug(options: argparse.Namespace) -> int:
     _check(options)
     tolerance = Tolerance(options.rtol, options.atol)
+    if options.dump:
+        return _dump(options)
     return _onnx(options, tolerance) if options.onnx else _run(options, tolerance)
 
 
@@ -63,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"what runs the second of --onnx [{runtimes.UNOPTIMISED}, which always runs the first]",
     )
     parser.add_argument(
+        "--dump",
+        type=Path,
+        metavar="DIR",
+        help="the dumps of a card, converted to .npy, against the one --onnx on the same --input=FILE.npz",
+    )
+    parser.add_argument(
         "--input",
         default=inputs_of.RANDOM,
         metavar="random|real|FILE.npz",
@@ -86,6 +94,9 @@ def _check(options: argparse.Namespace) -> None:
             "give a run or ONNX files" + (", not both" if options.onnx else ""),
             "python -m runner.debug model=dcgan weights=random, or python -m runner.debug --onnx A.onnx B.onnx",
         )
+    if options.dump is not None:
+        _check_dump(options)
+        return
     if options.onnx is None:
         if options.runtime != runtimes.UNOPTIMISED:
             raise ConfigError("--runtime goes with --onnx", "choose the tool of a run with tool=NAME soc=NAME")
@@ -97,6 +108,16 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.input == inputs_of.REAL:
         raise ConfigError("--input=real needs a run's samples", "give --input=FILE.npz, or a run instead of --onnx")
+
+
+def _check_dump(options: argparse.Namespace) -> None:
+    if len(options.onnx or ()) != 1 or options.input in (inputs_of.RANDOM, inputs_of.REAL):
+        raise ConfigError(
+            "--dump needs the ONNX model that was compiled, and what the card was given",
+            "python -m runner.debug --onnx MODEL.onnx --input=FILE.npz --dump=DIR",
+        )
+    if options.runtime != runtimes.UNOPTIMISED:
+        raise ConfigError("--runtime is of a second model, and --dump is one", "leave --runtime out")
 
 
 def _run(options: argparse.Namespace, tolerance: Tolerance) -> int:
@@ -135,6 +156,23 @@ def _onnx(options: argparse.Namespace, tolerance: Tolerance) -> int:
 
         title = " and ".join(dict.fromkeys(path.name for path in paths))
         return _compare(title, steps, feeds, True, tolerance, folder)
+
+
+def _dump(options: argparse.Namespace) -> int:
+    """Compare the dumps of a card with an ONNX file."""
+    from runner.debug import dumps, findings, show
+
+    (path,) = options.onnx
+    runtimes.read(path)  # before a folder is made
+    folder = _folder(options.out, path.stem)
+    with _logged(folder), _working(folder) as work:
+        model = runtimes.open_model(path, runtimes.UNOPTIMISED, work)
+        compared = dumps.compare(model, options.dump, _feeds([model, model], options.input))
+        report = findings.dumps_as_report(compared, path, options.dump, Path(options.input))
+        write_atomically(folder / REPORT, msgspec.json.format(msgspec.json.encode(report), indent=1))
+        with cli.forgiving():
+            show.dumps(compared, path, options.dump, folder / REPORT)
+    return findings.DIVERGE if compared.diverging else findings.AGREE
 
 
 def _feeds(models: Sequence[Model], source: str) -> dict[str, NDArray[Any]]:

@@ -11,6 +11,7 @@ from runner.core import ComparisonError
 from runner.core.lazy import NDArray
 from runner.debug import layers, replay, runtimes
 from runner.debug.closeness import Closeness, Tolerance, closeness
+from runner.debug.dumps import LIMIT, DumpsCompared
 from runner.debug.layers import Divergence, Layers
 from runner.debug.replay import Saved
 from runner.debug.steps import Step
@@ -133,6 +134,23 @@ def as_report(findings: Findings) -> dict[str, Any]:
         "steps": [_step(each) for each in findings.comparisons],
         "layers": [_layers(each, findings.tolerance) for each in findings.layers],
         "error": findings.error,
+    }
+
+
+def dumps_as_report(compared: DumpsCompared, model: Path, dumps: Path, inputs: Path) -> dict[str, Any]:
+    """Return the content of report.json for the dumps of a card."""
+    return {
+        "schema": SCHEMA,
+        "status": "part" if compared.diverging else "agree",
+        "model": str(model),
+        "dumps": str(dumps),
+        "inputs": str(inputs),
+        "limit": str(LIMIT),
+        "first": asdict(compared.first) if compared.first else None,
+        "parting": list(compared.diverging),
+        "renamed": compared.renamed,
+        "missing": list(compared.missing),
+        "tensors": {name: asdict(each) for name, each in compared.compared.items()},
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.core import FREE, DataError, Samples, TensorSpec
+from runner.core import FREE, DataError, Samples, TensorSpec, check_regular
 from runner.core.lazy import NDArray, np
 from runner.data import Normalisation, batches, normalise, random_inputs
 
@@ -63,6 +63,7 @@ def of_file(path: Path, wanted: Mapping[str, tuple[str, Dimensions]]) -> Arrays:
         DataError: a file that cannot be read, or holds other arrays.
     """
     try:
+        check_regular(path)
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise DataError(f"{path} holds a single array without a name", "name a file as numpy.savez writes it")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from runner.core.terminal import Console
 from runner.debug.closeness import Closeness, Limit
+from runner.debug.dumps import LIMIT, DumpsCompared
 from runner.debug.findings import Comparison, Findings, LayersFound
 from runner.debug.layers import Divergence
 from runner.debug.steps import Step
@@ -20,7 +21,7 @@ MOST_NAMES = 8
 
 def findings(results: Findings, report: Path) -> None:
     """Print the table of the steps, the first step that diverges, and the first node that does."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(markup=True, soft_wrap=True)
     steps = list(_steps(results))
     width = max((len(step.name) for step in steps), default=0)
     for step in steps:
@@ -28,6 +29,30 @@ def findings(results: Findings, report: Path) -> None:
     console.print(_table(results))
     for line in _lines(results, report):
         console.print(line, markup=False)
+
+
+def dumps(compared: DumpsCompared, model: Path, folder: Path, report: Path) -> None:
+    """Print how many dumps of a card agree with the model's tensors, and the first that does not."""
+    console = Console(markup=True, soft_wrap=True)
+    for line in _dumps(compared, model, folder, report):
+        console.print(line, markup=False)
+
+
+def _dumps(compared: DumpsCompared, model: Path, folder: Path, report: Path) -> Iterator[str]:
+    renamed = f" ({len(compared.renamed)} of fused operators, matched by value)" if compared.renamed else ""
+    yield (
+        f"{folder} against {model} in ONNX Runtime: {len(compared.compared)} tensors compared{renamed},"
+        f" {len(compared.missing)} nodes without a dump, {len(compared.diverging)} diverge (limit: {LIMIT})"
+    )
+    first = compared.first
+    if first is not None:
+        yield f"first node that diverges: {first.node.name} ({first.node.op})"
+        if len(first.between) > 1:
+            yield f"  or one before it without a dump: {_listed(first.between[:-1])}"
+        for name, close in first.inputs.items():
+            yield f"  input {name}: {_close(close)}"
+        yield f"  output {first.tensor}: {_close(first.output)}"
+    yield f"report: {report}"
 
 
 def _table(results: Findings) -> Table:

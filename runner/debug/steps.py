@@ -15,6 +15,7 @@ from runner.debug import inputs, runtimes
 from runner.debug.closeness import CosineFloor, Limit, Tolerance
 from runner.debug.inputs import Inputs
 from runner.debug.runtimes import Model
+from runner.measure import shared
 from runner.networks import build_network, named_outputs
 from runner.pipeline import preflight
 from runner.pipeline.execute import Run
@@ -158,7 +159,7 @@ class Steps:
         at_shapes = model
         if any(tensor.is_free for tensor in model.inputs):
             at_shapes = model.at([array.shape[1:] for array in given.compiled.values()])
-        with process.logging_to(self.folder):
+        with process.logging_to(self.folder), shared(placement, "runner.debug"):
             (outputs,) = tool.infer(at_shapes, placement, iter([Batch(ids, given.compiled)]), work)
         by = f"{tool.version()} on {model.soc}"
         if self.config.soc.kind != "cpu" or model.path != self._onnx_artifact("simplify").path:

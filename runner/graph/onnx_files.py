@@ -1,19 +1,27 @@
-"""Reading, checking and running ONNX files."""
+"""Reading, writing, checking and running ONNX files."""
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from runner.core import FREE, ExportError, TensorSpec
+from runner.core import FREE, ExportError, TensorSpec, check_regular, sha256_of
 from runner.core.lazy import np, onnx, onnxruntime
 
 MISTAKEN_OPTIMIZERS = ["Pad_Fusion"]
 """Disabled ONNX Runtime optimizers. Pad_Fusion merges a Pad into the following MaxPool whatever the padding value, but
 MaxPool pads with minus infinity (seen in 1.31; github.com/onnx/optimizer/pull/318 is about the same bug elsewhere).
 Pads before convolutions are merged by onnxsim."""
+
+LARGEST_BYTES = (1 << 31) - (1 << 24)
+"""Most bytes of weights inside a file: protobuf holds less than 2 GiB, and the rest of a model is far below 16 MiB."""
+DATA_SUFFIX = ".data"
+"""A model's larger weights are in a file beside it, whose name is the model's with this suffix."""
 
 Dimension = int | str
 """A number, or the name of a dynamic axis."""
@@ -40,11 +48,65 @@ def load_without_data(path: Path) -> onnx.ModelProto:
         ExportError: it cannot be read, or refers to weights outside its own folder.
     """
     try:
+        check_regular(path)
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # exceptions of protobuf and onnx have no common base class
         raise ExportError(f"{path} is no ONNX model: {error}", "export it again") from error
     check_weights_beside(model, path)
     return model
+
+
+def save(model: onnx.ModelProto, path: Path) -> None:
+    """Write a model, with its weights beside it if they are more than LARGEST_BYTES; the model itself stays whole."""
+    if _weight_bytes(model) <= LARGEST_BYTES:
+        onnx.save(model, path)
+        return
+    data = path.with_name(path.name + DATA_SUFFIX)
+    data.unlink(missing_ok=True)  # onnx appends to it
+    onnx.save(model, path, save_as_external_data=True, location=data.name)
+    shutil.copymode(path, data)  # onnx makes it readable for this user alone
+    onnx.load_external_data_for_model(model, str(path.parent))  # onnx has moved the weights out of the model
+
+
+def gather_data(path: Path) -> None:
+    """Write a model anew as `save` does if it has weights in other files, as torch leaves one for each tensor."""
+    beside = data_files(load_without_data(path))
+    if beside:
+        model = load(path)
+        for name in beside:
+            (path.parent / name).unlink()
+        save(model, path)
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a model's file, or of the digests of it and of the files with its weights."""
+    names = [path.name, *data_files(load_without_data(path))]
+    digests = [sha256_of(path.parent / name) for name in names]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def copy(path: Path, target: Path) -> None:
+    """Copy a model and its weights, in the file or beside it."""
+    if data_files(load_without_data(path)):
+        save(load(path), target)
+    else:
+        shutil.copyfile(path, target)
+
+
+@contextmanager
+def for_libraries(model: onnx.ModelProto) -> Iterator[onnx.ModelProto | str]:
+    """Yield a model as libraries take it: itself, or the path of a file if it is too large to be serialised."""
+    if _weight_bytes(model) <= LARGEST_BYTES:
+        yield model
+        return
+    with TemporaryDirectory(prefix="onnx-") as folder:
+        path = Path(folder) / "model.onnx"
+        save(model, path)
+        yield str(path)
+
+
+def _weight_bytes(model: onnx.ModelProto) -> int:
+    return sum(len(tensor.raw_data) for tensor in _tensors(model) if tensor.HasField("raw_data"))
 
 
 def check_weights_beside(model: onnx.ModelProto, path: Path) -> None:
@@ -115,7 +177,8 @@ def check(
         ExportError: the model is invalid, or its opset, names, shapes or types differ.
     """
     try:
-        onnx.checker.check_model(model)
+        with for_libraries(model) as source:
+            onnx.checker.check_model(source)
     except onnx.checker.ValidationError as error:
         raise ExportError(f"the ONNX model is invalid: {error}", "try another model.export.opset") from error
     if opset_of(model) != opset:
@@ -230,8 +293,9 @@ def session(model: onnx.ModelProto | Path, feeds: Mapping[str, np.ndarray] | Non
     options.log_severity_level = 4
     if isinstance(model, Path):
         load_without_data(model)  # checks the weights' location; ONNX Runtime would read any file
-    source = str(model) if isinstance(model, Path) else model.SerializeToString()
-    with _as_export_error(feeds or {}):
+    opened = nullcontext(str(model)) if isinstance(model, Path) else for_libraries(model)
+    with opened as given, _as_export_error(feeds or {}):
+        source = given if isinstance(given, str) else given.SerializeToString()
         loaded = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
     def run_it(given: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -12,7 +12,16 @@ from pathlib import Path
 from runner import cli, results
 from runner.config import groups, overrides, schema
 from runner.config.schema import RunConfig
-from runner.core import ConfigError, DataError, OnnxModel, RunnerError, StoreError, TensorSpec, write_atomically
+from runner.core import (
+    ConfigError,
+    DataError,
+    OnnxModel,
+    RunnerError,
+    StoreError,
+    TensorSpec,
+    visible,
+    write_atomically,
+)
 from runner.core.lazy import torch
 from runner.guide import by_hand, figures, page, wording
 from runner.guide.page import Subject
@@ -35,8 +44,7 @@ class Request:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the guide to standard output or a file; return 0, or 1 on an error."""
-    options = _parser().parse_intermixed_args(arguments)
-    return cli.exit_code_of(lambda: _print_or_write(options))
+    return cli.exit_code_of(lambda: _print_or_write(_parser().parse_intermixed_args(arguments)))
 
 
 def _print_or_write(options: argparse.Namespace) -> None:
@@ -47,7 +55,7 @@ def _print_or_write(options: argparse.Namespace) -> None:
     if options.out:
         _write(options.out, page.write(subject) + "\n", "guide", "--out")
     elif not options.script:
-        print(page.write(subject))
+        print(visible(page.write(subject)))
 
 
 def parse(arguments: Sequence[str]) -> Request:
@@ -70,7 +78,7 @@ def parse(arguments: Sequence[str]) -> Request:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m runner.guide",
         description="The guide of a model, in Markdown: from its YAML, its commands and the results at hand.",
     )
@@ -182,7 +190,7 @@ def _script(subject: Subject, path: Path) -> str:
 
 def _write(path: Path, text: str, kind: str, option: str) -> None:
     try:
-        write_atomically(path, text.encode(errors="replace"))
+        write_atomically(path, visible(text).encode())
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}", f"name another file with {option}") from error
     print(f"{kind}: {path}")

@@ -21,14 +21,16 @@ def standing(results: Iterable[Result], soc: str, tool: str) -> list[Result]:
     """Return the results that a guide may show as measured, the newest of each batch size, in their order.
 
     Those are runs on the SoC with the tool, on all of the real data set with weights that are not random. Of a
-    measurement that is not valid, only the accuracy is kept.
+    measurement that is not valid, or not made as the guides make theirs (a model for each batch size, without copies),
+    only the accuracy is kept.
     """
     newest: dict[int, Result] = {}
     for result in sorted(results, key=lambda result: result.ended_at):
         is_whole = result.limit is None and result.stand_in is None and result.weights_origin not in ("", "random")
         if result.status == "ok" and (result.soc, result.tool) == (soc, tool) and is_whole:
-            is_valid = result.performance is not None and result.performance.valid
-            kept = result if is_valid else replace(result, performance=None)
+            measured = result.performance
+            stands = measured is not None and measured.valid and not measured.gears and not measured.includes_copies
+            kept = result if stands else replace(result, performance=None)
             if kept.performance or kept.figures:
                 newest[result.batch] = kept
     return [newest[batch] for batch in sorted(newest)]

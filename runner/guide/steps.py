@@ -23,6 +23,7 @@ from runner.config.schema import RunConfig
 from runner.core import ConfigError, DataError, OnnxModel, Predictions, Samples, StoreError, TensorSpec
 from runner.core.lazy import NDArray, np
 from runner.data import batches, predictions, rows
+from runner.graph import onnx_files
 from runner.pipeline import display, outcome, preflight
 from runner.pipeline.execute import Run, make
 from runner.pipeline.plan import Plan
@@ -34,8 +35,7 @@ _OUTPUT = re.compile(r"(?P<sample>\d{8})_(?P<number>\d+)\.bin")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a step; return 0, 1 on an error, or 2 if a gate failed."""
-    options = _parser().parse_intermixed_args(arguments)
-    return cli.exit_code_of(lambda: _carry_out(options))
+    return cli.exit_code_of(lambda: _carry_out(_parser().parse_intermixed_args(arguments)))
 
 
 def onnx(config: RunConfig, target: Path) -> int:
@@ -43,7 +43,7 @@ def onnx(config: RunConfig, target: Path) -> int:
     with _ran(config, ["simplify"]) as (run, _):
         model = run.artifacts["simplify"]
         assert isinstance(model, OnnxModel)
-        _to(target, lambda: shutil.copyfile(model.path, target))
+        _to(target, lambda: onnx_files.copy(model.path, target))
     print(f"model: {target}")
     return 0
 
@@ -86,7 +86,7 @@ STEPS: Mapping[str, tuple[Callable[[RunConfig, Path], int], str]] = {
 
 def _parser() -> argparse.ArgumentParser:
     about = "The steps of a guide before and after the commands of the card's own programs."
-    parser = argparse.ArgumentParser(prog="python -m runner.guide.steps", description=about)
+    parser = cli.Parser(prog="python -m runner.guide.steps", description=about)
     told = "; ".join(f"{name}: {text}" for name, (_, text) in STEPS.items())
     parser.add_argument("step", choices=STEPS, help=told)
     parser.add_argument("path", type=Path, help="the file or the folder that the step writes or reads")

@@ -12,7 +12,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from rich.columns import Columns
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +21,7 @@ from runner.config import options
 from runner.config.groups import CONFIG_DIR, CONFIG_DIR_FLAGS, LISTED, config_folder
 from runner.core import ConfigError, did_you_mean
 from runner.core.modules import LIBRARIES
+from runner.core.terminal import Console
 from runner.list import listing
 from runner.list.listing import Row, Zoo
 
@@ -193,7 +193,7 @@ def _words(value: object) -> list[str]:
 
 
 def _show(question: Question, matches: Mapping[str, Sequence[Row]], zoo: Zoo) -> None:
-    console = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     if question.names:
         for group, rows in matches.items():
             for row in rows:
@@ -214,6 +214,9 @@ def _show_overview(console: Console, matches: Mapping[str, Sequence[Row]]) -> No
     console.print("a batch is any size; python -m runner.list NAME tells all of one, --json is for scripts")
 
 
+WIDTH_OF_ALL_COLUMNS = 100
+"""Narrower terminals show the names, and whether each can run here."""
+RUNS_HERE = "runs here"
 COLUMNS: Mapping[str, Mapping[str, Callable[[Row], str]]] = {
     "model": {
         "model": lambda row: row["name"],
@@ -222,25 +225,25 @@ COLUMNS: Mapping[str, Mapping[str, Callable[[Row], str]]] = {
         "published best": lambda row: _fastest(row["fastest"]),
         "accuracy": lambda row: _figures((row["most_accurate"] or {}).get("accuracy", {})),
         "source": lambda row: _end_of_path(row["guide"] or row["reference"] or ""),
-        "runs here": lambda row: _model_here(row),
+        RUNS_HERE: lambda row: _model_here(row),
     },
     "dataset": {
         "dataset": lambda row: row["name"],
         "task": lambda row: _task(row["task"]) or "any",
         "metrics": lambda row: ", ".join(row["metrics"]),
         "scored against": lambda row: row["scored_against"],
-        "runs here": lambda row: _here(row),
+        RUNS_HERE: lambda row: _here(row),
     },
     "soc": {
         "soc": lambda row: row["name"],
         "kind": lambda row: str(row["kind"]),
         "tools": lambda row: ", ".join(sorted(row["tools"], key=lambda tool: tool != row["tool"])),
-        "runs here": lambda row: _here(row),
+        RUNS_HERE: lambda row: _here(row),
     },
     "tool": {
         "tool": lambda row: row["name"],
         "serves": lambda row: ", ".join(row["serves"]),
-        "runs here": lambda row: _here(row),
+        RUNS_HERE: lambda row: _here(row),
     },
 }
 
@@ -252,6 +255,8 @@ def _show_table(console: Console, group: str, rows: Sequence[Row], zoo: Zoo) -> 
     columns = dict(COLUMNS[group])
     if any(row["from"] != "conf" for row in rows):
         columns["from"] = lambda row: str(row["from"])
+    if console.width < WIDTH_OF_ALL_COLUMNS:
+        columns = {name: columns[name] for name in (next(iter(columns)), RUNS_HERE) if name in columns}
     table = Table(*columns)
     for row in rows:
         table.add_row(*(Text(cell(row)) for cell in columns.values()))

@@ -20,7 +20,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config import groups, options, targets
+from runner.config import groups, options, references, targets
 from runner.config.schema import CHECKPOINTS
 from runner.core import ConfigError, Placement, Problem, RunnerError, process
 from runner.core.environment import package_version
@@ -68,7 +68,8 @@ class Zoo:
     @cached_property
     def machine(self) -> Machine:
         """The tools and cards of this machine."""
-        return Machine(self.content["tool"], self.missing_modules)
+        own = frozenset(name for name in self.files["tool"] if self.source("tool", name) == "conf")
+        return Machine(self.content["tool"], own, self.missing_modules)
 
     def missing_modules(self, target: object) -> Iterator[str]:
         """Yield why a callable cannot be imported: its module, or a package that the module imports, is missing."""
@@ -100,9 +101,12 @@ class Zoo:
 
 def _content(path: Path) -> Mapping[str, Any]:
     try:
-        return options.read(path)
+        content = options.read(path)
     except ConfigError as error:
         return {"broken": error.message}
+    is_own = path.parents[1] == groups.CONF
+    refused = None if is_own else next(references.beyond(content, path.parent.name), None)
+    return content if refused is None else {"broken": "{}: {} is {!r}, and {}".format(path, *refused)}
 
 
 @dataclass
@@ -110,18 +114,19 @@ class Machine:
     """The tools and cards of this machine, each looked up once."""
 
     tools: Mapping[str, Mapping[str, Any]]
+    own_tools: frozenset[str]
     missing_modules: Callable[[object], Iterator[str]]
     _known: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def lacks(self, tool: str, kind: str) -> list[str]:
         """Return what a tool lacks here to run on SoCs of a kind: programs, packages, settings."""
         if (tool, kind) not in self._known:
-            self._known[tool, kind] = list(dict.fromkeys(self._lacks(self.tools[tool], kind)))
+            self._known[tool, kind] = list(dict.fromkeys(self._lacks(tool, kind)))
         return self._known[tool, kind]
 
-    def _lacks(self, content: Mapping[str, Any], kind: str) -> Iterator[str]:
+    def _lacks(self, tool: str, kind: str) -> Iterator[str]:
         try:
-            resolved: Any = OmegaConf.to_container(OmegaConf.create({"tool": dict(content)}), resolve=True)
+            resolved: Any = OmegaConf.to_container(OmegaConf.create({"tool": dict(self.tools[tool])}), resolve=True)
         except OmegaConfBaseException as error:
             yield str(error).splitlines()[0]
             return
@@ -132,7 +137,7 @@ class Machine:
             if node and not str(node.get("_target_")).startswith("runner."):
                 yield from self.missing_modules(node.get("_target_"))  # listing must not run code of others
             elif node:
-                yield from _problems(node, role, placement)
+                yield from _problems(node, role, placement, starts_programs=tool in self.own_tools)
 
     def lacks_card(self, kind: str, soc_version: str | None) -> list[str]:
         """Return why no tool can use a SoC here: the card is missing or another one."""
@@ -292,14 +297,16 @@ def _tool(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
     }
 
 
-def _problems(node: Mapping[str, Any], role: str, placement: Placement) -> Iterator[str]:
-    """Yield the problems that one of the runner's own adapters or compilers reports."""
+def _problems(node: Mapping[str, Any], role: str, placement: Placement, starts_programs: bool) -> Iterator[str]:
+    """Yield the problems of one of the runner's own adapters or compilers, and of its programs if it may start them."""
     if str(node["_target_"]).startswith("runner.tools.onnxruntime.") and placement.kind == "cuda":
         if package_version("onnxruntime-gpu") is None:  # its own check imports onnxruntime
             yield "onnxruntime-gpu is not installed"
         return
     try:
         adapter = targets.call(targets.parse(node, f"tool.{role}"))
+        if not starts_programs:
+            return
         with tempfile.TemporaryDirectory(prefix="runner-list-") as folder, process.logging_to(Path(folder)):
             problems: Sequence[Problem] = (
                 adapter.validate(placement) if role == "adapter" else adapter.validate(placement, {}, ANY_OPSET)

@@ -1,19 +1,14 @@
-"""The measuring loop, the validity checks, and the lock against concurrent measurements on a device."""
+"""The measuring loop and the validity checks."""
 
 from __future__ import annotations
 
 import math
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from runner.core import Placement, Timing
+from runner.core import Timing
 from runner.measure import machine
 
 COMPARED_WINDOWS = 3
@@ -190,26 +185,27 @@ def throttled(frequencies_ghz: Sequence[float | None]) -> tuple[str, ...]:
     return (f"throttled: the CPU went from {max(known):.2f} to {known[-1]:.2f} GHz",)
 
 
-def loops(limits: MeasuringLimits, at_least: int) -> int:
-    """Return how many calls to request from a tool in the first measurement."""
-    return max(at_least, limits.min_iterations)
+def first_calls(limits: MeasuringLimits) -> int:
+    """Return how many calls to request from a tool to learn how long one takes: those of one window."""
+    return max(1, _share(limits)[0])
 
 
-def more_loops(limits: MeasuringLimits, iterations: int, mean_ms: float) -> int | None:
-    """Return how many calls a second measurement needs to last `min_seconds`; None if the first was long enough.
+def planned_calls(limits: MeasuringLimits, mean_ms: float, usual_calls: int) -> int:
+    """Return how many calls of `mean_ms` to request from a tool: `usual_calls` or what the minima need, if more.
 
-    Adds half, since the first calls are the slowest; limited by `max_seconds`.
+    No more than fit into `max_seconds`. Half more than `min_seconds` needs, since the first calls, which `mean_ms` is
+    of, are the slowest.
     """
-    if iterations * mean_ms >= 1000.0 * min(limits.min_seconds, limits.max_seconds):
-        return None
-    wanted = math.ceil(1500.0 * limits.min_seconds / mean_ms)
-    return max(iterations, min(wanted, math.ceil(1000.0 * limits.max_seconds / mean_ms)))
+    enough = math.ceil(1500.0 * limits.min_seconds / mean_ms)
+    fitting = math.floor(1000.0 * limits.max_seconds / mean_ms)
+    return max(1, min(max(usual_calls, limits.min_iterations, enough), fitting))
 
 
 def too_short(limits: MeasuringLimits, iterations: int, mean_ms: float) -> tuple[str, ...]:
     """Return the reasons why a measurement is too short, if any."""
     if iterations < limits.min_iterations:
-        return (f"too short: {iterations} of {limits.min_iterations} iterations",)
+        cap = f"benchmark.max_seconds={limits.max_seconds:g}"
+        return (f"too short: {iterations} of {limits.min_iterations} iterations within {cap}",)
     seconds = iterations * mean_ms / 1000.0
     if seconds < limits.min_seconds:
         return (f"too short: {seconds:.3g} of {limits.min_seconds:g} seconds",)
@@ -217,14 +213,21 @@ def too_short(limits: MeasuringLimits, iterations: int, mean_ms: float) -> tuple
 
 
 def long_enough(
-    measured: Callable[[int], tuple[int, float]], limits: MeasuringLimits, at_least: int
+    measured: Callable[[int], tuple[int, float]], limits: MeasuringLimits, usual_calls: int
 ) -> tuple[str, ...]:
-    """Call `measured(iterations) -> (iterations, mean_ms)`, again if too short; return the reasons if invalid."""
-    iterations, mean_ms = measured(loops(limits, at_least))
-    more = more_loops(limits, iterations, mean_ms)
-    if more is not None and more > iterations:
-        iterations, mean_ms = measured(more)
-    return too_short(limits, iterations, mean_ms)
+    """Call `measured(calls) -> (calls, mean_ms)` with a few calls, then with as many as those say fit the limits.
+
+    Once more if that turned out shorter than `min_seconds`. The last measurement counts; return the reasons if it is
+    invalid.
+    """
+    calls, mean_ms = measured(first_calls(limits))
+    wanted = planned_calls(limits, mean_ms, usual_calls)
+    if wanted > calls:
+        calls, mean_ms = measured(wanted)
+    more = planned_calls(limits, mean_ms, usual_calls)
+    if more > calls and calls * mean_ms < 1000.0 * limits.min_seconds:
+        calls, mean_ms = measured(more)
+    return too_short(limits, calls, mean_ms)
 
 
 def in_windows(timing: Timing, limits: MeasuringLimits) -> Timing:
@@ -233,13 +236,3 @@ def in_windows(timing: Timing, limits: MeasuringLimits) -> Timing:
         return timing
     settled_after, reasons = settled(timing.latencies_ms, limits)
     return replace(timing, settled_after=settled_after, reasons=reasons)
-
-
-@contextmanager
-def exclusive(placement: Placement) -> Iterator[None]:
-    """Lock every device of the placement on this host; wait for other measurements to end."""
-    with ExitStack() as stack:
-        for device in sorted(placement.devices):
-            path = Path(tempfile.gettempdir()) / f"model-zoo-runner-{placement.kind}-{device}.lock"
-            stack.enter_context(FileLock(path, mode=0o666))
-        yield

@@ -24,6 +24,9 @@ _PARALLEL_PREFIX = "module."
 _REFUSED_CALL = re.compile(r"GLOBAL (?P<name>\w[\w.]*\w)\s|reduce for unrecognized function (?P<function>.+)")
 """Error of torch's restricted unpickler for a pickle that calls a function."""
 
+_ALLOCATION = re.compile(r"tried to allocate (\d+) bytes")
+"""Error of torch's allocator on the CPU."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointLayout:
@@ -77,7 +80,7 @@ def state_dict_for(raw: Mapping[str, Any], layout: CheckpointLayout) -> dict[str
     has it, and renames prefixes that end at a dot.
 
     Raises:
-        CheckpointError: there are no parameters, or two get the same name.
+        CheckpointError: there are no parameters, some hold no values of their own, or two get the same name.
     """
     wrapped = next((raw[entry] for entry in layout.unwrap if isinstance(raw.get(entry), Mapping)), raw)
     tensors = {str(name): value for name, value in wrapped.items() if isinstance(value, torch.Tensor)}
@@ -85,6 +88,13 @@ def state_dict_for(raw: Mapping[str, Any], layout: CheckpointLayout) -> dict[str
         raise CheckpointError(
             f"the checkpoint holds no parameters; its entries are: {first_few([str(name) for name in wrapped])}",
             "name the entry that holds the state dict in model.checkpoint.unwrap",
+        )
+    unusual = [name for name, tensor in tensors.items() if not _is_plain(tensor)]
+    if unusual:
+        raise CheckpointError(
+            f"{len(unusual)} of {len(tensors)} parameters are sparse, nested, or on the device `meta`: "
+            f"{first_few(unusual)}",
+            "save them as plain tensors with values: tensor.to_dense(), of a network on the CPU",
         )
     prefix = _PARALLEL_PREFIX if all(name.startswith(_PARALLEL_PREFIX) for name in tensors) else ""
     named = {_renamed(name.removeprefix(prefix), layout.rename): tensor for name, tensor in tensors.items()}
@@ -107,17 +117,23 @@ def load(
         CheckpointError: parameters are missing, unexpected, of another shape or kind, or not finite.
     """
     own = network.state_dict()
-    params = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state_dict.items()}
+    given = dict(state_dict)
     if layout.drop_background is not None:
-        _drop_first_row(params, own, layout.drop_background)
+        _drop_first_row(given, own, layout.drop_background)
     # Checkpoints older than torch 0.4.1 lack this counter, which is unused in inference.
-    counters = {name: own[name] for name in own if name.endswith(".num_batches_tracked") and name not in params}
-    _check_names_and_shapes(params, {name: own[name] for name in own if name not in counters}, path)
+    counters = {name: own[name] for name in own if name.endswith(".num_batches_tracked") and name not in given}
+    _check_names_and_shapes(given, {name: own[name] for name in own if name not in counters}, path)
+    # Only what has the network's own shapes takes memory: a view in a file may be of any size.
+    params = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in given.items()}
     _check_finite(params, own, path)
     loaded = OrderedDict(params | counters)
     # Layers read their format version here; the parameters checked above are in the network's current version.
     loaded._metadata = own._metadata  # type: ignore[attr-defined]
     network.load_state_dict(loaded)
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    return tensor.layout is torch.strided and not tensor.is_meta and not tensor.is_nested
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -161,12 +177,22 @@ def _read_pickle(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler can raise any exception on damaged data
         code = _code_in(path, str(error))
+        if _claims_more_than_it_holds(path, error):
+            raise CheckpointError(
+                f"{path} ({path.stat().st_size} bytes) is no checkpoint: it claims to hold more than there is memory for",
+                "download it again, from a source that you trust",
+            ) from None
         if code is None:
             raise _not_readable(path, error) from error
         raise CheckpointError(
             f"{path} holds code ({code}), which is not run",
             "use a file of parameters alone: torch.save(network.state_dict(), FILE), made where the code is trusted",
         ) from error
+
+
+def _claims_more_than_it_holds(path: Path, error: Exception) -> bool:
+    wanted = _ALLOCATION.search(str(error))
+    return isinstance(error, MemoryError) or (wanted is not None and int(wanted[1]) > path.stat().st_size)
 
 
 def _code_in(path: Path, complaint: str) -> str | None:

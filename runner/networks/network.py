@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.config.targets import Target, call
-from runner.core import ConfigError, ExportError, TensorSpec, Weights
+from runner.config import hooks
+from runner.config.targets import Target, call, locate
+from runner.core import ConfigError, ExportError, RunnerError, TensorSpec, Weights
 from runner.core.lazy import torch
 from runner.networks import checkpoints
 from runner.networks.checkpoints import CheckpointLayout
@@ -36,13 +37,32 @@ def build_network(spec: NetworkSpec, weights: Weights) -> torch.nn.Module:
     layout = _OWN_NAMES if weights.origin == "random" else spec.layout
     with checkpoints.named_in_errors(weights.path):
         state_dict = checkpoints.state_dict_for(checkpoints.read_state_dict(weights.path), layout)
-        settings = {} if layout.settings is None else call(layout.settings, state_dict)
+        settings = {} if layout.settings is None else _settings(layout.settings, state_dict)
     network = construct(replace(spec.target, arguments={**spec.target.arguments, **settings}))
     with checkpoints.named_in_errors(weights.path):
         if layout.adapt is not None:
-            state_dict = call(layout.adapt, state_dict, network)
+            state_dict = _adapted(layout.adapt, state_dict, network)
         checkpoints.load(network, state_dict, layout, weights.path)
     return network
+
+
+def _settings(target: Target, state_dict: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """Return the arguments of the network that a callable reads from its checkpoint."""
+    made, wanted = call(target, state_dict), "the network's arguments by name"
+    settings: dict[Any, Any] = hooks.checked(made, dict, locate(target))
+    if not all(isinstance(name, str) for name in settings):
+        raise hooks.wrong_result(locate(target), f"the names {list(settings)}", wanted)
+    return dict(settings)
+
+
+def _adapted(target: Target, state_dict: dict[str, torch.Tensor], network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return the state dict as a callable changes it."""
+    made, wanted = call(target, state_dict, network), "a dict of tensors by name"
+    adapted: dict[Any, Any] = hooks.checked(made, dict, locate(target))
+    for name, value in adapted.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise hooks.wrong_result(locate(target), f"{name!r}: a {type(value).__name__}", wanted)
+    return dict(adapted)
 
 
 def named_outputs(result: Any, names: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -75,15 +95,25 @@ def construct(target: Target) -> torch.nn.Module:
     """Return the network of a target, without its weights: float32, in evaluation mode.
 
     Raises:
-        ConfigError: the target rejects its arguments, or does not return a network.
+        ConfigError: the target rejects its arguments, or does not return a network whose parameters have values.
     """
     try:
         network = call(target)
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise ConfigError(f"{target} cannot be made: {error}", "correct the arguments in model.network") from error
+    except (RunnerError, MemoryError):
+        raise
+    except Exception as error:  # a network's code may raise anything
+        raise ConfigError(
+            f"{target} cannot be made: {hooks.told(error)}", "correct the arguments in model.network"
+        ) from error
     if not isinstance(network, torch.nn.Module):
         raise ConfigError(
             f"{target.name} made a {type(network).__name__}, not a torch.nn.Module",
             "name the network's class, or a function that returns one, in model.network._target_",
         )
+    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+        if torch.nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.layout is not torch.strided:
+            raise ConfigError(
+                f"{target} has no values in {name}: it is lazy, sparse or on the device `meta`",
+                "give the sizes of its layers, and leave out device",
+            )
     return network.float().eval()

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner.core import ConfigError, TensorSpec
+from runner.config import hooks
+from runner.core import ConfigError, RunnerError, TensorSpec
 from runner.core.lazy import np, torch
 from runner.data import random_inputs
 from runner.networks.network import NetworkSpec, construct
@@ -57,10 +58,12 @@ def randomise(spec: NetworkSpec, seed: int) -> torch.nn.Module:
                 if norms:
                     _randomise_norms(network, norms, inputs)
                 _spread_outputs(network, inputs)
-            except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            except (RunnerError, MemoryError):
+                raise
+            except Exception as error:  # a network's code may raise anything
                 raise ConfigError(
                     f"{spec.target.name} cannot take inputs of shapes "
-                    f"{', '.join(str(list(tensor.shape)) for tensor in spec.inputs)}: {error}",
+                    f"{', '.join(str(list(tensor.shape)) for tensor in spec.inputs)}: {hooks.told(error)}",
                     "correct model.inputs, or the arguments in model.network",
                 ) from error
     return network

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from runner.config import options, overrides, refusals, schema, sources
 from runner.config.groups import CONF
-from runner.core import os_errors, signals
+from runner.core import os_errors, signals, visible
 from runner.pipeline import sweep, sweep_job
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -65,7 +65,7 @@ def main() -> int:
         if os.environ.get(FULL_ERROR):
             raise
         sweep.finish()
-        print(f"error: {_description(error)}", file=sys.stderr)
+        print(visible(f"error: {_description(error)}"), file=sys.stderr)
         return 1
     return sweep.worst_code()
 

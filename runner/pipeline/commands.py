@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.core import Artifact, Command, CompiledModel, OnnxModel
 from runner.measure import first_calls
 from runner.pipeline.setup import Setup
-from runner.tools import DryRunPaths
+from runner.tools import DryRunPaths, ProfilingTool
 
 
 def shell_lines(setup: Setup, stages: Collection[str], known: Mapping[str, Artifact]) -> list[str]:
@@ -38,12 +38,17 @@ def shell_lines(setup: Setup, stages: Collection[str], known: Mapping[str, Artif
             f" more to last benchmark.min_seconds={limits.min_seconds:g},"
             f" fewer to end within benchmark.max_seconds={limits.max_seconds:g}"
         )
+    if setup.config.tool.host is not None:
+        notes.append(
+            "# send.batch sends what the other host lacks of the model and the inputs, into the call's folder; "
+            "fetch.batch gets result/ back (docs/two_hosts.md)"
+        )
     return [*notes, *sourced, *(shlex.join(command.argv) for command in commands)]
 
 
 def _commands(setup: Setup, known: Mapping[str, Artifact]) -> list[Command]:
     name, batch = setup.config.model.name, setup.config.batch.size
-    compiled = Path(f"{name}_bs{batch}")
+    compiled = Path(f"{name}_bs{'_'.join(map(str, setup.batches or [batch]))}")
     onnx = known.get("simplify")
     commands = []
     if setup.compiler is not None:
@@ -54,9 +59,14 @@ def _commands(setup: Setup, known: Mapping[str, Artifact]) -> list[Command]:
     paths = DryRunPaths(
         model=elsewhere.path if isinstance(elsewhere, CompiledModel) else compiled.with_name(compiled.name + suffix),
         batch=batch,
+        batches=setup.batches,
+        is_range=setup.is_range,
         inputs=setup.inputs,
         samples=Path("samples"),
         one_batch=Path("one_batch"),
         results=Path("result"),
     )
-    return commands + setup.tool.commands(paths, setup.placement, setup.limits)
+    commands += setup.tool.commands(paths, setup.placement, setup.limits)
+    if setup.config.benchmark.profile and isinstance(setup.tool, ProfilingTool):
+        commands += setup.tool.profile_commands(paths, setup.placement)
+    return commands

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import TextIO
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
@@ -25,7 +24,8 @@ from rich.table import Table
 from rich.text import Text
 
 from runner import results
-from runner.core import Advance, shown_by
+from runner.core import Advance, OperatorTime, shown_by, visible
+from runner.core.terminal import Console
 from runner.results import Gate, Result, WorstFidelity, published, values
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ LIVE_WIDTH_LEAST = 60
 
 @cache
 def _stderr() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, soft_wrap=True)
 
 
 def stage_done(name: str, status: str, seconds: float) -> None:
@@ -47,20 +47,20 @@ def stage_done(name: str, status: str, seconds: float) -> None:
 
 def news(text: str) -> None:
     """Print an informational line."""
-    log.info(text)
-    _stderr().print(text, markup=False)
+    log.info(visible(text))
+    _stderr().print(text)
 
 
 def notice(text: str) -> None:
     """Print a warning."""
-    log.warning(text)
-    _stderr().print(text, style="yellow", markup=False)
+    log.warning(visible(text))
+    _stderr().print(text, style="yellow")
 
 
 def failure(text: str) -> None:
     """Print the error that ends a run."""
-    log.error(text)
-    _stderr().print(f"error: {text}", style="red", markup=False)
+    log.error(visible(text))
+    _stderr().print(f"error: {text}", style="red")
 
 
 class Labelled(io.TextIOBase):
@@ -111,7 +111,7 @@ def live() -> Iterator[None]:
         yield
         return
     bar: Sequence[ProgressColumn] = [BarColumn(bar_width=24)] if console.width >= LIVE_WIDTH_LEAST else []
-    columns = [SpinnerColumn(), TextColumn("{task.description}"), *bar, Done(), TimeRemainingColumn()]
+    columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False), *bar, Done(), TimeRemainingColumn()]
     with Progress(*columns, console=console, transient=True) as progress:
 
         def start(description: str, total: float | None, unit: str) -> tuple[Advance, Callable[[], None]]:
@@ -124,7 +124,7 @@ def live() -> Iterator[None]:
 
 def summary(result: Result) -> None:
     """Print the table and the gates of a finished run."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(soft_wrap=True)
     title = f"{result.model} on {result.soc} with {result.tool}, batch {result.batch}"
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column()
@@ -132,6 +132,8 @@ def summary(result: Result) -> None:
     for name, value in _figures(result):
         table.add_row(name, value)
     console.print(table)
+    if result.performance and result.performance.operators:
+        console.print(_operators(result.performance.operators))
     for gate in result.gates:
         console.print(_gate_line(result, gate))
 
@@ -158,6 +160,15 @@ def _figures(result: Result) -> Iterator[tuple[str, str]]:
         yield f"latency {' / '.join(known)}", " / ".join(f"{value:.3f}" for value in known.values()) + " ms"
         if not performance.valid:
             yield "not a valid measurement", "; ".join(performance.reasons)
+
+
+def _operators(operators: Sequence[OperatorTime]) -> Table:
+    table = Table("slowest operator", "type", title="profile, made after the measurement", title_justify="left")
+    for heading in ("ms", "share"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for each in operators:
+        table.add_row(each.name, each.type, f"{each.mean_ms:.3f}", f"{each.percent:.1f} %")
+    return table
 
 
 def _compares(result: Result) -> bool:
@@ -196,16 +207,16 @@ def _gate_line(result: Result, gate: Gate) -> Text:
 
 def plan_table(rows: Sequence[tuple[str, str, str]], commands: Sequence[str], problems: Sequence[str]) -> None:
     """Print a dry run: each stage and what would be done, the commands, and the problems that would stop it."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(soft_wrap=True)
     table = Table("stage", "would be", "key", title="plan", title_justify="left")
     for row in rows:
         table.add_row(*row)
     console.print(table)
     console.print("commands:" if commands else "commands: none, every stage runs in this process")
     for command in commands:
-        console.print(command, markup=False)
+        console.print(command)
     for problem in problems:
-        console.print(f"would stop: {problem}", markup=False)
+        console.print(f"would stop: {problem}")
 
 
 def sweep(paths: Sequence[Path]) -> None:
@@ -213,7 +224,7 @@ def sweep(paths: Sequence[Path]) -> None:
     from runner.report import failures, tables, terminal
 
     found = results.find(paths)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(soft_wrap=True)
     for job in results.failed(found.results):
         console.print(terminal.render_failed(failures.described(job)))
     for section in tables.sections(found.results, published.of_results(found.results)):

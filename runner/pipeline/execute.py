@@ -8,14 +8,15 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-from runner.core import Artifact, Command, RunnerError, StoreError, os_errors, process
+from runner.config import hooks
+from runner.core import Artifact, Command, RunnerError, StoreError, Waits, counted_by, os_errors, process
 from runner.pipeline import display, invariance, keys, preflight
 from runner.pipeline.keys import Stage
 from runner.pipeline.plan import Plan
 from runner.pipeline.setup import Setup
 from runner.results import StageRecord
 from runner.stages.order import INVARIANCE
-from runner.store import Store
+from runner.store import Store, trial
 
 OTHER = "other"
 """The name of another batch size's predictions among a run's artifacts."""
@@ -36,6 +37,9 @@ class Run:
 
     def go(self, plan: Plan) -> None:
         """Run the wanted stages in order; the first error ends the run."""
+        remark = trial.check(self.store.root)
+        if remark:
+            display.notice(remark)
         wanted = plan.wanted(self.setup.config.stages)
         for stage in plan.stages:
             if stage.name in wanted:
@@ -60,12 +64,14 @@ class Run:
     def _go_through(self, stage: Stage) -> None:
         self.stage = stage.name
         start = time.perf_counter()
+        waits = Waits(display.notice)
         try:
-            self.artifacts[stage.name], made = self._artifact(stage)
+            with counted_by(waits):
+                self.artifacts[stage.name], made = self._artifact(stage)
         except BaseException:
-            self.records.append(StageRecord(stage.name, "failed", time.perf_counter() - start, None))
+            self.records.append(StageRecord(stage.name, "failed", time.perf_counter() - start - waits.seconds, None))
             raise
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start - waits.seconds
         if not stage.stored:
             self.records.append(StageRecord(stage.name, "skipped", seconds, None))
             return
@@ -100,7 +106,8 @@ class Run:
         shown = nullcontext() if stage.announcement else display.live()
         with shown, process.logging_to(self.folder), process.recording() as commands:
             try:
-                return make(stage, inputs, out), commands
+                with hooks.watched():
+                    return make(stage, inputs, out), commands
             except RunnerError:
                 raise
             except Exception as error:

@@ -6,27 +6,31 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
-from runner.core import Artifact, BatchComparison, Predictions, write_atomically
+from runner.core import Artifact, BatchComparison, Predictions, read_regular, write_atomically
 from runner.pipeline.keys import Stage
 from runner.pipeline.setup import Setup
 from runner.stages import order
 from runner.stages.invariance import InvarianceSpec
-from runner.store import Store
+from runner.store import LONGEST_KEY, Store
+
+_BATCH = re.compile(r"[0-9]{1,18}")
+_KEY = re.compile(r"[0-9a-f]+")
 
 
 def find_other(
     setup: Setup, store: Store, artifacts: Mapping[str, Artifact], infer_key: str
 ) -> tuple[int, Predictions] | None:
     """Find the smallest other batch size of this run with stored predictions; also record this run's batch size."""
-    folder = store.root / "batches" / _run_key(setup, artifacts)
+    folder = store.folder("batches") / _run_key(setup, artifacts)
     batch = setup.config.batch.size
     write_atomically(folder / str(batch), infer_key.encode())
-    for other, key in _others(folder, batch):
+    for other, key in _others(folder, batch, store.root):
         entry = store.pin("infer", key, Predictions)
         if entry is not None:
             return other, entry.artifact
@@ -53,13 +57,19 @@ def _run_key(setup: Setup, artifacts: Mapping[str, Artifact]) -> str:
         config.soc.name,
         config.tool.name,
         config.model.aipp,
+        setup.batches,
         setup.normalisation,
         setup.stored_results and setup.stored_results.samples,
     ]
     return hashlib.sha256(msgspec.json.encode(described)).hexdigest()[:32]
 
 
-def _others(folder: Path, batch: int) -> Iterator[tuple[int, str]]:
-    notes = {int(path.name): path for path in folder.iterdir() if path.name.isdecimal()}
+def _others(folder: Path, batch: int, root: Path) -> Iterator[tuple[int, str]]:
+    notes = {int(path.name): path for path in folder.iterdir() if _BATCH.fullmatch(path.name)}
     for other in sorted(set(notes) - {batch}):
-        yield other, notes[other].read_text()
+        try:
+            key = read_regular(notes[other], LONGEST_KEY, root).decode()
+        except (OSError, UnicodeDecodeError):  # not a note of this runner's
+            continue
+        if _KEY.fullmatch(key):
+            yield other, key

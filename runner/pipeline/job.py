@@ -9,8 +9,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config import schema, targets
+from runner.config import hooks, schema, targets
 from runner.core import (
+    HookError,
     OnnxModel,
     Predictions,
     PreflightError,
@@ -27,7 +28,7 @@ from runner.core import (
 from runner.pipeline import display, dry_run, outcome, preflight, run_folder, sweep_job
 from runner.pipeline.execute import Run
 from runner.pipeline.setup import Setup, open_store
-from runner.results import Failure, result
+from runner.results import Failure, Result, result
 from runner.tasks import decode_of, preview, reads_metadata
 
 log = logging.getLogger(__name__)
@@ -42,9 +43,9 @@ def run_job(composed: DictConfig, folder: Path, keeps_refused: bool = True) -> i
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # no tracebacks if the log cannot be written, as on a full disk
     try:
-        with os_errors.as_store_errors(folder, os_errors.RUN_DIR):
+        with os_errors.as_store_errors(folder, os_errors.RUN_DIR), hooks.watched():
             return _run_job(composed, folder, keeps_refused)
-    except StoreError as error:  # result.json cannot be written
+    except (StoreError, HookError) as error:  # result.json cannot be written; a hook fails in a dry run
         display.failure(str(error))
         return 1
 
@@ -85,14 +86,10 @@ def _carry_out(run: Run, keeps_refused: bool) -> int:
         interruption = error
         fix = "run the same command again to go on from the last finished stage"
         failure = Failure(run.stage, signals.description(error), fix)
-    overrides = sweep_job.typed_overrides()
-    made = outcome.build(run.setup, run.records, run.artifacts, run.commands, failure, overrides)
-    result.write(run.folder, made)
-    timing = run.artifacts.get("benchmark")
-    if isinstance(timing, Timing):
-        result.write_latencies(run.folder, timing)
+    made = _written(run, failure)
     if failure is None:
-        _preview(run)
+        broken = _preview(run)
+        made = made if broken is None else _written(run, broken)
         display.summary(made)
     display.news(f"result: {run.folder / result.NAME}")
     if interruption is not None:
@@ -100,16 +97,30 @@ def _carry_out(run: Run, keeps_refused: bool) -> int:
     return made.exit_code
 
 
+def _written(run: Run, failure: Failure | None) -> Result:
+    overrides = sweep_job.typed_overrides()
+    made = outcome.build(run.setup, run.records, run.artifacts, run.commands, failure, overrides)
+    result.write(run.folder, made)
+    timing = run.artifacts.get("benchmark")
+    if isinstance(timing, Timing):
+        result.write_latencies(run.folder, timing)
+    return made
+
+
 def _attempt(run: Run, keeps_refused: bool) -> Failure | None:
     try:
-        with process.logging_to(run.folder):
-            plan = preflight.checked_plan(run.setup, run.store)
-        run.go(plan)
-        run.compare_batches()
-    except Exception as error:
+        with hooks.watched():
+            with process.logging_to(run.folder):
+                plan = preflight.checked_plan(run.setup, run.store)
+            run.go(plan)
+            run.compare_batches()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         known = _known(run, error)
-        if known is None:
+        if known is None or isinstance(known, HookError):
             log.error(traceback.format_exc())  # recorded, and without a traceback on the terminal
+        if known is None:
             fix = "this is a fault of the runner: report it with run.log"
             known = RunnerError(f"{type(error).__name__}: {error}", fix)
         for problem in known.problems if isinstance(known, PreflightError) else (known.problem,):
@@ -120,7 +131,7 @@ def _attempt(run: Run, keeps_refused: bool) -> Failure | None:
     return None
 
 
-def _known(run: Run, error: Exception) -> RunnerError | None:
+def _known(run: Run, error: BaseException) -> RunnerError | None:
     """Return an error that a user can act on; None for a bug of the runner."""
     shortage = out_of_memory.explained(error, run.stage, run.setup.config.batch.size)
     if shortage is not None or isinstance(error, RunnerError):
@@ -129,19 +140,29 @@ def _known(run: Run, error: Exception) -> RunnerError | None:
     return None if refused is None else os_errors.as_store_error(refused, run.store.root)
 
 
-def _preview(run: Run) -> None:
+def _preview(run: Run) -> Failure | None:
+    """Write the data set's preview, if it has one; return the failure if a callable of the user's fails."""
     samples, inferred = run.artifacts.get("prepare"), run.artifacts.get("infer")
     node = run.setup.config.dataset.preview
     if not node or not isinstance(samples, Samples) or not isinstance(inferred, Predictions):
-        return
+        return None
+    target = targets.parse(node, "dataset.preview")
     try:
         model = run.artifacts.get("export")
         metadata = model.metadata if isinstance(model, OnnxModel) and reads_metadata(run.setup.decode) else None
         decode = decode_of(run.setup.decode, metadata)
         examples = preview.examples(samples, inferred, decode, run.setup.geometry.channels)
-        written = targets.call(targets.parse(node, "dataset.preview"), examples, run.folder)
+        with hooks.watched():
+            written = targets.call(target, examples, run.folder)
+            if written is not None:
+                hooks.checked(written, Path, targets.locate(target))
+    except HookError as error:
+        log.error(traceback.format_exc())
+        display.failure(f"preview: {error}")
+        return Failure("preview", error.message, error.fix)
     except RunnerError as error:  # the result is there
         display.notice(f"no preview: {error}")
-        return
+        return None
     if written:
         display.news(f"pictures: {written}")
+    return None

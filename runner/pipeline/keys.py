@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from runner.core import Artifact, environment, modules
+from runner.store import SCHEMA
 
 COUNTED = tuple(
     f"{modules.OWN_PACKAGE}.{wing}" for wing in ("stages", "networks", "graph", "data", "tasks", "tools", "measure")
@@ -23,9 +24,9 @@ class Stage:
 
     `hooks` are the dotted names of callables from the configuration, `packages` the distributions that the step calls:
     their source and versions are part of its key. `excluded_from_key` names arguments of the tool or the compiler in
-    the spec that do not change the result (paths, time-outs). A step that is not `stored` costs nothing and writes
-    nothing. A step that `resumes` continues from the files of an interrupted attempt. An `announcement` is a line shown
-    before the step is made, in place of a live line, which would disturb a measurement.
+    the spec, or its own fields, that do not change the result (paths, time-outs, a mirror). A step that is not `stored`
+    costs nothing and writes nothing. A step that `resumes` continues from the files of an interrupted attempt. An
+    `announcement` is a line shown before the step is made, in place of a live line, which would disturb a measurement.
     """
 
     name: str
@@ -54,6 +55,7 @@ def key(stage: Stage, inputs: Mapping[str, Artifact]) -> str:
 def key_of(stage: Stage, identities: Mapping[str, str]) -> str:
     """Return the cache key for inputs of these identities."""
     described = {
+        "format": SCHEMA,
         "stage": stage.name,
         "spec": _without(stage.excluded_from_key, msgspec.to_builtins(stage.spec, enc_hook=str)),
         "inputs": identities,
@@ -65,8 +67,8 @@ def key_of(stage: Stage, identities: Mapping[str, str]) -> str:
 
 
 def _without(excluded: tuple[str, ...], spec: dict[str, Any]) -> dict[str, Any]:
-    for name in ("tool", "compiler"):
-        called = spec.get(name)
-        if called is not None:
-            called["arguments"] = {name: value for name, value in called["arguments"].items() if name not in excluded}
-    return spec
+    """Return the spec without the arguments of its tool or compiler; without its own fields if it has neither."""
+    called = [spec[name] for name in ("tool", "compiler") if spec.get(name) is not None]
+    for each in called:
+        each["arguments"] = {name: value for name, value in each["arguments"].items() if name not in excluded}
+    return spec if called else {name: value for name, value in spec.items() if name not in excluded}

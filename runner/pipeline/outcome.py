@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TypeVar
 
+from runner.config import hooks
 from runner.config.schema import ModelConfig, PublishedConfig, in_language
 from runner.core import (
     Artifact,
@@ -44,6 +45,7 @@ from runner.stages import order
 
 Artifacts = Mapping[str, Artifact]
 """Artifacts by stage name."""
+INCLUDES_COPIES = "latencies include the copies between host and device, which the published ones leave out"
 T = TypeVar("T", bound=Artifact)
 
 
@@ -74,7 +76,7 @@ def build(
         accuracy={**scores.accuracy, "samples": scores.samples} if scores else None,
         metrics={name: Meaning(**asdict(each)) for name, each in scores.figures.items()} if scores else {},
         fidelity=_closeness(setup, scores) if scores else None,
-        performance=performance(timing, setup.placement) if timing else None,
+        performance=_performance(setup, timing, _made(artifacts, "compile", CompiledModel)) if timing else None,
         gates=tuple(judge(setup, artifacts)),
         artifacts=_paths(artifacts),
         stages=tuple(records),
@@ -92,6 +94,15 @@ def _closeness(setup: Setup, scores: Scores) -> WorstFidelity:
 def refused(failure: Failure, overrides: Sequence[str] = ()) -> Result:
     """Return the result of a run whose configuration was rejected."""
     return Result(created=result.now(), status="failed", overrides=tuple(overrides), error=failure)
+
+
+def _performance(setup: Setup, timing: Timing, model: CompiledModel | None) -> Performance:
+    measured = performance(timing, setup.placement)
+    return replace(measured, gears=model.served if model else (), includes_copies=_includes_copies(setup))
+
+
+def _includes_copies(setup: Setup) -> bool:
+    return setup.placement.kind != "cpu" and setup.tool.measuring().includes_copies
 
 
 def performance(timing: Timing, placement: Placement) -> Performance:
@@ -116,6 +127,7 @@ def performance(timing: Timing, placement: Placement) -> Performance:
         measured_at=timing.measured_at,
         devices=tuple(f"{placement.soc} device {each}" for each in placement.devices if placement.kind != "cpu"),
         chips=placement.chips,
+        operators=timing.operators,
     )
 
 
@@ -136,7 +148,7 @@ def judge(setup: Setup, artifacts: Artifacts) -> list[Gate]:
                 comparison, options.batch_invariance.cosine, in_language(config.model.batch_dependent)
             )
     if timing:
-        judged += _throughput(setup, timing)
+        judged += _throughput(setup, timing, _made(artifacts, "compile", CompiledModel))
     return judged
 
 
@@ -162,17 +174,23 @@ def _fidelity(setup: Setup, scores: Scores) -> list[Gate]:
     return gates.fidelity_gates(scores.fidelity, required.cosine, required.equal, required.top1_agreement, source)
 
 
-def _throughput(setup: Setup, timing: Timing) -> list[Gate]:
+def _throughput(setup: Setup, timing: Timing, model: CompiledModel | None) -> list[Gate]:
     config = setup.config
     here = (config.soc.name, config.batch.size)
     row = next((row for row in config.model.published if (row.soc, row.batch) == here), None)
-    return gates.throughput_gates(
+    judged = gates.throughput_gates(
         samples_per_second(timing),
         not timing.reasons,
         _published(config.model, row) if row else None,
         config.gates.throughput.enabled,
         config.gates.throughput.tolerance,
     )
+    if _includes_copies(setup):
+        return [Gate(name=gate.name, measured=gate.measured, verdict="skip", reason=INCLUDES_COPIES) for gate in judged]
+    if model and model.served:
+        note = f"one model for {', '.join(model.served)}; published figures are of one for each"
+        return [replace(gate, reason="; ".join(filter(None, [gate.reason, note]))) for gate in judged]
+    return judged
 
 
 def nearest_published(model: ModelConfig, soc: str, batch: int) -> Published | None:
@@ -192,7 +210,8 @@ def _published(model: ModelConfig, row: PublishedConfig) -> Published:
 
 def _tool_version(setup: Setup) -> str:
     try:
-        return setup.tool.version()
+        with hooks.watched():
+            return setup.tool.version()
     except RunnerError:  # the same error has ended the run and is in its result
         return ""
 

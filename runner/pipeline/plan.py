@@ -82,8 +82,16 @@ def _weights(setup: Setup, hash_files: HashFiles) -> Stage:
         digest = hash_files(path.parent, [Path(path.name)])[0] if path.is_file() else None
         spec = FileSpec(path, digest)
     else:
-        spec = UrlSpec(published.url or "", published.file, published.sha256, published.size_bytes)
-    return Stage(name="weights", needs=setup.needs["weights"], kind=Weights, spec=spec, resumes=True)
+        mirror = setup.config.mirror
+        spec = UrlSpec(published.url or "", published.file, published.sha256, published.size_bytes, mirror)
+    return Stage(
+        name="weights",
+        needs=setup.needs["weights"],
+        kind=Weights,
+        spec=spec,
+        excluded_from_key=("mirror",),
+        resumes=True,
+    )
 
 
 def export(setup: Setup) -> Stage:
@@ -137,9 +145,11 @@ def _compile(setup: Setup) -> Stage:
         compiler_version=compiler.version() if compiler else "",
         # The result of a compiler does not depend on which of the host's cards is used.
         placement=replace(setup.placement, devices=()),
-        batch=setup.config.batch.size,
+        batch=setup.compiled_batch,
         flags=setup.compiler_flags if compiler else {},
         aipp=setup.aipp if compiler else None,
+        batches=setup.batches,
+        is_range=setup.is_range,
     )
     if compiler is None or target is None:
         return Stage(name="compile", needs=setup.needs["compile"], kind=CompiledModel, spec=spec, stored=False)
@@ -256,6 +266,8 @@ def _benchmark(setup: Setup) -> Stage:
             normalisation=setup.host_normalisation if options.input == "real" else None,
             real_inputs=options.input == "real",
             isolate=options.isolate,
+            profile=options.profile,
+            batch=setup.config.batch.size if setup.batches else None,
         ),
         hooks=(setup.tool_target.name,),
         packages=("numpy",),

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from runner.config import groups, options, targets
+from runner.config import groups, hooks, options, schema, targets
 from runner.config.targets import Target
-from runner.core import FREE, PreflightError, Problem, RunnerError, Weights, bounds
+from runner.core import FREE, HookError, PreflightError, Problem, RunnerError, Weights, bounds
 from runner.core.modules import LIBRARIES, module_path
-from runner.data import geometry_problems
+from runner.data import geometry_problems, predictions, storage
 from runner.pipeline import keys, plan
 from runner.pipeline.plan import Plan
 from runner.pipeline.setup import Setup
 from runner.stages import order
+from runner.stages.compiled_elsewhere import ElsewhereSpec, compiled_elsewhere
 from runner.stages.import_onnx import fitted
 from runner.store import Store
 from runner.tasks import TASKS, decode_of, folder_of, metric_of
+from runner.tools import ProfilingTool
 
+SAMPLES = "samples"
+"""Stands beside the metrics in result.json's `accuracy`."""
 LONGEST_NAME = 200
-"""Bytes of a checkpoint's file name; with what the store appends it must fit into the file system's limit of 255."""
+"""Bytes of a checkpoint's file name, and of an input's and an output's.
+
+With what the store appends, a name must fit into the file system's limit of 255.
+"""
 DISK_RESERVE_BYTES = 256 << 20
 """Disk space for models, logs and results in addition to the samples."""
 
@@ -56,6 +65,7 @@ def find_problems(setup: Setup, store: Store) -> list[Problem]:
         ("score", _metrics),
         ("score", _results),
         ("compile", _soc_and_tool),
+        ("compile", _gears),
         ("benchmark", _measuring),
         ("prepare", lambda setup: setup.reader.validate(setup.request)),
         ("prepare", lambda setup: _disk(setup, store)),
@@ -65,7 +75,10 @@ def find_problems(setup: Setup, store: Store) -> list[Problem]:
     for stage, check in checks:
         try:
             if stage in wanted or not stage:
-                problems += check(setup)
+                with hooks.watched():
+                    problems += check(setup)
+        except HookError:  # not a value to correct: the run fails, and leaves its log
+            raise
         except RunnerError as error:
             problems.append(error.problem)
     return list(dict.fromkeys(problems))
@@ -82,6 +95,12 @@ def _wanted(setup: Setup) -> set[str]:
 def _options(setup: Setup) -> Iterator[Problem]:
     config = setup.config
     yield from bounds.problems(config)
+    for index, row in enumerate(config.model.published):
+        for name, value in row.accuracy.items():
+            if not math.isfinite(value):
+                yield Problem(
+                    f"model.published[{index}].accuracy.{name} is {value}", "give the figure, or leave it out"
+                )
     yield from _stage_names("stages", config.stages or [], order.STAGES)
     if not isinstance(config.force, (bool, list)):
         yield Problem(f"force is {config.force!r}", "give force=true, or a list of stages, as in force=[benchmark]")
@@ -113,7 +132,8 @@ def _hooks(setup: Setup) -> Iterator[Problem]:
     for where, node in named:
         if node or (where == "model.network" and not setup.is_outside):
             try:
-                yield from _existing(targets.parse(node, where), where)
+                for target in targets.with_nested(targets.parse(node, where)):
+                    yield from _existing(target, where)
             except RunnerError as error:
                 yield error.problem
 
@@ -137,6 +157,28 @@ def _model(setup: Setup) -> Iterator[Problem]:
     for kind, names in (("inputs", [tensor.name for tensor in setup.inputs]), ("outputs", list(setup.outputs))):
         if not names or len(set(names)) != len(names) or "" in names:
             yield Problem(f"model.{kind} are named {names}", "give each a name of its own, and at least one")
+    yield from _names_of_files(setup)
+
+
+def _names_of_files(setup: Setup) -> Iterator[Problem]:
+    """Check that the names of inputs and outputs are told apart by the arrays that are named by them."""
+    inputs = [tensor.name for tensor in setup.inputs]
+    outputs = list(setup.outputs)
+    for name in dict.fromkeys([*inputs, *outputs]):
+        if len(os.fsencode(name)) > LONGEST_NAME or not name.isprintable():
+            yield Problem(
+                f"the input or output {name[:80]!a} cannot name a file",
+                f"give it a name of at most {LONGEST_NAME} bytes without control characters",
+            )
+    for one, other in combinations(dict.fromkeys(inputs), 2):
+        if storage.files_of(one) & storage.files_of(other):
+            yield Problem(f"the inputs {one!r} and {other!r} would be stored in one file", "rename one of them")
+    taken = {predictions.IDS, *(f"{name}{predictions.SHAPES}" for name in outputs)}
+    for name in sorted(taken & set(outputs)):
+        yield Problem(f"the output {name!r} has the name of an array that is stored beside it", "rename it")
+    if not setup.is_outside:
+        for name in sorted(set(inputs) & set(outputs)):
+            yield Problem(f"an input and an output are both named {name!r}", "rename one of them")
 
 
 def _existing(target: Target, where: str) -> Iterator[Problem]:
@@ -160,7 +202,7 @@ def _weights(setup: Setup) -> Iterator[Problem]:
         what = "is a folder" if path.is_dir() else "does not exist"
         yield Problem(f"weights: {path} {what}", "give weights=PATH of a checkpoint, weights=auto or weights=random")
     if origin == "url" and published.url is None:
-        source = published.where or "the model's YAML names no source"
+        source = schema.in_language(published.where) or "the model's YAML names no source"
         or_random = "" if setup.is_outside else " or weights=random"
         yield Problem(
             f"weights=auto: {setup.own_file} is missing, and there is no direct URL to fetch it from",
@@ -204,22 +246,25 @@ def _task(setup: Setup) -> Iterator[Problem]:
             f"model={model.name} is for {model.task}, and dataset={dataset.name} for {dataset.task}",
             f"choose dataset={' or dataset='.join(fitting)}" if fitting else "choose a dataset= that fits",
         )
-    if setup.decode is None and kind.is_decoded and dataset.scored_against == "labels":
+    if setup.decode is None and kind.is_decoded and setup.scored_against == "labels":
         yield Problem(
             f"model.decode is not given, and the outputs of a model for {model.task} need decoding",
-            f"name one of runner.tasks.{kind.folder}; docs/add_a_model.md lists them",
+            f"name one of runner.tasks.{kind.folder}; docs/tasks.md lists them",
         )
     if setup.decode is not None:
         yield from _of_task("model.decode", setup.decode, model.task)
+    task = dataset.task or (model.task if setup.scored_against == "labels" else None)
+    or_reference = ", or compare with PyTorch: dataset.scored_against=reference" if dataset.reference_metrics else ""
     for name, target in setup.metrics.items():
-        yield from _of_task(f"dataset.metrics.{name}", target, dataset.task)
+        yield from _of_task(f"dataset.metrics.{name}", target, task, or_reference)
 
 
-def _of_task(place: str, target: Target, task: str | None) -> Iterator[Problem]:
+def _of_task(place: str, target: Target, task: str | None, alternative: str = "") -> Iterator[Problem]:
     folder, kind = folder_of(target.name), TASKS.get(task or "")
     if folder is not None and kind is not None and folder != kind.folder:
         yield Problem(
-            f"{place} names {target.name}, which is not for {task}", f"name one of runner.tasks.{kind.folder}"
+            f"{place} names {target.name}, which is not for {task}",
+            f"name one of runner.tasks.{kind.folder}{alternative}",
         )
 
 
@@ -232,9 +277,21 @@ def _decode(setup: Setup) -> list[Problem]:
 def _metrics(setup: Setup) -> Iterator[Problem]:
     if not setup.metrics:
         yield Problem("dataset.metrics is empty", "name at least one metric")
+    if setup.scored_against == "labels" and not setup.has_truth:
+        yield Problem(
+            f"the metrics of dataset={setup.config.dataset.name} compare with labels, and it has none",
+            "give dataset.labels=FILE where the data set takes it, or metrics and dataset.scored_against=reference",
+        )
     published = {name for row in setup.config.model.published for name in row.accuracy}
+    places: dict[str, str] = {SAMPLES: "the number of samples"}
     for name, target in setup.metrics.items():
         for metric, figure in metric_of(name, target).figures.items():
+            if metric in places:
+                yield Problem(
+                    f"dataset.metrics.{name} has a figure {metric!r}, which is the name of {places[metric]}",
+                    "rename it, or leave one of them out",
+                )
+            places[metric] = f"a figure of dataset.metrics.{name}"
             if figure.better is None and metric in published:
                 yield Problem(
                     f"dataset.metrics.{name} names {target.name}, which does not say whether {metric} is better higher "
@@ -260,7 +317,13 @@ def _soc_and_tool(setup: Setup) -> Iterator[Problem]:
             f"choose a tool that serves {soc.kind}, or a soc of the kind {' or '.join(tool.serves)}",
         )
         return
-    yield from setup.tool.validate(setup.placement, setup.inputs)
+    for option in ("arguments", "provider_options", "session_options"):
+        if getattr(tool, option) and option not in tool.adapter:
+            yield Problem(f"tool.{option} is given, and tool={tool.name} takes none", "leave it out")
+    if _wanted(setup) & {"infer", "benchmark"}:
+        yield from setup.tool.validate(setup.placement, setup.inputs)
+    if setup.compiled_elsewhere is not None:
+        yield from _compiled(setup, setup.compiled_elsewhere)
     if setup.compiler is not None:
         opset = setup.config.model.export.opset
         yield from setup.compiler.validate(setup.placement, setup.compiler_flags, opset, setup.inputs)
@@ -269,11 +332,51 @@ def _soc_and_tool(setup: Setup) -> Iterator[Problem]:
             f"model.aipp is true, and soc={soc.name} is no Ascend card to normalise on", "leave model.aipp out"
         )
     free = [tensor.name for tensor in setup.inputs if tensor.is_free]
-    if setup.config.model.aipp and free:
+    if setup.aipp is not None and free:
         yield Problem(
             f"model.aipp is true, and sizes of {', '.join(free)} are free: AIPP normalises pictures of one size",
             "set model.aipp=false: the host normalises then; or give the sizes in model.inputs",
         )
+
+
+def _gears(setup: Setup) -> Iterator[Problem]:
+    """Check the batch sizes that one compiled model is to serve."""
+    gears, batch, tool = setup.config.batch.gears, setup.config.batch.size, setup.config.tool
+    if not gears:
+        return
+    given = f"batch.gears is {list(gears)}"
+    if not tool.serves_gears:
+        yield Problem(f"{given}, and a model for tool={tool.name} has one batch size", "leave batch.gears out")
+        return
+    if len(gears) < 2 or len(set(gears)) < len(gears) or min(gears) < 1:
+        yield Problem(given, "give two or more batch sizes, each once, as in batch.gears=[1,4,8]")
+    elif batch not in gears:
+        choices = " or ".join(f"batch={each}" for each in gears)
+        yield Problem(f"{given}, and batch={batch} is none of them", f"choose {choices}")
+    if setup.onnx_batch is not None:
+        yield Problem(
+            f"{given}, and model={setup.config.model.name} is exported for one batch size",
+            "add model.export.fixed_batch=false model.simplify.fixed_batch=false",
+        )
+    free = [tensor.name for tensor in setup.inputs if tensor.is_free]
+    if free and not setup.is_range:
+        yield Problem(
+            f"{given}, and sizes of {', '.join(free)} are free: a model has gears of the batch or of sizes",
+            "leave batch.gears out, or compile for all shapes between the smallest and the largest: tool.shapes=range",
+        )
+
+
+def _compiled(setup: Setup, spec: ElsewhereSpec) -> Iterator[Problem]:
+    if setup.config.tool.compiler is None:
+        yield Problem(
+            f"compiled={setup.config.compiled}, and tool={setup.config.tool.name} loads ONNX itself",
+            "leave compiled out",
+        )
+        return
+    try:
+        compiled_elsewhere(spec)
+    except RunnerError as error:
+        yield error.problem
 
 
 def _measuring(setup: Setup) -> Iterator[Problem]:
@@ -286,6 +389,12 @@ def _measuring(setup: Setup) -> Iterator[Problem]:
         yield Problem(
             f"benchmark.isolate is true, and {name} is a process of its own already", "leave benchmark.isolate out"
         )
+    if options.profile:
+        tool = setup.tool
+        if isinstance(tool, ProfilingTool):
+            yield from tool.profile_problems(setup.placement)
+        else:
+            yield Problem(f"benchmark.profile is true, and {name} has no profiler", "leave benchmark.profile out")
 
 
 def _disk(setup: Setup, store: Store) -> Iterator[Problem]:

@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from runner.config import targets
+from runner.config import hooks, targets
 from runner.config.schema import CHECKPOINTS, CheckpointConfig, OnnxConfig, RunConfig, in_language
 from runner.config.targets import Target
-from runner.core import FREE, ConfigError, Origin, Placement, TensorSpec
+from runner.core import FREE, Command, ConfigError, Origin, Placement, Problem, TensorSpec
 from runner.data import Geometry, Normalisation, Reader, Request
 from runner.measure import MeasuringLimits
 from runner.networks import CheckpointLayout, NetworkSpec
@@ -24,7 +24,24 @@ from runner.stages.compiled_elsewhere import ElsewhereSpec
 from runner.stages.infer import ResultsSpec
 from runner.store import Store
 from runner.tasks import reads_metadata, stores_results
-from runner.tools import Compiler, CompileRequest, Tool
+from runner.tools import Compiler, CompileRequest, Measuring, Tool
+
+READER_RETURNS = {
+    "needs_policy": bool,
+    "seeded": bool,
+    "has_truth": bool,
+    "validate": list[Problem],
+    "stored_bytes": int,
+}
+TOOL_RETURNS = {
+    "version": str,
+    "excluded_from_key": tuple,
+    "validate": list[Problem],
+    "measuring": Measuring,
+    "commands": list[Command],
+}
+COMPILER_RETURNS = {"version": str, "excluded_from_key": tuple, "validate": list[Problem], "commands": list}
+"""What the methods and properties return that a plan and its checks call: runner.data.Reader, runner.tools."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +137,8 @@ class Setup:
     @cached_property
     def reader(self) -> Reader:
         """The data set's reader; it lists its files once, so it is kept for the run."""
-        reader: Reader = targets.call(self.reader_target)
-        return reader
+        made: Reader = hooks.made(self.reader_target, READER_RETURNS)
+        return made
 
     @cached_property
     def request(self) -> Request:
@@ -156,13 +173,13 @@ class Setup:
 
     @property
     def aipp(self) -> Normalisation | None:
-        """The normalisation done on the card, if any."""
-        return self.normalisation if self.config.model.aipp else None
+        """The normalisation done on the card, if any: a compiler builds it into the model."""
+        return self.normalisation if self.config.model.aipp and self.config.tool.compiler is not None else None
 
     @property
     def host_normalisation(self) -> Normalisation | None:
         """The normalisation done on the host; None if the card does it."""
-        return None if self.config.model.aipp else self.normalisation
+        return self.normalisation if self.aipp is None else None
 
     @property
     def reference_samples(self) -> int | None:
@@ -217,8 +234,8 @@ class Setup:
     @cached_property
     def tool(self) -> Tool:
         """The tool's adapter."""
-        tool: Tool = targets.call(self.tool_target)
-        return tool
+        made: Tool = hooks.made(self.tool_target, TOOL_RETURNS)
+        return made
 
     @property
     def compiled_elsewhere(self) -> ElsewhereSpec | None:
@@ -231,7 +248,7 @@ class Setup:
             soc=self.config.soc.name,
             batch=self.config.batch.size,
             inputs=tuple(
-                as_picture(tensor) if self.config.model.aipp and len(tensor.shape) == 3 else tensor for tensor in self.inputs
+                as_picture(tensor) if self.aipp and len(tensor.shape) == 3 else tensor for tensor in self.inputs
             ),
             outputs=self.outputs,
         )
@@ -245,24 +262,43 @@ class Setup:
     @cached_property
     def compiler(self) -> Compiler | None:
         """The tool's compiler; None where there is no target of one."""
-        compiler: Compiler | None = None if self.compiler_target is None else targets.call(self.compiler_target)
-        return compiler
+        target = self.compiler_target
+        made: Compiler | None = None if target is None else hooks.made(target, COMPILER_RETURNS)
+        return made
 
     @property
     def compiler_flags(self) -> dict[str, Any]:
         """The model's own compiler flags: those of atc, on Ascend."""
         return dict(self.config.model.atc) if self.config.soc.kind == "ascend" else {}
 
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """The batch sizes that one compiled model serves, ascending; none if it serves one."""
+        return tuple(sorted(self.config.batch.gears))
+
+    @property
+    def compiled_batch(self) -> int:
+        """The batch size that a model is compiled for, the largest of several."""
+        return max(self.batches, default=self.config.batch.size)
+
+    @property
+    def is_range(self) -> bool:
+        """Whether a model of several batch sizes or shapes is compiled for all those between them."""
+        is_free = any(tensor.is_free for tensor in self.inputs)
+        return self.config.tool.shapes == "range" and (is_free or bool(self.batches))
+
     def compile_request(self, onnx: Path) -> CompileRequest:
         """Return the request to compile an ONNX file."""
         return CompileRequest(
             model=onnx,
             inputs=self.inputs,
-            batch=self.config.batch.size,
+            batch=self.compiled_batch,
             is_static=self.onnx_batch is not None and not any(tensor.is_free for tensor in self.inputs),
             placement=self.placement,
             flags=self.compiler_flags,
             aipp=self.aipp,
+            batches=self.batches,
+            is_range=self.is_range,
         )
 
     @cached_property

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import platform
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner import results
 from runner.config import options
-from runner.core import entries_of, write_atomically
+from runner.core import Stat, entries_of, stat_of, write_atomically
 from runner.pipeline import run_folder
 from runner.pipeline.sweep_job import JobEnd, as_typed
 from runner.results import SweepJob, result, sweeps
@@ -41,17 +40,18 @@ class _Started:
     """A sweep that has begun.
 
     `jobs` are all that it consists of; empty if its sweeper chooses them as it goes. `left` tells what is to be run.
+    `before` is what lay in its folder: clocks may jump, and a file server's may differ from this host's.
     """
 
     folder: Path
-    started_at: float
+    before: Mapping[Path, Stat] = field(default_factory=dict)
     jobs: tuple[SweepJob, ...] = ()
     left: str = ""
     is_dry_run: bool = False
 
     def wrote(self, path: Path) -> bool:
         """Return whether a file or folder was written on this disk since the sweep began."""
-        return path.exists() and path.stat().st_mtime >= self.started_at - 1.0
+        return path.exists() and stat_of(path) != self.before.get(path)
 
 
 _codes: list[int] = []
@@ -93,11 +93,17 @@ class Sweep(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Claim the sweep folder, write sweep.json into it, and tell how many jobs there are and what they share."""
         _claim_folder(config, "sweep")
-        _sweeps[:] = [_Started(Path(config.hydra.sweep.dir).absolute(), time.time())]
+        folder = Path(config.hydra.sweep.dir).absolute()
+        _sweeps[:] = [_Started(folder, _stats_below(folder))]
         with suppress(*_REFUSED):
             overrides = _split(config)
             if overrides is not None:
                 _sweeps[:] = [_take_stock(config, _sweeps[0], overrides)]
+
+
+def _stats_below(folder: Path) -> dict[Path, Stat]:
+    """Return what tells whether the results and the folders of jobs below a sweep's folder change."""
+    return {path: stat_of(path) for path in folder.rglob("*") if path.is_dir() or path.name == results.NAME}
 
 
 def _claim_folder(config: DictConfig, kind: str) -> None:
@@ -153,7 +159,9 @@ def _take_stock(config: DictConfig, started: _Started, overrides: Sequence[Seque
     options.make_allowed_importable(config, config_dirs(config.hydra.runtime))
     work = workload.of_configurations(composed)
     if not config.dry_run:
-        sweeps.write(started.folder, results.Sweep(created=result.now(), host=platform.node(), jobs=jobs))
+        earlier = tuple(sorted(each.created for each in results.find([started.folder]).results if each.created))
+        written = results.Sweep(created=result.now(), host=platform.node(), jobs=jobs, earlier=earlier)
+        sweeps.write(started.folder, written)
     display.news("; ".join(filter(None, [workload.described(typed), workload.shared_work(work)])))
     left = workload.left_to_do(work) if work.jobs else ""
     if left and not config.dry_run:

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
 from runner import cli, results
 from runner.config import groups
 from runner.core import StoreError, write_atomically
+from runner.core.terminal import Console
 from runner.report import contents, csv_file, html_page, junit, markdown, previews, terminal
 from runner.report.contents import Contents
 from runner.results import Found, published
@@ -31,24 +32,23 @@ MOST_SHOWN = 20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print and write the report; return 0, or 1 if there are no results or the report cannot be written."""
-    options = _parser().parse_intermixed_args(arguments)
+    return cli.exit_code_of(lambda: _print_and_write(_parser().parse_intermixed_args(arguments)))
+
+
+def _print_and_write(options: argparse.Namespace) -> int:
     folders: list[Path] = options.folders or [Path("outputs")]
-
-    def report() -> int:
-        own = groups.config_folder([options.config_dir]) if options.config_dir is not None else None
-        content = _contents(folders, options.model, own)
-        if not content.results:
-            return _nothing_found(content, folders, options.model)
-        if options.table:
-            print("\n".join(markdown.one_table(content.shown)))
-            return 0
-        return _report(content, options.out or _folder_of(folders), options.junit)
-
-    return cli.exit_code_of(report)
+    own = groups.config_folder([options.config_dir]) if options.config_dir is not None else None
+    content = _contents(folders, options.model, own)
+    if not content.results:
+        return _nothing_found(content, folders, options.model)
+    if options.table:
+        print("\n".join(markdown.one_table(content.shown)))
+        return 0
+    return _report(content, options.out or _folder_of(folders), options.junit)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = cli.Parser(
         prog="python -m runner.report",
         description="Tables of the results below folders, in the terminal and as report.md, report.csv, report.html.",
     )
@@ -118,7 +118,7 @@ def _write(content: Contents, out: Path) -> list[Path]:
 
 
 def _show_tables(content: Contents) -> None:
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     lines = 0
     for index, section in enumerate(content.sections):
         lines += len(section.table.batches) + LINES_BESIDE_ROWS
@@ -136,7 +136,7 @@ def _show_problems(content: Contents) -> None:
         map(terminal.render_sweep, content.sweeps),
         (Text(f"skipped: {each.path}: {each.reason}", style="yellow") for each in content.skipped),
     )
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, soft_wrap=True)
     for problems in rendered:
         for problem in islice(problems, MOST_SHOWN):
             console.print(problem)

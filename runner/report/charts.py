@@ -15,6 +15,9 @@ LOGARITHMIC_FROM = 20.0
 """Ratio of largest to smallest value from which the vertical axis is logarithmic."""
 COLOURS = 8
 """Classes c0 to c7 of the page's style sheet."""
+DRAWN_FROM, DRAWN_TO = 1e-30, 1e30
+"""Values beyond are in the tables alone: no measurement has them, and arithmetic on an axis could overflow."""
+MOST_TICKS = 12
 MOST_DAYS = 4
 """How many dates are written below a chart over time."""
 
@@ -48,7 +51,7 @@ class _Axis:
 
 
 def chart(title: str, unit: str, lines: Sequence[Line]) -> str:
-    """Return a figure over batch sizes with its legend as HTML; empty if no line has a point above zero."""
+    """Return a figure over batch sizes with its legend as HTML; empty if no line has a point that can be drawn."""
     drawn = _drawable(lines)
     if not drawn:
         return ""
@@ -90,12 +93,12 @@ def _figure(title: str, unit: str, drawn: Sequence[Line], axis: _Axis, up: Up, s
 
 
 def _drawable(lines: Sequence[Line]) -> list[Line]:
-    kept = (replace(line, points=_positive(line.points), apart=_positive(line.apart)) for line in lines)
+    kept = (replace(line, points=_in_range(line.points), apart=_in_range(line.apart)) for line in lines)
     return [replace(line, colour=line.colour % COLOURS) for line in kept if line.points or line.apart]
 
 
-def _positive(points: Sequence[Point]) -> tuple[Point, ...]:
-    return tuple(sorted((place, value) for place, value in points if math.isfinite(value) and value > 0 and place > 0))
+def _in_range(points: Sequence[Point]) -> tuple[Point, ...]:
+    return tuple(sorted((place, value) for place, value in points if DRAWN_FROM <= value <= DRAWN_TO and place > 0))
 
 
 def _places(lines: Sequence[Line]) -> list[float]:
@@ -163,7 +166,7 @@ def _up(values: Sequence[float]) -> Up:
     floor, room = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
     if _is_logarithmic(values):
         low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-        decades = [10.0**exponent for exponent in range(low, high + 1)]
+        decades = [10.0**exponent for exponent in range(low, high + 1, 1 + (high - low) // MOST_TICKS)]
         return lambda value: floor - room * (math.log10(value) - low) / (high - low), decades
     step = _nice_step(max(values))
     top = step * math.ceil(max(values) / step)

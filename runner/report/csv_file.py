@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from runner.report import failures, tables
 from runner.report.contents import Contents
@@ -31,8 +31,7 @@ def text(contents: Contents) -> str:
         if not row.misprint
     }
     rows = [
-        _row(result, metrics, compared, rates.get((result.model, result.soc, result.batch)), result.path in shown)
-        for result in contents.results
+        _row(result, metrics, compared, _published(result, rates), result.path in shown) for result in contents.results
     ]
     rows += [_missing(account, job) for account in contents.sweeps for job in account.missing]
     header = list(dict.fromkeys(name for names in dict.fromkeys(map(tuple, rows)) for name in names))
@@ -41,6 +40,11 @@ def text(contents: Contents) -> str:
     writer.writerow(_without_formulas({name: name for name in header}).values())
     writer.writerows([row.get(name) for name in header] for row in map(_without_formulas, rows))
     return out.getvalue()
+
+
+def _published(result: Result, rates: Mapping[tuple[str, str, int], float | None]) -> float | None:
+    """Return the published throughput that a result's may stand beside."""
+    return None if result.includes_copies else rates.get((result.model, result.soc, result.batch))
 
 
 def _without_formulas(row: dict[str, Cell]) -> dict[str, Cell]:
@@ -85,6 +89,7 @@ def _row(
         "cpu": result.environment.cpu,
         "devices": "; ".join(measured.devices),
         "chips": performance.chips if performance else None,
+        "gears": "; ".join(measured.gears),
         "commit": result.environment.commit,
         "measured_at": measured.measured_at,
         **{f"override.{key}": value for key, value in identity.overrides(result).items()},

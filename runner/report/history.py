@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from runner.report import tables
 from runner.report.charts import COLOURS, Line, Point
 from runner.report.rows import Key, differing
 from runner.results import Result, identity
+from runner.results.result import seconds_since_epoch
 
 Comparable = tuple[str, str, str]
 """A model, a data set and the origin of weights."""
@@ -64,7 +64,7 @@ def _rates(runs: Iterable[Result], valid: bool) -> tuple[Point, ...]:
 def _measured_at(run: Result) -> float:
     """Return when a throughput was measured, or else when the run ended, in seconds since the epoch."""
     told = run.performance.measured_at if run.performance else None
-    return run.ended_at if told is None else datetime.fromisoformat(told).timestamp()
+    return run.ended_at if told is None else seconds_since_epoch(told)
 
 
 def _named(groups: Sequence[Sequence[Result]]) -> list[History]:

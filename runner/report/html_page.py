@@ -156,6 +156,7 @@ def _section(
     for run in section.runs:
         if run.path in previews:
             yield _preview(run, previews[run.path])
+    yield from _operators(section.runs)
     yield from _gates(section.runs)
     yield from _published(section.table.model, published, section.runs)
     yield from _environment(section.runs)
@@ -203,7 +204,8 @@ def _cell(column: Column, index: int) -> str:
 
 def _charts(section: Section, published: Published) -> str:
     groups = _lines_of(section)
-    rows = [row for row in published.get(section.table.model, ()) if not row.misprint]
+    apart = {run.soc for run in section.runs if run.includes_copies}
+    rows = [row for row in published.get(section.table.model, ()) if not row.misprint and row.soc not in apart]
     socs = dict.fromkeys([runs[0].soc for runs in groups.values()] + [row.soc for row in rows])
     # Jobs of one SoC have a colour each where something more than the batch size tells them apart.
     names = list(groups) if len(groups) > len(socs) else []
@@ -270,6 +272,19 @@ def _preview(run: Result, preview: Preview) -> str:
     size = f'width="{preview.width}" height="{preview.height}"'
     picture = f'<img src="{preview.uri}" {size} alt="Samples with the outputs of {escape(tables.named(run))}">'
     return f"<details><summary>Preview, {title}</summary>{picture}</details>"
+
+
+def _operators(runs: Sequence[Result]) -> Iterator[str]:
+    """Yield the slowest operators of the runs that were profiled."""
+    for run in runs:
+        operators = run.performance.operators if run.performance else ()
+        if operators:
+            rows = [
+                [escape(each.name), escape(each.type), f"{each.mean_ms:.3f}", f"{each.percent:.1f} %"]
+                for each in operators
+            ]
+            table = _words(["operator", "type", "ms", "of all operators' time"], rows)
+            yield f"<details><summary>Slowest operators, {escape(tables.named(run))}</summary>{table}</details>"
 
 
 def _gates(runs: Sequence[Result]) -> Iterator[str]:

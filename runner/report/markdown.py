@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
+from runner.core import visible
 from runner.report import failures, tables
 from runner.report.contents import Contents
 from runner.report.rows import differing
@@ -18,7 +19,7 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#&])")
 @lru_cache(maxsize=4096)
 def escaped(text: str) -> str:
     """Escape text so that Markdown shows it literally, on one line."""
-    return SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return SPECIAL.sub(r"\\\1", visible(" ".join(text.split())))
 
 
 def grid(headings: Sequence[str], rows: Iterable[Sequence[str]], numeric: bool = True) -> list[str]:
@@ -48,7 +49,7 @@ def table_lines(table: Table, corner: str) -> list[str]:
 
 def code(lines: Iterable[str], language: str = "shell") -> list[str]:
     """Return a fenced code block; the fence is longer than any run of backticks in it."""
-    text = "\n".join(lines)
+    text = visible("\n".join(lines))
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return [f"{fence}{language}", text, fence]
 

@@ -84,6 +84,10 @@ class _Setup:
     soc: str
     runs: Mapping[int, Result]
 
+    @property
+    def includes_copies(self) -> bool:
+        return any(run.includes_copies for run in self.runs.values())
+
 
 def weights_in_words(origin: str) -> str:
     """Describe the origin of weights."""
@@ -310,7 +314,7 @@ def _performance_columns(
     measured = _rate_column(setup.label, batches, setup.runs, _best(setup), footnotes)
     yield measured
     rates = _published_rates(f"{setup.label} published", published, setup.soc, batches, footnotes)
-    if any(rate is not None for rate in rates.values):
+    if any(rate is not None for rate in rates.values) and not setup.includes_copies:
         yield rates
         counting = [None if notes else rate for rate, notes in zip(rates.values, rates.notes, strict=True)]
         yield Column(
@@ -358,7 +362,7 @@ def _soc_rates(setups: Sequence[_Setup], batches: Sequence[int], footnotes: _Foo
     """Return the throughputs of each SoC: in each row the best of its tools, valid measurements first."""
     columns: dict[str, Column] = {}
     for soc in dict.fromkeys(setup.soc for setup in setups):
-        of_soc = [setup for setup in setups if setup.soc == soc]
+        of_soc = [setup for setup in setups if setup.soc == soc and not setup.includes_copies]
         runs: dict[int, Result] = {}
         measured = (pair for setup in of_soc for pair in setup.runs.items())
         for row, run in (pair for pair in measured if pair[1].samples_per_second is not None):
@@ -428,6 +432,10 @@ def _elsewhere_notes(run: Result, gate_name: str) -> Iterator[str]:
 
 
 def _performance_notes(run: Result) -> Iterator[str]:
+    if run.performance and run.performance.gears:
+        yield f"one compiled model serves {', '.join(run.performance.gears)}"
+    if run.includes_copies:
+        yield "latencies include the copies between host and device, unlike published ones"
     if run.performance and not run.performance.valid:
         yield f"not a valid measurement: {'; '.join(run.performance.reasons) or 'no reason is given'}"
     if run.performance and run.weights_origin == "random" and not run.figures:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from runner.results import identity
 from runner.results.collection import Found, FoundSweep, failed
-from runner.results.result import Result
+from runner.results.result import Result, seconds_since_epoch
 from runner.results.sweeps import Sweep, SweepJob
 
 CLOCKS_DIFFER_SECONDS = 60.0
-"""By how much the clocks of two hosts may differ: a result older than its sweep by more is of an earlier one."""
+"""By how much the clocks of two hosts may differ: a result older than its sweep by more is of an earlier one.
+
+Beside the sweep.json no clock is asked: that file names the results that were there before.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ def accounts(found: Found) -> list[Account]:
 
 def _account(copies: Sequence[FoundSweep], known: _Known) -> Account:
     sweep = copies[0].sweep
-    started_at = datetime.fromisoformat(sweep.created).timestamp()
+    started_at = seconds_since_epoch(sweep.created)
     folders = {copy.folder.rpartition("/")[2] for copy in copies}
     jobs: dict[str, list[SweepJob]] = {"done": [], "failed": [], "missing": []}
     for job in sweep.jobs:
@@ -85,7 +87,7 @@ def _account(copies: Sequence[FoundSweep], known: _Known) -> Account:
             result
             for folder in folders
             for result in known.results.get(f"{folder}/{job.name}", ())
-            if result.ended_at > started_at - CLOCKS_DIFFER_SECONDS and _is_of(result, job, sweep, known)
+            if _is_of(result, job, sweep, known)
         ]
         jobs[_state(own, job, started_at, known)].append(job)
     done, failed, missing = map(tuple, jobs.values())
@@ -101,9 +103,14 @@ def _state(own: Sequence[Result], job: SweepJob, started_at: float, known: _Know
 
 def _is_of(result: Result, job: SweepJob, sweep: Sweep, known: _Known) -> bool:
     """Return whether a result in a folder of the sweep's and the job's names is that job's, and not another sweep's."""
-    beside = known.sweeps.get(result.path.rsplit("/", _depth(job) + 1)[0], sweep)
-    same = not result.overrides or identity.typed(result.overrides) == identity.typed(job.overrides)
-    return same and (beside.created, beside.host) == (sweep.created, sweep.host)
+    if result.overrides and identity.typed(result.overrides) != identity.typed(job.overrides):
+        return False
+    beside = known.sweeps.get(result.path.rsplit("/", _depth(job) + 1)[0])
+    if beside is not None and (beside.created, beside.host) != (sweep.created, sweep.host):
+        return False
+    if beside is not None and beside.earlier is not None:
+        return result.created not in beside.earlier
+    return result.ended_at > seconds_since_epoch(sweep.created) - CLOCKS_DIFFER_SECONDS
 
 
 def _depth(job: SweepJob) -> int:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from runner.core import DataError
 from runner.results import identity, sweeps
-from runner.results.result import NAME, Result, decode
+from runner.results.result import NAME, Result, decode, seconds_since_epoch
 from runner.results.sweeps import SWEEP, Sweep
 
 NOT_ENTERED = ("cache",)
@@ -199,7 +198,7 @@ def _read(file: _File) -> Result | FoundSweep | Skipped:
 def _read_sweep(path: Path) -> FoundSweep | Skipped:
     try:
         sweep = sweeps.read(path)
-        datetime.fromisoformat(sweep.created)
+        seconds_since_epoch(sweep.created)
     except (DataError, ValueError) as error:
         return Skipped(str(path), str(getattr(error, "message", error)))
     return FoundSweep(str(path.parent), sweep)

@@ -7,15 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
-
-from runner.core import DataError
+from runner.config import yaml_files
+from runner.core import ConfigError, DataError
 from runner.results.result import Performance, Result
 
 ABSENT = "(none)"
 CONFIG = "config.yaml"
 """The file of the resolved configuration, beside a run's result."""
-_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Values = Mapping[str, object]
 """Values by name; a value may be such a mapping again."""
 
@@ -52,12 +50,12 @@ def configuration(run: Path) -> Values | None:
         DataError: it cannot be read.
     """
     path = run / CONFIG
-    try:
-        saved = yaml.load(path.read_text(), _YAML_LOADER)
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "name another run") from error
+    try:
+        saved = yaml_files.load(path)
+    except ConfigError as error:
+        raise DataError(error.message, "name another run") from error
     if not isinstance(saved, Mapping):
         raise DataError(f"{path} holds no configuration", "name another run")
     return saved

@@ -7,7 +7,7 @@ from itertools import compress
 
 from runner.results.result import Performance, Result
 
-STEERING = frozenset({"stages", "force", "dry_run", "cache_dir", "allow"})
+STEERING = frozenset({"stages", "force", "dry_run", "cache_dir", "allow", "benchmark.profile"})
 """Keys that say how a run is carried out, and not what it computes or measures."""
 
 Settings = dict[str, str]

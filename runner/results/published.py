@@ -7,10 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from runner.config import groups, options
-from runner.config.options import YamlLoader
+from runner.config import groups, options, yaml_files
 from runner.config.schema import PublishedConfig
 from runner.core import ConfigError
 from runner.results.result import Result
@@ -52,8 +49,8 @@ def chips_of(soc: str) -> int:
 def _rows_of_run(path: Path) -> tuple[PublishedConfig, ...]:
     """Return no rows if the run saved no configuration, or one of another version."""
     try:
-        return _rows(yaml.load(path.read_text(), YamlLoader)["model"], path)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, ConfigError):
+        return _rows(yaml_files.load(path)["model"], path)
+    except (TypeError, KeyError, ConfigError):
         return ()
 
 

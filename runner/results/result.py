@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from runner.core import Command, ComparedAccuracy, Fidelity, Figure, Timing, write_atomically
+from runner.core import Command, ComparedAccuracy, Fidelity, Figure, OperatorTime, Timing, write_atomically
 from runner.results.gates import Gate
 
 SCHEMA = 1
@@ -21,6 +21,8 @@ PYTORCH = "PyTorch"
 OUTSIDE = "ONNX Runtime without optimisation"
 """What outputs are compared with: those of a network, and those of an ONNX file from outside."""
 Status = Literal["ran", "reused", "skipped", "failed"]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""A number of things: up to it every whole number is a float64 too."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Meaning:
 class OutputFidelity:
     """How close an output is to PyTorch's (see Fidelity)."""
 
-    samples: int | None = None
+    samples: Count | None = None
     top1_agreement: float | None = None
     cosine: float | None = None
     max_abs: float | None = None
@@ -107,14 +109,17 @@ class Performance:
 
     `measured_at` is when it was made (ISO 8601), also if it was reused. `devices` names the cards that were measured,
     such as "310P3 device 0", and is empty for the CPU; `chips` is how many chips one card has. `load_ms` is the time to
-    load the model, `first_call_ms` that of the first call, `peak_rss_mib` the memory of the measured process.
+    load the model, `first_call_ms` that of the first call, `peak_rss_mib` the memory of the measured process. `gears`
+    names the batch sizes and shapes that the one compiled model serves, such as "batch 4"; empty for a model of one.
+    `includes_copies` is whether latencies include the copies between host and device, which published ones leave out.
+    `operators` are the slowest ones of a profile that was made after the measurement.
     """
 
-    batch: int | None = None
+    batch: Count | None = None
     samples_per_second: float | None = None
     latency_ms: Latency = field(default_factory=Latency)
-    iterations: int | None = None
-    warmup: int | None = None
+    iterations: Count | None = None
+    warmup: Count | None = None
     load_ms: float | None = None
     first_call_ms: float | None = None
     peak_rss_mib: float | None = None
@@ -122,8 +127,11 @@ class Performance:
     reasons: tuple[str, ...] = ()
     source: str = ""
     measured_at: str | None = None
+    gears: tuple[str, ...] = ()
+    includes_copies: bool = False
     devices: tuple[str, ...] = ()
-    chips: int = 1
+    chips: Count = 1
+    operators: tuple[OperatorTime, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,9 +182,9 @@ class Result:
     model: str = ""
     soc: str = ""
     tool: str = ""
-    batch: int = 0
+    batch: Count = 0
     dataset: str = ""
-    limit: int | None = None
+    limit: Count | None = None
     stand_in: str | None = None
     weights: UsedWeights | None = None
     accuracy: dict[str, float | None] | None = None
@@ -197,12 +205,12 @@ class Result:
             raise ValueError("it does not say which model ran on which soc, with which tool and batch size")
         for time in (self.created, self.performance.measured_at if self.performance else None):
             if time is not None:
-                datetime.fromisoformat(time)
+                seconds_since_epoch(time)
 
     @property
     def ended_at(self) -> float:
         """When the run ended, or else when its file was written, in seconds since the epoch."""
-        return self.written_at if self.created is None else datetime.fromisoformat(self.created).timestamp()
+        return self.written_at if self.created is None else seconds_since_epoch(self.created)
 
     @property
     def weights_origin(self) -> str:
@@ -213,6 +221,11 @@ class Result:
     def samples_per_second(self) -> float | None:
         """The throughput; None if it was not measured."""
         return self.performance.samples_per_second if self.performance else None
+
+    @property
+    def includes_copies(self) -> bool:
+        """Whether its latencies include copies, so that they must not stand beside published ones."""
+        return self.performance is not None and self.performance.includes_copies
 
     @property
     def figures(self) -> dict[str, float | None]:
@@ -234,6 +247,21 @@ class Result:
     def meaning(self, metric: str) -> Meaning:
         """Return the meaning of a metric; results of versions before 0.2 have none."""
         return self.metrics.get(metric, Meaning())
+
+
+def seconds_since_epoch(time: str) -> float:
+    """Return an ISO 8601 time in seconds since the epoch; one without a time zone is local.
+
+    Raises:
+        ValueError: it is no time of the years 1971 to 9998, which every clock and time zone can hold.
+    """
+    moment = datetime.fromisoformat(time)
+    if not _YEARS[0] <= moment.year <= _YEARS[1]:
+        raise ValueError(f"the time {time!r} is not in the years {_YEARS[0]} to {_YEARS[1]}")
+    return moment.timestamp()
+
+
+_YEARS = (1971, 9998)
 
 
 def now() -> str:

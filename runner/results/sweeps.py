@@ -23,12 +23,16 @@ class SweepJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """The content of a sweep.json: when (ISO 8601) and on which host the sweep started, and all its jobs."""
+    """The content of a sweep.json: when (ISO 8601) and on which host the sweep started, and all its jobs.
+
+    `earlier` are the times of the results that lay in its folder before; null where that is not known.
+    """
 
     schema: int = SCHEMA
     created: str
     host: str
     jobs: tuple[SweepJob, ...]
+    earlier: tuple[str, ...] | None = None
 
 
 def write(folder: Path, sweep: Sweep) -> None:

@@ -10,13 +10,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from runner.config import targets
+from runner.config import hooks, targets
 from runner.config.targets import Target
-from runner.core import CompiledModel, Placement, Samples, Timing
+from runner.core import CompiledModel, OperatorTime, Placement, Samples, Timing
 from runner.core.lazy import NDArray
 from runner.data import Normalisation, batches, random_inputs
 from runner.measure import MeasuringLimits, exclusive
-from runner.tools import Tool, isolated
+from runner.tools import ProfilingTool, Tool, command_line, isolated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,8 @@ class BenchmarkSpec:
     """`machine` is host name, processor and core count, since a measurement is valid for the same machine only.
 
     `normalisation` is that of real samples; None for random inputs, and if the card normalises (AIPP). `isolate`
-    measures in a separate process.
+    measures in a separate process; `profile` has the tool tell the slowest operators afterwards. `batch` is the batch
+    size to measure of a model that serves several, None for others.
     """
 
     tool: Target
@@ -35,6 +36,8 @@ class BenchmarkSpec:
     normalisation: Normalisation | None = None
     real_inputs: bool = False
     isolate: bool = False
+    batch: int | None = None
+    profile: bool = False
 
 
 def benchmark(spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None = None, *, out: Path) -> Timing:
@@ -45,6 +48,7 @@ def benchmark(spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None
     Raises:
         ToolError: the tool fails. DataError: the samples cannot be read.
     """
+    model = model if spec.batch is None else model.of_batch(spec.batch)
     indices = None
     if samples is not None and any(tensor.is_free for tensor in model.inputs):
         shapes = list(batches.shapes_of(samples))
@@ -53,14 +57,25 @@ def benchmark(spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None
     inputs = _inputs(spec, model, samples if spec.real_inputs else None, indices)
     work = out / "work"
     work.mkdir()
-    with exclusive(spec.placement):
+    with exclusive(spec.placement, "benchmark"):
         if spec.isolate:
             timing = isolated.measure(spec.tool, model, spec.placement, inputs, spec.limits, work)
         else:
             tool: Tool = targets.call(spec.tool)
-            timing = tool.measure(model, spec.placement, inputs, spec.limits, work)
+            measured = tool.measure(model, spec.placement, inputs, spec.limits, work)
+            timing = hooks.checked(measured, Timing, tool.measure)
+        if spec.profile:
+            timing = replace(timing, operators=_slowest_operators(spec, model, inputs, work / "profile"))
     shutil.rmtree(work)
     return replace(timing, measured_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
+
+
+def _slowest_operators(
+    spec: BenchmarkSpec, model: CompiledModel, inputs: Mapping[str, NDArray[Any]], work: Path
+) -> tuple[OperatorTime, ...]:
+    tool = targets.call(spec.tool)
+    assert isinstance(tool, ProfilingTool)
+    return tool.profile(model, spec.placement, inputs, command_line.new_folder(work))
 
 
 def _inputs(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.config import targets
+from runner.config import hooks, targets
 from runner.config.targets import Target
 from runner.core import CompiledModel, ExportError, Gear, OnnxModel, Placement, Samples, TensorSpec, sha256_of
 from runner.data import Normalisation, batches, random_inputs
@@ -17,7 +18,10 @@ from runner.tools import Compiler, CompileRequest
 
 @dataclass(frozen=True, kw_only=True)
 class CompileSpec:
-    """`compiler` is None for a tool that loads ONNX itself; other fields as in runner.tools.CompileRequest."""
+    """`compiler` is None for a tool that loads ONNX itself; other fields as in runner.tools.CompileRequest.
+
+    With `batches`, nothing here tells which of them the run has, so that the runs of a sweep share one model.
+    """
 
     compiler: Target | None
     compiler_version: str
@@ -25,20 +29,23 @@ class CompileSpec:
     batch: int
     flags: dict[str, Any]
     aipp: Normalisation | None
+    batches: tuple[int, ...] = ()
+    is_range: bool = False
 
 
 def compile(spec: CompileSpec, model: OnnxModel, samples: Samples | None = None, *, out: Path) -> CompiledModel:
     """Compile the model for the SoC and the batch size, or use the ONNX model itself.
 
-    A model with inputs of free sizes is compiled for the shapes that the samples have.
+    A model with inputs of free sizes is compiled for the shapes that the samples have, and with `spec.batches` for all
+    of them.
 
     Raises:
         ExportError: the model is fixed to another batch.
         ToolError: the compiler fails.
     """
-    if model.batch not in (None, spec.batch):
+    if model.batch is not None and (model.batch != spec.batch or spec.batches):
         raise ExportError(
-            f"{model.path} is fixed to batch {model.batch}, the run asks for {spec.batch}",
+            f"{model.path} is fixed to batch {model.batch}, the run asks for {_listed(spec.batches or [spec.batch])}",
             "a model with a fixed batch is exported anew for each: force=[export,simplify]",
         )
     soc = spec.placement.soc
@@ -53,6 +60,8 @@ def compile(spec: CompileSpec, model: OnnxModel, samples: Samples | None = None,
         )
     compiler: Compiler = targets.call(spec.compiler)
     gears = () if samples is None else _gears(model, spec.batch, samples)
+    several = gears if len(gears) > 1 else ()
+    is_range = spec.is_range and bool(several or spec.batches)
     request = CompileRequest(
         model=model.path,
         inputs=gears[0].inputs if len(gears) == 1 else model.inputs,
@@ -61,11 +70,13 @@ def compile(spec: CompileSpec, model: OnnxModel, samples: Samples | None = None,
         placement=spec.placement,
         flags=spec.flags,
         aipp=spec.aipp,
-        gears=tuple(gear.inputs for gear in gears) if len(gears) > 1 else (),
+        gears=tuple(gear.inputs for gear in several),
+        batches=spec.batches,
+        is_range=is_range,
     )
-    path = compiler.compile(request, out / "model")
+    path: Path = hooks.checked(compiler.compile(request, out / "model"), Path, compiler.compile)
     argv = compiler.commands(request, out / "model")[-1]
-    inputs = request.inputs if spec.aipp is None else tuple(map(_as_picture, model.inputs))
+    inputs = request.inputs if spec.aipp is None else tuple(map(as_picture, model.inputs))
     return CompiledModel(
         path=path,
         sha256=sha256_of(path),
@@ -74,7 +85,9 @@ def compile(spec: CompileSpec, model: OnnxModel, samples: Samples | None = None,
         inputs=inputs,
         outputs=gears[0].outputs if len(gears) == 1 else model.outputs,
         argv=argv,
-        gears=gears if len(gears) > 1 else (),
+        gears=several,
+        batches=spec.batches,
+        is_range=is_range,
     )
 
 
@@ -89,7 +102,11 @@ def _gears(model: OnnxModel, batch: int, samples: Samples) -> tuple[Gear, ...]:
     return tuple(gears)
 
 
-def _as_picture(tensor: TensorSpec) -> TensorSpec:
+def _listed(batches: Sequence[int]) -> str:
+    return ", ".join(map(str, batches))
+
+
+def as_picture(tensor: TensorSpec) -> TensorSpec:
     """Return the input that AIPP takes instead of a normalised [C, H, W]."""
     channels, height, width = tensor.shape
     return TensorSpec(tensor.name, "uint8", (height, width, channels))

@@ -7,8 +7,9 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.core import FREE, ExportError, OnnxModel, TensorSpec, Weights, sha256_of
-from runner.core.lazy import onnx, torch
+from runner.config import hooks
+from runner.core import FREE, ExportError, OnnxModel, RunnerError, TensorSpec, Weights
+from runner.core.lazy import torch
 from runner.data import random_inputs
 from runner.graph import export_patches, onnx_files
 from runner.networks import NetworkSpec, build_network, named_outputs
@@ -49,7 +50,7 @@ def export(spec: ExportSpec, weights: Weights, out: Path) -> OnnxModel:
     outputs = _probed_outputs(path, spec)
     return OnnxModel(
         path=path,
-        sha256=sha256_of(path),
+        sha256=onnx_files.digest(path),
         opset=spec.opset,
         batch=spec.batch,
         inputs=spec.network.inputs,
@@ -75,7 +76,7 @@ def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
             torch.onnx.export(
                 network,
                 inputs,
-                path,
+                str(path),  # beside a Path, torch writes no weights, of which a file holds 2 GiB
                 dynamo=False,
                 opset_version=spec.opset,
                 input_names=names,
@@ -83,16 +84,19 @@ def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
                 dynamic_axes=free,
                 do_constant_folding=True,
             )
-    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (RunnerError, MemoryError):
+        raise
+    except Exception as error:  # a network's code may raise anything
         shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in zip(names, inputs, strict=True))
         raise ExportError(
-            f"torch cannot export {spec.network.target.name} with the inputs {shapes}: {error}",
+            f"torch cannot export {spec.network.target.name} with the inputs {shapes}: {hooks.told(error)}",
             _remedy(spec.opset, str(error)),
         ) from error
+    onnx_files.gather_data(path)
     if spec.batch is not None and any(tensor.is_free for tensor in tensors):
         model = onnx_files.load(path)
         onnx_files.fix_batch(model, spec.batch)  # which torch does not know of outputs whose sizes are free
-        onnx.save(model, path)
+        onnx_files.save(model, path)
     for warning in caught:
         log.debug("%s: %s", warning.category.__name__, warning.message)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.core import ExportError, OnnxModel, TensorSpec, Weights, sha256_of
+from runner.core import ExportError, OnnxModel, TensorSpec, Weights
 from runner.core.lazy import onnx
 from runner.data import random_inputs
 from runner.graph import cutting, onnx_files
@@ -30,7 +30,7 @@ def import_onnx(spec: ImportSpec, weights: Weights, out: Path) -> OnnxModel:
     """
     path = out / "model.onnx"
     model = fitted(spec, weights.path)
-    onnx.save(model, path)
+    onnx_files.save(model, path)
     said = onnx_files.load_without_data(weights.path).metadata_props
     opset = onnx_files.opset_of(model) or 0
     onnx_files.check(onnx_files.load(path), spec.inputs, spec.outputs, opset, spec.batch)
@@ -41,7 +41,7 @@ def import_onnx(spec: ImportSpec, weights: Weights, out: Path) -> OnnxModel:
         raise ExportError(f"{weights.path}: {error.message}", error.fix) from error
     return OnnxModel(
         path=path,
-        sha256=sha256_of(path),
+        sha256=onnx_files.digest(path),
         opset=opset,
         batch=spec.batch,
         inputs=spec.inputs,

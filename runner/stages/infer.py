@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from runner.config import targets
+from runner.config import hooks, targets
 from runner.config.targets import Target
 from runner.core import ComparisonError, CompiledModel, Placement, Predictions, Samples, TensorSpec, track
 from runner.core.lazy import NDArray, np
 from runner.data import Batch, Normalisation, batches, predictions, rows, whole_samples
 from runner.data.selection import chosen_rows
-from runner.tasks import StoringDecode, decode_of
+from runner.measure import shared
+from runner.tasks import StoringDecode, decode_of, results_of
 from runner.tools import Tool
 
 
@@ -53,9 +54,10 @@ def infer(spec: InferSpec, model: CompiledModel, samples: Samples, out: Path) ->
         DataError: the decoder rejects them.
     """
     tool: Tool = targets.call(spec.tool)
+    model = model.of_batch(spec.batch)
     work = out / "work"
     work.mkdir()
-    with track("infer", samples.count, "samples") as advance:
+    with shared(spec.placement, "infer"), track("infer", samples.count, "samples") as advance:
 
         def fed() -> Iterator[Batch]:
             for batch in batches.one_ahead(batches.iterate(samples, spec.normalisation, spec.batch)):
@@ -106,7 +108,7 @@ def _write_results(
             first += len(its_rows)
             if here.any():
                 write_outputs({name: array[here] for name, array in chunk.items()})
-            for result in decode(chunk, its_rows):
+            for result in results_of(decode, chunk, its_rows):
                 write_result({name: array[None] for name, array in decode.pack(result).items()})
     return replace(predictions.written(*outputs_file), results=predictions.written(*results_file))
 
@@ -130,7 +132,16 @@ def _outputs(
             if not lengths:
                 raise ComparisonError("more batches came out than went in", "look for a failure in the tool's log")
             length = lengths.popleft()
-            yield {name: array[:length] for name, array in outputs.items()}
+            yield {name: array[:length] for name, array in _checked(outputs, tool).items()}
+
+
+def _checked(outputs: Any, tool: Tool) -> Mapping[str, NDArray[Any]]:
+    """Return the outputs of a batch as the tool yields them, if they are arrays [batch, ...] by name."""
+    arrays: dict[str, Any] = hooks.checked(outputs, dict, tool.infer)
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.ndim == 0:
+            raise hooks.wrong_result(tool.infer, f"{name!r}: a {type(array).__name__}", "arrays [batch, ...] by name")
+    return arrays
 
 
 def _shapes(batch: Batch) -> list[tuple[int, ...]]:

@@ -34,18 +34,22 @@ def needs(
     compiles: bool = False,
     is_outside: bool = False,
     reads_metadata: bool = False,
+    compiled_elsewhere: bool = False,
 ) -> Needs:
     """Return the dependencies, including those that options add.
 
     Samples may be made by the network, and a benchmark may run on real inputs. Where inputs have free sizes, the shapes
     of the samples are what a benchmark measures and, if the tool `compiles`, what the model is compiled for. An ONNX
-    model from outside is its own reference, and its metadata may be what the decoder needs.
+    model from outside is its own reference, and its metadata may be what the decoder needs. A model that was
+    `compiled_elsewhere` needs nothing.
     """
     more: dict[str, tuple[str, ...]] = {}
     if plays:
         more["prepare"] = ("weights",)
     if free_sizes and compiles:
         more["compile"] = (*NEEDS["compile"], "prepare")
+    if compiled_elsewhere:
+        more["compile"] = ()
     if real_inputs or free_sizes:
         more["benchmark"] = (*NEEDS["benchmark"], "prepare")
     if is_outside:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runner.config import hooks
 from runner.config.targets import Target, call
 from runner.core import Samples, Weights
 from runner.core.lazy import NDArray, torch
@@ -31,7 +32,8 @@ def play(spec: PlaySpec, weights: Weights, *, out: Path) -> Samples:
         CheckpointError: the network cannot be built.
     """
     reader: Reader = call(spec.reader)
-    return reader.write(spec.request, out, _policy(spec, weights))
+    made = reader.write(spec.request, out, _policy(spec, weights))
+    return hooks.checked(made, Samples, reader.write)
 
 
 def _policy(spec: PlaySpec, weights: Weights) -> Policy:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runner.config import hooks
 from runner.config.targets import Target, call
 from runner.core import Samples
 from runner.data import Reader, Request
@@ -30,4 +31,5 @@ def prepare(spec: PrepareSpec, *, out: Path) -> Samples:
         DataError: a sample or a label is unusable.
     """
     reader: Reader = call(spec.reader)
-    return reader.write(spec.request, out, None)
+    made = reader.write(spec.request, out, None)
+    return hooks.checked(made, Samples, reader.write)

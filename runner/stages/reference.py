@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError, Predictions, Samples, Weights, track
+from runner.config import hooks
+from runner.core import DataError, Predictions, RunnerError, Samples, Weights, track
 from runner.core.lazy import NDArray, torch
 from runner.data import Batch, Normalisation, batches, predictions, rows
 from runner.data.selection import chosen_rows
@@ -50,9 +51,11 @@ def reference(spec: ReferenceSpec, weights: Weights, samples: Samples, out: Path
         inputs = [torch.from_numpy(batch.inputs[tensor.name]) for tensor in spec.network.inputs]
         try:
             result = network(*inputs)
-        except (AssertionError, LookupError, TypeError, ValueError) as error:
+        except (RunnerError, MemoryError):
+            raise
+        except Exception as error:  # a network's code may raise anything
             raise DataError(
-                f"{spec.network.target.name} cannot take the samples {', '.join(batch.ids)}: {error}",
+                f"{spec.network.target.name} cannot take the samples {', '.join(batch.ids)}: {hooks.told(error)}",
                 "choose a dataset= that fits the model, or correct model.inputs",
             ) from error
         return {name: tensor.numpy() for name, tensor in named_outputs(result, spec.outputs).items()}

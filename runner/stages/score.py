@@ -22,7 +22,7 @@ from runner.core import (
 )
 from runner.data import Row, predictions, rows, storage, whole_samples
 from runner.data.whole_samples import Outputs, Sides
-from runner.tasks import Metric, Results, decode_of, decoded, fidelity, metric_of
+from runner.tasks import Metric, Results, decode_of, decoded, fidelity, metric_of, results_of, values_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ def score(
     pairs = _pairs(inferred, expected, samples, comparison)
     if spec.scored_against == "reference":
         for outputs, reference, its_rows in pairs:
-            scored.add(decode(outputs, its_rows), its_rows, decode(reference, its_rows))
+            results, truths = (results_of(decode, each, its_rows) for each in (outputs, reference))
+            scored.add(results, its_rows, truths)
         return scored.scores(comparison.fidelity())
     if not samples.has_truth:
         raise DataError(
@@ -73,9 +74,9 @@ def score(
     by_reference, by_tool = _Tally(spec), _Tally(spec)
     is_part = expected.count < samples.count
     for outputs, reference, its_rows in pairs:
-        by_reference.add(decode(reference, its_rows), its_rows)
+        by_reference.add(results_of(decode, reference, its_rows), its_rows)
         if is_part:
-            by_tool.add(decode(outputs, its_rows), its_rows)
+            by_tool.add(results_of(decode, outputs, its_rows), its_rows)
     for results, its_rows in decoded(inferred, samples, decode):
         scored.add(results, its_rows)
     scores = scored.scores(comparison.fidelity())
@@ -101,18 +102,13 @@ class _Tally:
     def add(self, results: Results, rows: Sequence[Row], truths: Any = None) -> None:
         """Score the results of some rows' samples, against the samples' own ground truth if none is given."""
         firsts = [next(together) for _, together in groupby(rows, key=lambda row: row.sample_id)]
-        if len(results) != len(firsts):
-            raise DataError(
-                f"model.decode returned {len(results)} results for {len(rows)} rows of {len(firsts)} samples",
-                "return one result per sample: consecutive rows with one `sample` belong together (tiles, crops)",
-            )
         for metric in self.metrics:
             metric.add(results, [row.truth for row in firsts] if truths is None else truths)
         self.samples += len(firsts)
 
     def accuracy(self) -> dict[str, float]:
         """Return the metrics' values by name."""
-        return {name: float(value) for metric in self.metrics for name, value in metric.compute().items()}
+        return {name: value for metric in self.metrics for name, value in values_of(metric).items()}
 
     def scores(self, closeness: dict[str, Fidelity]) -> Scores:
         """Return the scores of everything added."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from runner.config import targets
+from runner.config import hooks, targets
 from runner.config.targets import Target
-from runner.core import ConfigError, ExportError, OnnxModel, sha256_of
+from runner.core import ExportError, OnnxModel
 from runner.core.lazy import np, onnx, onnxsim
 from runner.data import random_inputs
 from runner.graph import onnx_files
@@ -42,7 +42,7 @@ def simplify(spec: SimplifySpec, model: OnnxModel, out: Path) -> OnnxModel:
 
     Raises:
         ExportError: a fixed batch size would change, or the simplified model is invalid or computes something else.
-        ConfigError: a surgery cannot be found, or returns no model.
+        ConfigError: a surgery cannot be found. HookError: it returns no model.
     """
     if not spec.enabled and not spec.surgery:
         return model
@@ -72,10 +72,10 @@ def simplify(spec: SimplifySpec, model: OnnxModel, out: Path) -> OnnxModel:
             raise error from None
         log.warning("onnxsim only folds constants here, because fusing nodes breaks the model: %s", error.message)
     path = out / "model.onnx"
-    onnx.save(rewritten, path)
+    onnx_files.save(rewritten, path)
     return OnnxModel(
         path=path,
-        sha256=sha256_of(path),
+        sha256=onnx_files.digest(path),
         opset=model.opset,
         batch=batch,
         inputs=model.inputs,
@@ -87,7 +87,7 @@ def rewrites(spec: SimplifySpec, model: OnnxModel, fuse: bool = True) -> Iterato
     """Yield each rewriter's name and its unchecked result, in order. Without `fuse` onnxsim only folds constants.
 
     Raises:
-        ExportError: onnxsim fails. ConfigError: a surgery cannot be found, or returns no model.
+        ExportError: onnxsim fails. ConfigError: a surgery cannot be found. HookError: it returns no model.
     """
     rewritten = _simplified(model, spec.batch, fuse) if spec.enabled else onnx_files.load(model.path)
     if spec.enabled:
@@ -106,9 +106,10 @@ def _simplified(model: OnnxModel, batch: int | None, fuse: bool) -> onnx.ModelPr
             given = onnx_files.load(model.path)
             if batch is not None and not fixable:
                 onnx_files.fix_batch(given, batch)
-            simplified: onnx.ModelProto = onnxsim.simplify(
-                given, overwrite_input_shapes=shapes, perform_optimization=fuse
-            )[0]
+            with onnx_files.for_libraries(given) as source:
+                simplified: onnx.ModelProto = onnxsim.simplify(
+                    source, overwrite_input_shapes=shapes, perform_optimization=fuse
+                )[0]
     except (RuntimeError, TypeError, ValueError) as error:
         raise ExportError(f"onnxsim fails on {model.path}: {error}", "set model.simplify.enabled=false") from error
     return simplified
@@ -134,13 +135,9 @@ def _printing_to_log() -> Iterator[None]:
 
 
 def _operated(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
-    result = targets.call(Target(name), model)
-    if not isinstance(result, onnx.ModelProto):
-        raise ConfigError(
-            f"model.surgery: {name} returned a {type(result).__name__}, not an onnx.ModelProto",
-            "make it return the model that it changed",
-        )
-    return result
+    target = Target(name)
+    result = targets.call(target, model)
+    return hooks.checked(result, onnx.ModelProto, targets.locate(target))
 
 
 def _check(

@@ -19,12 +19,16 @@ class FileSpec:
 
 @dataclass(frozen=True)
 class UrlSpec:
-    """A checkpoint to download; `file` is its published name, `sha256` the declared hash or its leading digits."""
+    """A checkpoint to download; `file` is its published name, `sha256` the declared hash or its leading digits.
+
+    A `mirror` is where it is downloaded from instead of the URL (runner.networks.download).
+    """
 
     url: str
     file: str
     sha256: str | None
     size_bytes: int | None
+    mirror: str | None = None
 
 
 def weights(spec: FileSpec | UrlSpec, out: Path) -> Weights:
@@ -39,7 +43,7 @@ def weights(spec: FileSpec | UrlSpec, out: Path) -> Weights:
     if isinstance(spec, FileSpec):
         return _from_file(spec.path, spec.sha256)
     target = out / spec.file
-    download(spec.url, target, out / f"{spec.file}.part", spec.sha256, spec.size_bytes)
+    download(spec.url, target, out / f"{spec.file}.part", spec.sha256, spec.size_bytes, spec.mirror)
     return Weights(target, sha256_of(target), "url")
 
 

@@ -8,16 +8,23 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runner.core import as_store_errors, entries_of, locks
 from runner.store import manifests
-from runner.store.manifests import MANIFEST, Damaged
+from runner.store.manifests import MANIFEST, Damaged, OfAnotherVersion
 from runner.store.store import OWN_FOLDERS, Slot
+
+TELLING = ("origin", "opset", "soc", "batch", "count", "samples", "other_batch")
+"""The fields of artifacts that tell them apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """An artifact. Times are seconds since the epoch; `damage` is why runs would reject it, None if it is usable."""
+    """An artifact. Times are seconds since the epoch; `damage` is why runs would reject it, None if it is usable.
+
+    `detail` tells artifacts of one stage and model apart, as in "soc=310P3 batch=8".
+    """
 
     stage: str
     key: str
@@ -25,6 +32,7 @@ class Listed:
     made_at: float | None
     used_at: float
     model: str
+    detail: str
     in_use: bool
     damage: str | None
 
@@ -77,11 +85,13 @@ def slot_of(root: Path, path: Path) -> Slot:
 
 
 def damage(root: Path, artifact: Listed) -> str | None:
-    """Read a whole artifact and return how it is damaged; None if it is intact or gone."""
+    """Read a whole artifact and return how it is damaged; None if it is intact, gone or another version's."""
     folder = Slot(root, artifact.stage, artifact.key).folder
     with as_store_errors(folder):
         try:
-            manifests.read(folder).check(folder, thoroughly=True)
+            manifests.read(folder, root).check(folder, thoroughly=True)
+        except OfAnotherVersion:
+            return None
         except Damaged as damaged:
             return str(damaged) if os.path.lexists(folder) else None
     return None
@@ -120,11 +130,13 @@ def _listed(slot: Slot, stages: Collection[str]) -> Listed | None:
     folder = slot.folder
     if not folder.is_dir() or (slot.stage not in stages and not (folder / MANIFEST).is_file()):
         return None
-    model, made_at, damaged = "", None, None
+    model, detail, made_at, damaged = "", "", None, None
     try:
-        manifest = manifests.read(folder)
-        model, made_at = manifest.model, manifest.made_at
+        manifest = manifests.read(folder, slot.root)
+        model, detail, made_at = manifest.model, _detail(manifest.artifact), manifest.made_at
         manifest.check(folder)
+    except OfAnotherVersion:
+        detail = "another version's"
     except Damaged as error:
         damaged = str(error)
     size_bytes, in_use = sum(_sizes(folder)), is_held(slot.mark)
@@ -135,9 +147,16 @@ def _listed(slot: Slot, stages: Collection[str]) -> Listed | None:
         made_at=made_at,
         used_at=_used_at(folder),
         model=model,
+        detail=detail,
         in_use=in_use,
         damage=damaged,
     )
+
+
+def _detail(artifact: Any) -> str:
+    """Return the fields of an artifact, as builtins, that say what it is of."""
+    known = artifact if isinstance(artifact, dict) else {}
+    return " ".join(f"{name}={known[name]}" for name in TELLING if known.get(name) is not None)
 
 
 def _used_at(folder: Path) -> float:

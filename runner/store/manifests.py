@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,23 +23,34 @@ from runner.core import (
     Artifact,
     Command,
     Stat,
+    distrust,
     path_decoder,
     path_encoder,
+    read_regular,
     sha256_of,
     stat_of,
     write_atomically,
 )
 
 SCHEMA = 2
+"""The format of stored artifacts; part of their keys, so that versions with different ones share a store."""
 MANIFEST = "artifact.json"
+MOST_BYTES = 1 << 30
+"""Of a manifest: the raw latencies of a measurement are in it."""
 T = TypeVar("T", bound=Artifact)
 
-_DAMAGE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO, errno.ESTALE})
+_DAMAGE = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.EIO, errno.ESTALE}
+)
 """Errors of reading a damaged artifact; others are the environment's, and the artifact may be intact."""
 
 
 class Damaged(Exception):
     """The stored artifact is damaged; the message says how."""
+
+
+class OfAnotherVersion(Damaged):
+    """The stored artifact has another version's format, which this one cannot judge."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,8 @@ class Manifest:
         """
         for name, stored in self.files.items():
             with _reading(name):
+                if not S_ISREG((folder / name).lstat().st_mode):
+                    raise Damaged(f"{name} is no regular file")
                 stat = stat_of(folder / name)
                 if stat[0] != stored.stat[0]:
                     raise Damaged(f"{name} has {stat[0]} bytes, not {stored.stat[0]}")
@@ -91,23 +105,26 @@ class Manifest:
         }
 
 
-def read(folder: Path) -> Manifest:
-    """Read the manifest of an artifact's folder.
+def read(folder: Path, root: Path | None = None) -> Manifest:
+    """Read the manifest of an artifact's folder; in a store `root`, only where its owner is trusted (core.files).
 
     Raises:
         Damaged: there is no valid one.
         OSError: the operating system refuses to read it.
     """
     with _reading(MANIFEST):
-        data = (folder / MANIFEST).read_bytes()
+        reason = "" if root is None else distrust(folder, root) or distrust(folder.parent, root)
+        if reason:
+            raise Damaged(f"its folder {reason}")
+        data = read_regular(folder / MANIFEST, MOST_BYTES, root)
     try:
         fields = msgspec.json.decode(data, type=dict[str, Any])
         if fields.get("schema", SCHEMA) != SCHEMA:
-            raise Damaged("it is another version's")
+            raise OfAnotherVersion("it is another version's")
         if fields.pop("sha256", None) != _digest(fields):
             raise Damaged(f"{MANIFEST} has other bytes than were stored")
         return msgspec.convert(fields, Manifest)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise Damaged(f"{MANIFEST} cannot be read: {error}") from error
 
 
@@ -135,7 +152,7 @@ def write(folder: Path, manifest: Manifest) -> None:
 def files_of(folder: Path) -> list[Path]:
     """Return the artifact's files: all except the manifest, progress notes and partial files."""
     others = {folder / MANIFEST, *notes_of(folder)}
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path not in others)
+    return sorted(path for path in folder.rglob("*") if S_ISREG(path.lstat().st_mode) and path not in others)
 
 
 def notes_of(folder: Path) -> list[Path]:

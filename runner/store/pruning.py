@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from runner.core import PARTIAL_SUFFIX, as_store_errors, entries_of, locks, remove_broken_write
-from runner.store import inventory
+from runner.core import PARTIAL_SUFFIX, as_store_errors, entries_of, locks, read_regular, remove_broken_write
+from runner.store import inventory, trial
 from runner.store.inventory import Listed
-from runner.store.store import Slot, remove
+from runner.store.store import LONGEST_KEY, Slot, make_folder, remove
 
 
 def remove_artifacts(root: Path, artifacts: Iterable[Listed]) -> tuple[list[Listed], list[Listed]]:
@@ -46,6 +46,7 @@ def remove_leftovers(root: Path, hashes_unused_since: float | None = None) -> li
         for path in (*entries_of(root / "locks"), *entries_of(root / "in_use")):
             _remove_if_orphaned(root, path)
         _remove_notes_of_batches(root)
+        _remove_trials(root / trial.FOLDER)
         for path in entries_of(root / "hashes"):
             if hashes_unused_since is not None and path.stat().st_mtime < hashes_unused_since:
                 path.unlink(missing_ok=True)
@@ -53,13 +54,13 @@ def remove_leftovers(root: Path, hashes_unused_since: float | None = None) -> li
 
 
 def _remove_artifact(slot: Slot) -> bool:
-    slot.mark.parent.mkdir(parents=True, exist_ok=True)
-    slot.mark.touch()
+    make_folder(slot.mark.parent, slot.root)
+    locks.hold_shared(slot.mark).close()  # makes it
     with ExitStack() as held:
         if not _hold(held, slot.mark):
             return False
         remove(slot.old)
-        slot.old.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(slot.old.parent, slot.root)
         with suppress(FileNotFoundError):
             slot.folder.rename(slot.old)
         remove(slot.old)
@@ -92,10 +93,27 @@ def _hold(held: ExitStack, path: Path) -> bool:
     return file is not None
 
 
+def _is_of_an_artifact(root: Path, note: Path) -> bool:
+    """Return whether the artifact whose key a note holds is stored."""
+    try:
+        key = read_regular(note, LONGEST_KEY, root).decode()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return Slot(root, "infer", key).folder.exists()
+
+
 def _remove_notes_of_batches(root: Path) -> None:
     for run in entries_of(root / "batches"):
         for note in entries_of(run):
-            if not Slot(root, "infer", note.read_text(errors="replace")).folder.exists():
+            if not _is_of_an_artifact(root, note):
                 note.unlink(missing_ok=True)
         with suppress(OSError):
             run.rmdir()  # succeeds only if it is empty
+
+
+def _remove_trials(folder: Path) -> None:
+    """Remove what killed trials have left; a running one holds its lock."""
+    for path in folder.glob(".*"):
+        with ExitStack() as held:
+            if _hold(held, path / trial.LOCK):
+                remove(path)

@@ -3,22 +3,27 @@
 <root>/<stage>/<key>/                a finished artifact: its files and artifact.json, touched on every use
 <root>/partial/<stage>-<key>.<id>/   an artifact being made; each attempt has its own folder, since a tool may
                                      outlive its run
-<root>/partial/<stage>-<key>/        the same, for a stage that resumes an interrupted attempt
+<root>/partial/<stage>-<key>.<user>/ the same, for a stage that resumes an interrupted attempt of the same user (uid)
 <root>/partial/<stage>-<key>.old/    an artifact that is being replaced or pruned
 <root>/locks/<stage>-<key>.lock      held by the process that makes the artifact
 <root>/in_use/<stage>-<key>          share-locked by every run that has pinned the artifact, until the run ends
 <root>/hashes/                       digests of input files (runner.core.hashing)
 <root>/libraries/                    cached metadata of networks in timm and torchvision (runner.config.libraries)
 <root>/batches/                      batch sizes inferred so far by each run (runner.pipeline.invariance)
+<root>/checked/                      that locks and renames were tried in this folder (runner.store.trial)
 
 The kernel releases both locks when a process dies. `python -m runner.cache` removes only what it can lock
 exclusively.
+
+Others may write the store, too. No link is followed below the root, no FIFO or device is opened, and only what trusted
+users own is used (runner.core.files.is_trusted); a folder in which an artifact is made is the maker's alone.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -29,12 +34,24 @@ from typing import IO, Generic, TypeVar
 
 from filelock import FileLock
 
-from runner.core import Artifact, Command, FileHashes, StoreError, as_store_errors, entries_of, flaw_of, locks
-from runner.store import manifests
+from runner.core import (
+    Artifact,
+    Command,
+    FileHashes,
+    StoreError,
+    as_store_errors,
+    distrust,
+    entries_of,
+    flaw_of,
+    locks,
+    os_errors,
+)
+from runner.store import manifests, trial
 from runner.store.manifests import MANIFEST, Damaged, Manifest
 
-OWN_FOLDERS = ("partial", "locks", "in_use", "hashes", "batches", "libraries")
+OWN_FOLDERS = ("partial", "locks", "in_use", "hashes", "batches", "libraries", trial.FOLDER)
 """Folders of the root that contain no artifacts."""
+LONGEST_KEY = 64
 T = TypeVar("T", bound=Artifact)
 
 
@@ -65,7 +82,7 @@ class Slot:
 
     @property
     def resumed(self) -> Path:
-        return self.root / "partial" / self.name
+        return self.root / "partial" / f"{self.name}.{os.geteuid()}"
 
     @property
     def old(self) -> Path:
@@ -93,6 +110,15 @@ class Store:
         self.hash_files = FileHashes(root / "hashes")
         self._marks: dict[str, IO[bytes]] = {}
         self._staging: dict[str, Path] = {}
+
+    def folder(self, name: str) -> Path:
+        """Return one of OWN_FOLDERS, which is made if there is none.
+
+        Raises:
+            StoreError: it is a link, no folder, or another user's who is not trusted. OSError: it cannot be made.
+        """
+        make_folder(self.root / name, self.root)
+        return self.root / name
 
     def get_or_make(
         self,
@@ -187,7 +213,7 @@ class Store:
         """Hold the lock for making this artifact; call `waiting` once if another process holds it."""
         path = self._slot(stage, key).lock
         with as_store_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, self.root)
             lock = FileLock(path, mode=0o666)
             try:
                 lock.acquire(timeout=0)
@@ -205,7 +231,7 @@ class Store:
         with as_store_errors(slot.folder):
             for partial in slot.partials():
                 try:
-                    manifest = manifests.read(partial)
+                    manifest = manifests.read(partial, self.root)
                     manifest.artifact_in(partial, kind)
                     manifest.check(partial)
                 except Damaged:
@@ -218,12 +244,16 @@ class Store:
     def staging_folder(self, stage: str, key: str, resumes: bool) -> Path:
         """Return the folder to make the artifact in; empty, unless `resumes` continues an interrupted attempt."""
         slot = self._slot(stage, key)
-        path = slot.resumed if resumes else slot.resumed.with_name(f"{slot.name}.{uuid.uuid4().hex[:8]}")
-        for left in slot.partials():
-            if left != path:
-                _remove_as_far_as_possible(left)
+        path = slot.resumed if resumes else slot.resumed.with_name(f"{slot.name}.{uuid.uuid4().hex}")
         with as_store_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, self.root)
+            for left in slot.partials():
+                if left != path or not _is_own(left):
+                    _remove_as_far_as_possible(left)
+            if os.path.lexists(path) and not _is_own(path):  # another's, in a folder that lets only owners remove
+                path = slot.resumed.with_name(f"{slot.name}.{uuid.uuid4().hex}")
+            path.mkdir(mode=0o700, exist_ok=resumes)
+            path.chmod(0o700 | path.stat().st_mode & stat.S_ISGID)
         self._staging[slot.name] = path
         return path
 
@@ -250,9 +280,9 @@ class Store:
 
     def _read(self, slot: Slot, kind: type[T]) -> Entry[T]:
         with as_store_errors(slot.folder):
-            manifest = manifests.read(slot.folder)
+            manifest = manifests.read(slot.folder, self.root)
             artifact = manifest.artifact_in(slot.folder, kind)
-            manifest.check(slot.folder)
+            manifest.check(slot.folder, thoroughly=bool(self.root.stat().st_mode & stat.S_IWOTH))
         return Entry(artifact, manifest.seconds, manifest.commands)
 
     def _mark(self, slot: Slot) -> None:
@@ -260,7 +290,7 @@ class Store:
             return
         # A store that is not writable cannot be pruned by this user either; making an artifact in it raises.
         with suppress(OSError):
-            slot.mark.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(slot.mark.parent, self.root)
             self._marks[slot.name] = locks.hold_shared(slot.mark)
 
 
@@ -271,13 +301,14 @@ def _put_in_place(slot: Slot, partial: Path, manifest: Manifest) -> None:
     """
     for note in manifests.notes_of(partial):
         note.unlink(missing_ok=True)
-    if _has_same_files(slot.folder, manifest):
-        current = manifests.read(slot.folder)
+    if _has_same_files(slot, manifest):
+        current = manifests.read(slot.folder, slot.root)
         manifests.write(partial, replace(manifest, files=current.files))
         (partial / MANIFEST).replace(slot.folder / MANIFEST)
         remove(partial)
         return
-    slot.folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(slot.folder.parent, slot.root)
+    partial.chmod(0o777 & ~_umask() | partial.stat().st_mode & stat.S_ISGID)
     remove(slot.old)
     if os.path.lexists(slot.folder):
         slot.folder.rename(slot.old)
@@ -286,13 +317,46 @@ def _put_in_place(slot: Slot, partial: Path, manifest: Manifest) -> None:
     remove(slot.old)
 
 
-def _has_same_files(folder: Path, manifest: Manifest) -> bool:
+def _has_same_files(slot: Slot, manifest: Manifest) -> bool:
     try:
-        current = manifests.read(folder)
-        current.check(folder, thoroughly=True)  # it may be redone because of unnoticed corruption
+        current = manifests.read(slot.folder, slot.root)
+        current.check(slot.folder, thoroughly=True)  # it may be redone because of unnoticed corruption
     except Damaged:
         return False
     return current.same_files(manifest)
+
+
+def make_folder(path: Path, root: Path) -> None:
+    """Make a folder of the store, if there is none; below a root that a group shares, with the root's permissions.
+
+    Raises:
+        StoreError: it is a link, no folder, or another user's who is not trusted. OSError: it cannot be made.
+    """
+    if not os.path.lexists(path):
+        root.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            path.mkdir()
+            mode = root.stat().st_mode
+            if mode & stat.S_ISGID and mode & stat.S_IWGRP:
+                path.chmod(stat.S_IMODE(mode))
+    reason = distrust(path, root)
+    if reason:
+        raise StoreError(
+            f"{path} {reason}, and a store follows no links and takes nothing from users it cannot trust",
+            f"remove it, or choose another folder with {os_errors.CACHE_DIR}; docs/shared_cache.md: sharing one",
+        )
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether a path is a folder of this user's, and no link."""
+    status = path.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _remove_leftovers(slot: Slot) -> None:

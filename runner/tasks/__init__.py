@@ -8,9 +8,10 @@ from runner.tasks.decode import (
     decoded,
     first_output,
     reads_metadata,
+    results_of,
     stores_results,
 )
 from runner.tasks.kinds import TASKS, TaskKind, folder_of
-from runner.tasks.metrics import Mean, Metric, measured_in, metric_of
+from runner.tasks.metrics import Mean, Metric, measured_in, metric_of, values_of
 from runner.tasks.preview import Example, Preview
 from runner.tasks.similarity import agreement, are_class_scores, class_scores, cosine, mean_absolute_difference

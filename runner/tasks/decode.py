@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from runner.config import targets
+from runner.config import hooks, targets
 from runner.config.targets import Target
-from runner.core import ConfigError, Predictions, Samples
-from runner.core.lazy import NDArray
+from runner.core import ConfigError, DataError, Predictions, Samples
+from runner.core.lazy import NDArray, np
 from runner.data import Row, predictions, storage, whole_samples
 
 Results: TypeAlias = "Sequence[Any] | NDArray[Any]"
@@ -53,6 +53,27 @@ def stores_results(target: Target | None) -> bool:
 def first_output(outputs: Mapping[str, NDArray[Any]], rows: Sequence[Row]) -> NDArray[Any]:
     """Return the model's first output unchanged: class scores, images, action values."""
     return next(iter(outputs.values()))
+
+
+def results_of(decode: Decode, outputs: Mapping[str, NDArray[Any]], rows: Sequence[Row]) -> Results:
+    """Return what a decoder makes of the outputs [N, ...] of some rows: one result per sample.
+
+    Raises:
+        HookError: it returns anything else, or NaN where its results are one array.
+    """
+    results = decode(outputs, rows)
+    count = sum(1 for _ in groupby(rows, key=lambda row: row.sample_id))
+    wanted = f"one result per sample, {count} for these rows"
+    if not isinstance(results, (Sequence, np.ndarray)) or isinstance(results, (str, bytes)):
+        raise hooks.wrong_result(decode, f"a {type(results).__name__}", wanted)
+    if len(results) != count:
+        raise DataError(
+            f"model.decode returned {len(results)} results for {len(rows)} rows of {count} samples",
+            "return one result per sample: consecutive rows with one `sample` belong together (tiles, crops)",
+        )
+    if isinstance(results, np.ndarray) and results.dtype.kind in "fc" and np.isnan(results).any():
+        raise hooks.wrong_result(decode, "NaN", wanted)
+    return results
 
 
 METADATA = "metadata:"
@@ -105,7 +126,7 @@ def decoded(inferred: Predictions, samples: Samples, decode: Decode) -> Iterator
     if inferred.results is None:
         for outputs, rows in whole_samples.with_rows(predictions.iterate(inferred), facts):
             predictions.check_finite(outputs, [row.id for row in rows])
-            yield decode(outputs, rows), rows
+            yield results_of(decode, outputs, rows), rows
         return
     assert isinstance(decode, StoringDecode)
     firsts = (next(together) for _, together in groupby(facts, key=lambda row: row.sample_id))

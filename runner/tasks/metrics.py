@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, Protocol, TypeVar
 
-from runner.config import targets
+from runner.config import hooks, targets
 from runner.config.targets import Target
 from runner.core import ConfigError, Figure
 from runner.core.lazy import NDArray, np
@@ -56,8 +56,15 @@ class Mean:
     def add(self, results: Results, truths: Results) -> None:
         """Add the function's values to the sum."""
         for part in _of_one_shape(results, truths):
-            self._total += float(self._function(*part).sum())
+            self._total += float(self._values(*part).sum())
         self._count += len(results)
+
+    def _values(self, results: NDArray[Any], truths: NDArray[Any]) -> NDArray[Any]:
+        values = np.asarray(self._function(results, truths))
+        if values.dtype.kind not in "biuf" or values.shape != (len(results),):
+            got = f"{values.dtype} {list(values.shape)}"
+            raise hooks.wrong_result(self._function, got, f"a number per sample, [{len(results)}]")
+        return values
 
     def merge(self, other: Mean) -> None:
         """Add the other's sum and count."""
@@ -98,11 +105,30 @@ def metric_of(name: str, target: Target) -> Metric:
     """
     if not inspect.isclass(targets.locate(target)):
         return Mean(targets.bind(target, positional=2), name)
-    metric: Metric = targets.call(target)
+    metric: Metric = hooks.made(target, {"figures": Mapping})
     lacking = [method for method in ("add", "merge", "compute", "figures") if not hasattr(metric, method)]
     if lacking:
         raise ConfigError(
             f"dataset.metrics.{name} names {target.name}, which lacks {', '.join(lacking)}",
             "name a function of results and truths, or a class with what runner.tasks.Metric asks for",
         )
+    for figure, meaning in metric.figures.items():
+        if not isinstance(figure, str) or not isinstance(meaning, Figure):
+            raise hooks.wrong_result(targets.locate(target), f"{figure!r}: {meaning!r}", "Figure by name", "figures")
     return metric
+
+
+def values_of(metric: Metric) -> dict[str, float]:
+    """Return the values that a metric computes, by name.
+
+    Raises:
+        HookError: they are not one number for each of its figures, or one is NaN.
+    """
+    values, wanted = metric.compute(), f"a number for each of {', '.join(metric.figures)}"
+    by_name: dict[str, Any] = hooks.checked(values, dict, metric.compute)
+    if set(by_name) != set(metric.figures):
+        raise hooks.wrong_result(metric.compute, f"values of {', '.join(map(str, by_name)) or 'nothing'}", wanted)
+    for name, value in by_name.items():
+        if not isinstance(value, (int, float, np.integer, np.floating)) or np.isnan(value):
+            raise hooks.wrong_result(metric.compute, f"{name}={value!r}", wanted)
+    return {name: float(value) for name, value in by_name.items()}

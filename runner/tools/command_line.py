@@ -33,6 +33,10 @@ _HINTS = (
         re.compile(r"unrecognized arguments", re.IGNORECASE),
         "this version of the tool lacks a flag: install a later one",
     ),
+    (
+        re.compile(r"is group writable|is a soft link|'s owner or ownergroup"),
+        "this ais_bench reads no link, and no file that others own or may write: chmod go-w, or copy what it names",
+    ),
 )
 
 

@@ -16,7 +16,8 @@ class CompileRequest:
     """What to compile. `is_static` is whether the ONNX model supports only this batch size and these shapes.
 
     `flags` are the model's own flags; `aipp` is the normalisation to do on the card, if any. `gears` are the shapes to
-    compile for, the inputs of each, the most common first, if `inputs` have free sizes.
+    compile for, the inputs of each, the most common first, if `inputs` have free sizes. `batches` are the batch sizes,
+    ascending, if several; `batch` is the largest then. `is_range` asks for all shapes between these, and not for each.
     """
 
     model: Path
@@ -27,6 +28,8 @@ class CompileRequest:
     flags: Mapping[str, Any]
     aipp: Normalisation | None = None
     gears: tuple[tuple[TensorSpec, ...], ...] = ()
+    batches: tuple[int, ...] = ()
+    is_range: bool = False
 
 
 def per_axis(

@@ -74,6 +74,7 @@ def measure(
             name="isolated",
             timeout_seconds=LOADING_SECONDS + limits.max_seconds,
             environment={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            cwd=work,  # `-m` also imports from the working folder
         )
     with attributed_to(finished, "benchmark"):
         return msgspec.json.decode((work / TIMING).read_bytes(), type=Timing)

@@ -4,34 +4,73 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.core import Command, CompiledModel, Placement, Problem, TensorSpec, Timing, ToolError, bounded, bounds
+from runner.core import (
+    Command,
+    CompiledModel,
+    OperatorTime,
+    Placement,
+    Problem,
+    TensorSpec,
+    Timing,
+    ToolError,
+    bounded,
+    bounds,
+)
 from runner.core.environment import package_version
 from runner.core.lazy import NDArray, onnxruntime
 from runner.data import Batch
 from runner.graph import onnx_files
 from runner.measure import MeasuringLimits, peak_rss_bytes, repeat
+from runner.tools import _onnxruntime_options as onnxruntime_options
+from runner.tools import _onnxruntime_profile as onnxruntime_profile
+from runner.tools.profile import PROFILED_CALLS, slowest
 from runner.tools.tool import DryRunPaths, Measuring
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+CPU, CUDA, CANN = "CPUExecutionProvider", "CUDAExecutionProvider", "CANNExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
+PROVIDERS = {"cpu": CPU, "cuda": CUDA, "ascend": CANN}
 """Kind of SoC -> execution provider."""
+INSTALLATION = {
+    CUDA: "pip uninstall onnxruntime && pip install onnxruntime-gpu",
+    TENSORRT: "pip uninstall onnxruntime && pip install onnxruntime-gpu, and install TensorRT",
+    CANN: "pip uninstall onnxruntime && pip install onnxruntime-cann, for CANN 8.2 or later, and `source` CANN's "
+    "set_env.sh before the runner",
+}
+"""What to do where an execution provider is missing."""
+DEVICE_PROVIDERS = frozenset(INSTALLATION)
+"""The execution providers that run on a device chosen by `device_id`."""
+NO_FALLBACK = "session.disable_cpu_ep_fallback"
+"""The session option with which nodes that a provider does not take are an error, instead of running on the CPU."""
 
 
 @dataclass(frozen=True)
 class OnnxRuntime:
-    """`threads` is the number of threads within an operator; 0 lets ONNX Runtime use every core."""
+    """`threads` is the number of threads within an operator; 0 lets ONNX Runtime use every core.
+
+    `provider` is the execution provider; None takes that of the kind of SoC. `provider_options` are its options by
+    name, without device_id. `session_options` are attributes of onnxruntime.SessionOptions by name, enumerations by
+    their members' names, and session configuration entries, whose names have a dot.
+    """
 
     threads: int = bounded(0, least=0)
+    provider: str | None = None
+    provider_options: Mapping[str, Any] = field(default_factory=dict)
+    session_options: Mapping[str, Any] = field(default_factory=dict)
 
     def version(self) -> str:
-        """Return text such as "onnxruntime 1.31.1"; onnxruntime-gpu is a separate distribution."""
-        names = ("onnxruntime", "onnxruntime-gpu")
+        """Return text such as "onnxruntime 1.31.1"; those for other devices are separate distributions."""
+        names = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-cann")
         installed = [f"{name} {version}" for name in names if (version := package_version(name))]
+        toolkit = os.environ.get("ASCEND_TOOLKIT_HOME")
+        if toolkit and package_version("onnxruntime-cann"):
+            installed.append(f"CANN in {Path(toolkit).resolve()}")  # a folder a version
         return ", ".join(installed) or "onnxruntime (not installed)"
 
     def excluded_from_key(self, stage: str) -> tuple[str, ...]:
@@ -39,12 +78,15 @@ class OnnxRuntime:
         return ()
 
     def validate(self, placement: Placement, inputs: Sequence[TensorSpec] = ()) -> list[Problem]:
-        """Return problems: a missing package or provider, negative threads, several devices, or the CPU as device 1."""
+        """Return problems: a missing package or provider, wrong options, several devices, or the CPU as device 1."""
         problems = list(bounds.problems(self, "tool.adapter"))
         if importlib.util.find_spec("onnxruntime") is None:
             problems.append(Problem("onnxruntime is not installed", "pip install onnxruntime"))
-        elif placement.kind == "cuda":
-            problems += _cuda_problems()
+        else:
+            problems += [
+                *self._provider_problems(placement),
+                *onnxruntime_options.session_problems(self.session_options),
+            ]
         if len(placement.devices) != 1 or (placement.kind == "cpu" and placement.devices != (0,)):
             devices = list(placement.devices)
             problems.append(
@@ -53,8 +95,8 @@ class OnnxRuntime:
         return problems
 
     def measuring(self) -> Measuring:
-        """Measures on the given inputs, in this process."""
-        return Measuring(takes_inputs=True, in_process=True)
+        """Measures on the given inputs, in this process, with their copies to a device and back."""
+        return Measuring(takes_inputs=True, in_process=True, includes_copies=True)
 
     def commands(self, paths: DryRunPaths, placement: Placement, limits: MeasuringLimits) -> list[Command]:
         """Return no commands, since it runs in this process."""
@@ -88,7 +130,7 @@ class OnnxRuntime:
             batch=model.batch,
             latencies_ms=measured.latencies_ms,
             warmup=limits.warmup,
-            source=f"{self.version()} {PROVIDERS[placement.kind]}, host clock around InferenceSession.run",
+            source=f"{self.version()} {self._provider(placement)}, host clock around InferenceSession.run",
             reasons=measured.reasons,
             settled_after=measured.settled_after,
             load_ms=load_ms,
@@ -96,37 +138,94 @@ class OnnxRuntime:
             peak_rss_bytes=peak_rss_bytes(),
         )
 
-    def _session(self, model: CompiledModel, placement: Placement) -> Any:
-        provider = PROVIDERS[placement.kind]
+    def profile_problems(self, placement: Placement) -> list[Problem]:
+        """Return no problems."""
+        return []
+
+    def profile_commands(self, paths: DryRunPaths, placement: Placement) -> list[Command]:
+        """Return no commands, since it runs in this process."""
+        return []
+
+    def profile(
+        self, model: CompiledModel, placement: Placement, inputs: Mapping[str, NDArray[Any]], work: Path
+    ) -> tuple[OperatorTime, ...]:
+        """Return the slowest operators of the optimised graph, as ONNX Runtime's own profiler times them."""
+        session = self._session(model, placement, profile=work / "profile")
+        names = [output.name for output in session.get_outputs()]
+        for _ in range(PROFILED_CALLS):
+            _run(session, names, inputs)
+        text = Path(session.end_profiling()).read_text(encoding="utf-8")
+        return slowest(onnxruntime_profile.executions(text))
+
+    def _provider(self, placement: Placement) -> str:
+        return self.provider or PROVIDERS[placement.kind]
+
+    def _provider_problems(self, placement: Placement) -> Iterator[Problem]:
+        provider, is_cpu = self._provider(placement), placement.kind == "cpu"
+        if (provider == CPU and not is_cpu) or (provider in DEVICE_PROVIDERS and is_cpu):
+            yield Problem(f"tool.adapter.provider={provider} does not run on soc={placement.soc}", "leave it out")
+            return
+        if self.provider_options and provider == CPU:
+            yield Problem(f"tool.provider_options: {CPU} has none", "leave them out")
+        if "device_id" in self.provider_options:
+            yield Problem("tool.provider_options.device_id is given", "give device=N instead")
+        yield from onnxruntime_options.value_problems("provider_options", self.provider_options)
+        available = [CPU] if provider == CPU else onnxruntime.get_available_providers()
+        if provider not in available:
+            fix = INSTALLATION.get(provider, f"choose tool.adapter.provider from {', '.join(available)}")
+            yield Problem(f"this ONNX Runtime has no {provider}; it has {', '.join(available)}", fix)
+
+    def _options(self, provider: str, profile: Path | None) -> Any:
+        """Return the SessionOptions; nodes that a provider does not take do not fall back to the CPU silently.
+
+        CUDA's are left to ONNX Runtime, which keeps the arithmetic of shapes on the CPU on purpose.
+        """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
-        chosen = (provider, {"device_id": placement.devices[0]}) if placement.kind == "cuda" else provider
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profile)
+        no_fallback = {} if provider in (CPU, CUDA) else {NO_FALLBACK: True}
+        onnxruntime_options.apply(options, no_fallback | dict(self.session_options))
+        return options
+
+    def _session(self, model: CompiledModel, placement: Placement, profile: Path | None = None) -> Any:
+        provider = self._provider(placement)
+        device = {"device_id": str(placement.devices[0])} if provider in DEVICE_PROVIDERS else {}
+        chosen = (
+            provider,
+            device | {name: onnxruntime_options.text(value) for name, value in self.provider_options.items()},
+        )
         try:
             session = onnxruntime.InferenceSession(
-                str(model.path), options, providers=[chosen], disabled_optimizers=onnx_files.MISTAKEN_OPTIMIZERS
+                str(model.path),
+                self._options(provider, profile),
+                providers=[chosen],
+                disabled_optimizers=onnx_files.MISTAKEN_OPTIMIZERS,
+                enable_fallback=0,  # to another provider, where this one fails
             )
         except Exception as error:  # its exceptions have no common base class
-            fix = "force=[export,simplify] redoes it"
-            raise ToolError(f"ONNX Runtime cannot load {model.path}: {error}", fix) from error
+            raise ToolError(
+                f"ONNX Runtime cannot load {model.path} with {provider}: {error}",
+                self._loading_fix(provider, str(error)),
+            ) from error
         if session.get_providers()[0] != provider:  # it silently falls back to the CPU
             raise ToolError(
                 f"ONNX Runtime could not start {provider} and would run on {session.get_providers()[0]}",
-                "install the CUDA and cuDNN libraries that onnxruntime-gpu asks for, or choose soc=cpu",
+                f"install the libraries that it asks for ({INSTALLATION.get(provider, provider)}), or choose soc=cpu",
             )
         return session
 
-
-def _cuda_problems() -> list[Problem]:
-    available = onnxruntime.get_available_providers()
-    if PROVIDERS["cuda"] in available:
-        return []
-    return [
-        Problem(
-            f"this ONNX Runtime has no {PROVIDERS['cuda']}; it has {', '.join(available)}",
-            "pip uninstall onnxruntime && pip install onnxruntime-gpu, or choose soc=cpu",
-        )
-    ]
+    def _loading_fix(self, provider: str, error: str) -> str:
+        if "fallback to CPU EP has been explicitly disabled" in error:
+            return (
+                f"{provider} does not take some nodes: '+tool.session_options={{{NO_FALLBACK}: false}}' lets the CPU "
+                "run them, and log_severity_level: 0 beside it has ONNX Runtime name them"
+            )
+        if "option" in error and self.provider_options:
+            return f"correct tool.provider_options ({', '.join(self.provider_options)})"
+        return "force=[export,simplify] redoes it"
 
 
 def _run(session: Any, names: list[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
@@ -134,4 +233,6 @@ def _run(session: Any, names: list[str], inputs: Mapping[str, NDArray[Any]]) -> 
         return session.run(names, dict(inputs))  # type: ignore[no-any-return]
     except Exception as error:  # its exceptions have no common base class
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in inputs.items())
-        raise ToolError(f"ONNX Runtime failed on {shapes}: {error}") from error
+        raise ToolError(
+            f"ONNX Runtime failed on {shapes}: {error}", "look for the operator with python -m runner.debug"
+        ) from error

@@ -15,10 +15,14 @@ from runner.measure import MeasuringLimits
 
 @dataclass(frozen=True)
 class Measuring:
-    """How `measure` works: whether it uses the given inputs, and whether it runs in the calling process."""
+    """How `measure` works: whether it uses the given inputs, and whether it runs in the calling process.
+
+    `includes_copies` is whether latencies include the copies between host and device.
+    """
 
     takes_inputs: bool
     in_process: bool
+    includes_copies: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,10 @@ class DryRunPaths:
     model: Path
     batch: int
     inputs: tuple[TensorSpec, ...]
+    batches: tuple[int, ...] = ()
+    """The batch sizes of a model that was compiled for several."""
+    is_range: bool = False
+    """Whether it was compiled for all shapes between several, and not for each."""
     samples: Path
     one_batch: Path
     """The first batch, which a measurement repeats."""

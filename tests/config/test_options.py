@@ -49,10 +49,25 @@ def test_an_option_has_what_it_inherits(own) -> None:
     assert (content["task"], content["network"]) == ("t", {"_target_": "a.b", "size": 2})
 
 
-def test_options_that_inherit_from_each_other_are_read_to_an_end(own) -> None:
+def test_options_that_inherit_from_each_other_are_refused(own) -> None:
     own("model", "a", "{defaults: [b], x: 1}")
     folder = own("model", "b", "{defaults: [a], y: 2}")
-    assert options.read(folder / "model" / "a.yaml")["y"] == 2
+    with pytest.raises(ConfigError, match=r"a\.yaml inherits from itself"):
+        options.read(folder / "model" / "a.yaml")
+
+
+def test_defaults_that_double_22_times_are_refused_at_once(own) -> None:
+    for level in range(22):
+        folder = own("model", f"m{level}", f"{{defaults: [m{level + 1}, m{level + 1}]}}")
+    own("model", "m22", "{x: 1}")
+    with pytest.raises(ConfigError, match="more than 100 files"):
+        options.read(folder / "model" / "m0.yaml")
+
+
+@pytest.mark.parametrize("defaults", ["{a: b}", "text", "[1, 2]", "[[a]]", "[null]", "[{a: b, c: d}]", "7"])
+def test_defaults_that_are_no_list_of_names_are_refused(defaults: str, own) -> None:
+    with pytest.raises(ConfigError, match="its defaults"):
+        options.read(own("model", "a", f"defaults: {defaults}") / "model" / "a.yaml")
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a list", "", "\0"])

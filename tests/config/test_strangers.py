@@ -241,6 +241,53 @@ def test_interpolations_call_nothing(run_strange) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{file: e.pth, sha256: '00000000', url: 'http://127.0.0.1:9/${oc.env:PWD}'}",
+        "{file: e.pth, url: 'http://127.0.0.1:9/${hydra:runtime.cwd}'}",
+        "{file: e.pth, url: 'http://127.0.0.1:9/${dataset.root}'}",
+        "{file: e.pth, url: 'http://127.0.0.1:9/${...weights}'}",
+    ],
+)
+def test_a_url_sends_nothing_of_the_user_s(value: str, run_strange) -> None:
+    done = run_strange({"model/evil.yaml": with_line(MODEL, "checkpoint", value)}, "weights=auto", "stages=[weights]")
+    assert "reaches beyond its own group: model.checkpoint.url" in done.stderr
+
+
+@pytest.mark.parametrize("group", ["dataset", "tool"])
+def test_no_file_of_a_stranger_s_reads_the_environment(group: str, run_strange) -> None:
+    text = {"dataset": DATASET, "tool": TOOL}[group]
+    done = run_strange({f"{group}/evil.yaml": f"{text}\nnote: ${{oc.env:HOME}}\n"})
+    assert "reaches beyond its own group" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["program: ./evil", "python: bin/python", "script: ../evil.py"])
+def test_a_tool_of_a_stranger_s_names_no_program_in_the_working_folder(key: str, run_strange) -> None:
+    assert "where the user works" in run_strange({"tool/evil.yaml": f"{TOOL}\n{key}\n"}).stderr
+
+
+@pytest.mark.parametrize(
+    "flag", ["debug_dir: /root/.ssh", "mdl_bank_path: ../../../etc", "raw_ge_options: x", "insert_op_conf: evil.cfg"]
+)
+def test_a_model_of_a_stranger_s_names_no_file_to_atc(flag: str, run_strange) -> None:
+    done = run_strange({"model/evil.yaml": with_line(MODEL, "atc", f"{{{flag}}}")})
+    assert f"sets atc.{flag.partition(':')[0]}" in done.stderr
+
+
+@pytest.mark.parametrize("defaults", ["{a: b}", "text", "[1, 2]", "[[a]]", "[null]", "[evil]"])
+def test_defaults_of_an_odd_kind_are_refused_in_words(defaults: str, run_strange) -> None:
+    done = run_strange({"model/evil.yaml": f"defaults: {defaults}\n{MODEL}"})
+    assert "defaults" in done.stderr
+
+
+def test_defaults_that_double_again_and_again_are_refused_at_once(run_strange) -> None:
+    files = {f"model/m{level}.yaml": f"defaults: [m{level + 1}, n{level + 1}]" for level in range(22)}
+    files |= {f"model/n{level}.yaml": f"defaults: [m{level + 1}, n{level + 1}]" for level in range(22)}
+    done = run_strange({**files, "model/evil.yaml": f"defaults: [m0, _self_]\n{MODEL}", "model/m22.yaml": "x: 1"})
+    assert "more than 100 files" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "..", '"${oc.env:HOME}"', '"${model.task}"', "[a]"])
 def test_a_name_leads_no_run_folder_out_of_outputs(name: str, run_strange, tmp_path: Path) -> None:
     before = sorted(path.name for path in tmp_path.parent.iterdir())

@@ -7,6 +7,7 @@ import pytest
 from runner.config import targets
 from runner.config.targets import Target
 from runner.core import ConfigError
+from runner.core.lazy import torch
 
 
 def test_siblings_of_target_are_the_arguments() -> None:
@@ -327,3 +328,62 @@ def test_a_nested_callable_that_refuses_its_arguments_is_named() -> None:
     nested = {"_target_": "torch.nn.Linear", "in_features": 3, "out_features": "x"}
     with pytest.raises(ConfigError, match=r"torch\.nn\.Linear\(in_features=3, out_features='x'\) cannot be made"):
         targets.call(targets.parse({"_target_": "torch.nn.Sequential", "_args_": [nested]}, "model.network"))
+
+
+DISTILLATION = "timm.task.distillation"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        (f"{DISTILLATION}.DistillationTeacher", {"model_name_or_module": "resnet18", "num_classes": 10}),
+        (f"{DISTILLATION}.LogitDistillationTask", {}),
+        (f"{DISTILLATION}.FeatureDistillationTask", {}),
+        ("timm.task.token_distillation.TokenDistillationTask", {}),
+    ],
+)
+def test_a_class_that_can_load_weights_is_no_network(name: str, arguments: dict) -> None:
+    with pytest.raises(ConfigError, match=r"can load weights itself, by .*pretrained_path"):
+        targets.call(targets.named(name, "model.network", arguments))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"pretrained_cfg": {"url": "http://127.0.0.1:9/x.pth"}},
+        {"pretrained_cfg": "a1_in1k"},
+        {"pretrained_cfg_overlay": {"file": "x.pth"}},
+        {"pretrained": 1},
+        {"cache_dir": "cache"},
+        {"state_dict": {"a": 1}},
+        {"stem": {"url": "x"}},
+        {"blocks": [{"checkpoint_path": "x"}]},
+        {"act_layer": "../x"},
+        {"layers": ["http://127.0.0.1:9"]},
+        {"source": "hf-hub:a/b"},
+    ],
+)
+def test_no_argument_of_a_library_names_a_place(arguments: dict) -> None:
+    with pytest.raises(ConfigError, match="by which the library itself would load weights"):
+        targets.named("timm.create_model", "model.network", {"model_name": "resnet18", **arguments})
+
+
+def test_no_argument_without_a_name_is_a_place_either() -> None:
+    with pytest.raises(ConfigError, match="load weights"):
+        targets.call(targets.named("torch.nn.Sequential", "model.network", {"_args_": ["/etc/passwd"]}))
+
+
+def test_probabilities_and_sizes_are_no_places() -> None:
+    arguments = {"model_name": "vit_tiny_patch16_224", "drop_path_rate": 0.1, "pretrained": False}
+    assert targets.named("timm.create_model", "model.network", arguments).arguments == arguments
+
+
+def test_a_network_that_opens_a_file_as_it_is_built_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.nn.Linear, "reset_parameters", lambda self: Path(__file__).read_bytes())
+    with pytest.raises(ConfigError, match=r"torch\.nn\.Linear would read .*test_targets\.py"):
+        targets.call(targets.named("torch.nn.Linear", "model.network", {"in_features": 2, "out_features": 2}))
+
+
+def test_a_name_of_a_thousand_parts_is_refused() -> None:
+    with pytest.raises(ConfigError, match="not the dotted name"):
+        targets.named(".".join(["zoo"] * 1000), "model.network")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import runner
 from runner.core import Command, Finished, ToolError, process
 
 
@@ -80,6 +81,12 @@ def test_an_exit_status_other_than_0_is_returned() -> None:
 
 def test_stdin_is_empty() -> None:
     assert python("import sys; print(repr(sys.stdin.read()))").tail == "''"
+
+
+def test_a_file_can_be_stdin(tmp_path: Path) -> None:
+    (tmp_path / "said").write_text("hello")
+    finished = process.run(["cat"], stage="compile", name="cat", timeout_seconds=20, stdin=tmp_path / "said")
+    assert finished.tail == "hello"
 
 
 def test_arguments_reach_the_program_untouched() -> None:
@@ -434,3 +441,18 @@ def test_a_script_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
 
     with pytest.raises(ToolError, match=r"still running after 0\.5 seconds"):
         process.sourced(script)
+
+
+def test_a_program_finds_no_module_by_an_empty_item_of_pythonpath(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"/a{os.pathsep}{os.pathsep}/b{os.pathsep}"}
+    argv = (sys.executable, "-c", "import os; print(os.environ['PYTHONPATH'])")
+    finished = process.run(argv, stage="s", name="n", timeout_seconds=60, environment=environment)
+    assert finished.tail == f"/a{os.pathsep}/b"
+
+
+@pytest.mark.parametrize(("ours", "seen"), [(runner.SAFE_PATH, "None"), ("1", "1")])
+def test_a_program_has_pythonsafepath_as_the_user_set_it(ours: str, seen: str) -> None:
+    argv = (sys.executable, "-c", "import os; print(os.environ.get('PYTHONSAFEPATH'))")
+    environment = {**os.environ, "PYTHONSAFEPATH": ours}
+    finished = process.run(argv, stage="s", name="n", timeout_seconds=60, environment=environment)
+    assert finished.tail == seen

@@ -73,3 +73,12 @@ def test_names_are_alike_whatever_their_capitals() -> None:
 @pytest.mark.parametrize(("name", "writable"), [("", True), ("é汉🙂", True), ("a\udcff", False), ("\ud800", False)])
 def test_a_lone_surrogate_is_no_unicode(name: str, writable: bool) -> None:
     assert text.is_unicode(name) == writable
+
+
+def test_characters_that_cannot_be_seen_are_written_as_escapes() -> None:
+    assert text.visible("\x1b[31m\x7f\x9b\u202e\u2028\udcff") == r"\x1b[31m\x7f\x9b\u202e\u2028\udcff"
+
+
+@pytest.mark.parametrize("shown", ["a b\n\tc", "né汉🙂", r"a\x1b"])
+def test_what_can_be_seen_stays_as_it_is(shown: str) -> None:
+    assert text.visible(shown) == shown

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -178,3 +179,33 @@ def test_a_cost_that_one_side_does_not_tell_is_shown_as_none(write_run, capsys) 
 def test_a_cost_that_neither_side_tells_is_no_difference(write_run, capsys) -> None:
     assert diff.main([write_run("a"), write_run("b")]) == 0
     assert "load_ms" not in capsys.readouterr().out
+
+
+ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 10)
+)
+
+
+@pytest.mark.parametrize("config", [ALIASES, "a: &a {b: *a}", "[" * 20_000, "a: ["])
+def test_a_configuration_that_is_no_ordinary_one_is_an_error(config: str, write_run, capsys) -> None:
+    good, bad = write_run("a"), write_run("b")
+    Path(bad, "config.yaml").write_text(config)
+    assert diff.main([good, bad]) == 3
+    assert "config.yaml" in capsys.readouterr().err
+
+
+def test_a_configuration_that_is_a_fifo_is_an_error_and_not_waited_for(write_run, capsys) -> None:
+    good, bad = write_run("a"), write_run("b")
+    Path(bad, "config.yaml").unlink()
+    os.mkfifo(Path(bad, "config.yaml"))
+    assert diff.main([good, bad]) == 3
+    assert "not a regular file" in capsys.readouterr().err
+
+
+def test_control_characters_of_a_configuration_do_not_reach_the_terminal(write_run, capsys) -> None:
+    good, bad = write_run("a"), write_run("b")
+    Path(bad, "config.yaml").write_text('{batch: {size: "\\e]0;title\\e[2J[/x]"}, limit: null}')
+    assert diff.main([good, bad]) == 1
+    told = capsys.readouterr().out
+    assert "\x1b" not in told
+    assert "\\x1b[2J[/x]" in told

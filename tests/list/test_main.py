@@ -1,6 +1,7 @@
 """`python -m runner.list`: what is there, what can run here, and what a wrong name is answered with."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -216,7 +217,7 @@ def test_models_and_data_sets_are_found_by_their_task(rows) -> None:
 
 def test_the_data_set_and_the_task_of_a_model_it_is_based_on_are_its_own(own, rows) -> None:
     words = own(
-        "model", "base", "{name: base, task: '${library:x}', defaults: [{override /dataset@_global_.dataset: coco}]}"
+        "model", "base", "{name: base, task: '${model.arch}', defaults: [{override /dataset@_global_.dataset: coco}]}"
     )
     own("model", "derived", "{name: derived, defaults: [base]}")
     row = rows(*words, "derived")["model"]["derived"]
@@ -244,7 +245,7 @@ def test_a_card_and_its_tools_are_seen_where_they_are(rows, card) -> None:
     assert found["tool"]["ais_bench"]["needs"] == []
     assert found["soc"]["310P3"]["runs_here"]
     assert "npu-smi info names 310P3" in found["soc"]["910B1"]["needs"][0]
-    assert "ais_infer.py is not there" in found["tool"]["ais_infer"]["needs"][0]
+    assert "tool.script=ais_infer.py names no folder" in found["tool"]["ais_infer"]["needs"][0]
 
 
 def test_a_users_options_are_listed_with_where_they_are_from(own, ask, rows) -> None:
@@ -315,3 +316,30 @@ def test_a_misprint_is_marked_and_never_the_fastest(ask, rows) -> None:
     fastest = rows("model", "name=resnet50_dino")["model"]["resnet50_dino"]["fastest"]
     assert fastest == {"soc": "310", "batch": 16, "samples_per_second": 2441.2}
     assert "misprint: 64 times" in ask("model", "resnet50_dino")
+
+
+def test_a_strangers_tool_is_listed_without_starting_its_program(own, rows, tmp_path) -> None:
+    (tmp_path / "evil").write_text(f"#!/bin/sh\ntouch {tmp_path}/pwned\n")
+    (tmp_path / "evil").chmod(0o755)
+    adapter = f"{{_target_: runner.tools.ascend.AisBench, python: {tmp_path}/evil}}"
+    found = rows(*own("tool", "evil", f"{{name: evil, serves: [ascend], adapter: {adapter}}}"), "tool")
+    assert found["tool"]["evil"]["serves"] == ["ascend"]
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_strangers_references_to_the_environment_are_told_and_not_resolved(own, rows, monkeypatch) -> None:
+    monkeypatch.setenv("SECRET", "s3cr3t")
+    found = rows(*own("model", "evil", "{name: evil, task: '${oc.env:SECRET}'}"), "model", "evil")
+    assert "only plain references" in found["model"]["evil"]["needs"][0]
+
+
+def test_a_fifo_among_the_options_is_told_and_not_waited_for(own, rows, tmp_path) -> None:
+    words = own("model", "fine", "{name: fine}")
+    os.mkfifo(tmp_path / "mine" / "model" / "fifo.yaml")
+    assert "not a regular file" in rows(*words, "model", "fifo")["model"]["fifo"]["needs"][0]
+
+
+def test_control_characters_of_an_option_do_not_reach_the_terminal(own, ask) -> None:
+    printed = ask(*own("model", "evil", '{name: evil, reference: "\\e]0;title\\e[2J"}'), "model", "evil")
+    assert "\x1b" not in printed
+    assert "\\x1b[2J" in printed

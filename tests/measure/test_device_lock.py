@@ -19,7 +19,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 def waited(enter, placement: Placement = CARD) -> tuple[list[str], float]:
-    """Use the devices while another thread uses CARD alone until it is waited for; return what was told, and the wait."""
+    """Use the devices while another thread uses CARD alone; return what is told, and how long it waited."""
     told = []
     held, over = threading.Event(), threading.Event()
 

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import resource
 import tarfile
 import zipfile
 from collections import OrderedDict
@@ -16,6 +17,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
+from runner.core import out_of_memory
 from runner.core.errors import CheckpointError
 from runner.networks.checkpoints import load, read_state_dict, state_dict_for
 from runner.networks.network import CheckpointLayout
@@ -349,3 +351,69 @@ def test_a_checkpoint_of_torch_before_0_1_10_is_told(tmp_path: Path) -> None:
             tar.addfile(tarfile.TarInfo(member), io.BytesIO())
     with pytest.raises(CheckpointError, match=r"a\.pth"):
         read_state_dict(tmp_path / "a.pth")
+
+
+# Checkpoints whose headers claim more than the file holds.
+
+
+def saved(folder: Path, state: dict[str, Any]) -> Path:
+    torch.save(state, folder / "e.pth")
+    return folder / "e.pth"
+
+
+def dqn_with(tensor: torch.Tensor) -> dict[str, Any]:
+    return {**NatureDQN().state_dict(), next(iter(NatureDQN().state_dict())): tensor}
+
+
+@pytest.mark.parametrize("elements", [10**9, 10**11, 10**17])
+def test_a_view_of_any_size_is_told_by_its_shape_and_takes_no_memory(elements: int, tmp_path: Path) -> None:
+    path = saved(tmp_path, dqn_with(torch.zeros(1, dtype=torch.float16).expand(elements)))
+    limit = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 29), limit[1]))
+    try:
+        with pytest.raises(CheckpointError, match=f"another network(.|\n)*is \\[{elements}\\]"):
+            load_file(NatureDQN(), path, layout())
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limit)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.eye(4).to_sparse(),
+        torch.eye(4).to_sparse_csr(),
+        torch.sparse_coo_tensor(torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1), (10**15,)),
+        torch.empty(10**15, device="meta"),
+    ],
+    ids=["coo", "csr", "coo of any size", "meta"],
+)
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_parameters_without_values_of_their_own_are_refused(tensor: torch.Tensor, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="1 of .* parameters are sparse"):
+        load_file(NatureDQN(), saved(tmp_path, dqn_with(tensor)), layout())
+
+
+def test_a_storage_of_any_size_is_blamed_on_the_file_and_not_on_the_machine(tmp_path: Path) -> None:
+    path = tmp_path / "e.pth"
+    torch.save({"w": torch.zeros(1111)}, path, _use_new_zipfile_serialization=False)
+    claimed = path.read_bytes().replace(b"M\x57\x04", b"\x8a\x07\x57\x04\x00\x00\x00\x00\x40")  # BININT2 to LONG1
+    path.write_bytes(claimed)
+    with pytest.raises(CheckpointError) as error:
+        read_state_dict(path)
+    assert out_of_memory.explained(error.value, "export", 1) is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.bfloat16, torch.float64])
+def test_any_floating_type_is_loaded_as_float32(dtype: torch.dtype, tmp_path: Path) -> None:
+    network = nn.Linear(2, 2)
+    load_file(network, saved(tmp_path, {"weight": torch.ones(2, 2).to(dtype), "bias": torch.ones(2)}), layout())
+    assert network.weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint64, torch.complex64, torch.bool, torch.qint8])
+def test_another_kind_of_number_is_another_network(dtype: torch.dtype, tmp_path: Path) -> None:
+    weight = torch.ones(2, 2)
+    odd = torch.quantize_per_tensor(weight, 1.0, 0, dtype) if dtype == torch.qint8 else weight.to(dtype)
+    with pytest.raises(CheckpointError, match="of another kind: weight"):
+        load_file(nn.Linear(2, 2), saved(tmp_path, {"weight": odd, "bias": torch.ones(2)}), layout())

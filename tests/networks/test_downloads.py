@@ -1,7 +1,10 @@
 """Downloads against a real server on this machine that misbehaves as servers and networks do."""
 
 import hashlib
+import ssl
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,7 +41,12 @@ class Site:
     """How far the ranges that it sends start from those that it was asked for."""
     version: str | None = None
     """The ETag of what it serves."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Further headers of its answers."""
+    drips: bool = False
+    """Whether it sends a byte every tenth of a second."""
     ranges_asked: list[str | None] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -50,11 +58,16 @@ class Handler(BaseHTTPRequestHandler):
         if self.path in site.redirects:
             self.send_response(302)
             self.send_header("Location", site.redirects[self.path])
-            self.send_header("Content-Length", "0")
+            if not site.endless:
+                self.send_header("Content-Length", "0")
             self.end_headers()
+            with suppress(ConnectionError):
+                while site.endless:
+                    self.wfile.write(CONTENT)
             return
         asked = self.headers.get("Range")
         site.ranges_asked.append(asked)
+        site.authorizations.append(self.headers.get("Authorization"))
         status = site.statuses.pop(0) if site.statuses else 200
         if status != 200:
             self.send_response(status)
@@ -81,8 +94,13 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("ETag", site.version)
         if site.length_told:
             self.send_header("Content-Length", str(len(body)))
+        for name, value in site.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         with suppress(ConnectionError):
+            for byte in body if site.drips else b"":
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.1)
             while site.endless:
                 self.wfile.write(body)
         self.wfile.write(body[: site.break_after.pop(0)] if site.break_after else body)
@@ -131,16 +149,9 @@ def test_a_whole_file_arrives(site: Site, places: Places) -> None:
     assert not places.partial.exists()
 
 
-@pytest.mark.parametrize("digits", [8, 10, 64])
-def test_leading_digits_of_the_hash_suffice(tmp_path: Path, places: Places, digits: int) -> None:
-    (tmp_path / "source").write_bytes(CONTENT)
-    get(f"file://{tmp_path}/source", places, sha256=SHA256[:digits].upper())
-    assert places.target.exists()
-
-
 @pytest.mark.parametrize("digits", [8, 9, 64])
-def test_leading_digits_suffice_for_plain_http_too(site: Site, places: Places, digits: int) -> None:
-    get(site.url, places, sha256=SHA256[:digits])
+def test_leading_digits_of_the_hash_suffice(site: Site, places: Places, digits: int) -> None:
+    get(site.url, places, sha256=SHA256[:digits].upper())
     assert places.target.read_bytes() == CONTENT
 
 
@@ -272,6 +283,12 @@ def test_redirects_in_a_circle_end(site: Site, places: Places) -> None:
         get(site.url, places)
 
 
+def test_the_body_of_a_redirect_is_not_read(site: Site, places: Places) -> None:
+    site.redirects, site.endless = {"/weights.pth": "file:///etc/hostname"}, True
+    with pytest.raises(DownloadError, match="to file:"):
+        get(site.url, places)
+
+
 def test_a_redirect_to_a_file_is_refused(site: Site, places: Places) -> None:
     site.redirects = {"/weights.pth": "file:///etc/hostname"}
     with pytest.raises(DownloadError, match=r"redirects from .* to file:"):
@@ -308,24 +325,131 @@ def test_other_urls_are_refused(url: str, places: Places) -> None:
         get(url, places)
 
 
-def test_a_file_url_is_copied(tmp_path: Path, places: Places) -> None:
-    source = tmp_path / "a name with spaces.pth"
-    source.write_bytes(CONTENT)
-    get(source.as_uri(), places, sha256=None)
+@pytest.mark.parametrize("url", ["file:///etc/hostname", "file://localhost/etc/hostname", "FILE:/proc/self/environ"])
+def test_a_file_of_this_machine_is_never_copied(url: str, places: Places) -> None:
+    with pytest.raises(DownloadError, match="the scheme 'file'") as caught:
+        get(url, places, sha256=None)
+    assert "weights=PATH" in caught.value.fix
+    assert not places.partial.exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://", "https://:80/a", f"https://{'x' * 64}.example/a", "https://host:99999999/a", "https://[::1/a"]
+)
+def test_a_url_without_a_possible_host_is_refused(url: str, places: Places) -> None:
+    with pytest.raises(DownloadError, match=r"names no host|is no URL"):
+        get(url, places)
+
+
+def test_a_redirect_to_what_is_no_url_is_told(site: Site, places: Places) -> None:
+    site.redirects = {"/weights.pth": "http://[::1"}
+    with pytest.raises(DownloadError, match="redirects to what is no URL"):
+        get(site.url, places)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/", "http://2130706433/", "http://169.254.169.254/", "http://[::1]/"])
+def test_a_host_inside_this_network_is_told_from_others(url: str) -> None:
+    assert downloads._is_inside(url)
+    assert not downloads._is_inside("http://8.8.8.8/")
+
+
+def test_a_redirect_from_outside_to_a_host_inside_is_refused(
+    site: Site, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.redirects = {"/weights.pth": "http://127.0.0.1:9/secret"}
+    monkeypatch.setattr(downloads, "_is_inside", lambda url: ":9/" in url)
+    with pytest.raises(DownloadError, match="a host inside this network"):
+        get(site.url, places)
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "x"])
+def test_a_length_that_is_none_is_no_fault(length: str, site: Site, places: Places) -> None:
+    site.length_told, site.headers = False, {"Content-Length": length}
+    with suppress(DownloadError):
+        get(site.url, places)
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_left(
+    site: Site, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "SLOWEST_CHUNK_SECONDS", 0.5)
+    site.drips = True
+    with pytest.raises(DownloadError, match="comes too slowly"):
+        get(site.url, places)
+
+
+def test_a_file_larger_than_any_is_refused_before_it_comes(
+    site: Site, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "MOST_BYTES", 1000)
+    with pytest.raises(DownloadError, match="1000 would be taken at most"):
+        get(site.url, places)
+
+
+def test_an_endless_body_of_unknown_length_is_bounded(
+    site: Site, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "MOST_BYTES", 200_000)
+    site.length_told, site.endless = False, True
+    with pytest.raises(DownloadError, match="at least"):
+        get(site.url, places)
+    assert not places.partial.exists()
+
+
+def test_a_mirror_is_asked_by_host_and_path(site: Site, places: Places) -> None:
+    site.redirects = {"/zoo/example.invalid/a/weights.pth": "/weights.pth"}
+    mirror = site.url.replace("weights.pth", "zoo/")
+    download("https://example.invalid/a/weights.pth", places.target, places.partial, SHA256, None, mirror)
     assert places.target.read_bytes() == CONTENT
-    assert source.exists()
 
 
-def test_a_file_url_is_checked(tmp_path: Path, places: Places) -> None:
-    (tmp_path / "source").write_bytes(b"other")
-    with pytest.raises(DownloadError, match="expected"):
-        get((tmp_path / "source").as_uri(), places)
-    assert not places.target.exists()
+def test_the_mirror_of_hugging_face_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example/")
+    url = "https://huggingface.co/a/b/resolve/main/w.bin?download=true"
+    assert downloads.mirrored(url, None) == "https://mirror.example/a/b/resolve/main/w.bin?download=true"
 
 
-def test_a_file_url_without_a_file_is_told(tmp_path: Path, places: Places) -> None:
-    with pytest.raises(DownloadError, match="there is no file"):
-        get((tmp_path / "none").as_uri(), places)
+def test_the_password_of_a_mirror_is_not_shown(site: Site, places: Places) -> None:
+    mirror = site.url.replace("http://", "http://me:secret@").replace("weights.pth", "none")
+    site.statuses = [404]
+    with pytest.raises(DownloadError) as caught:
+        download("https://example.invalid/a", places.target, places.partial, SHA256, None, mirror)
+    assert "secret" not in str(caught.value)
+
+
+def test_no_password_of_the_users_is_sent(
+    site: Site, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    get(site.url, places)
+    assert site.authorizations == [None]
+
+
+def test_a_certificate_that_nobody_signed_is_told(places: Places, tmp_path: Path, monkeypatch) -> None:
+    private_key = tmp_path / "server.pem"
+    key = ["-newkey", "rsa:2048", "-nodes", "-keyout", str(private_key)]
+    command = ["openssl", "req", "-x509", "-days", "1", "-subj", "/CN=localhost", "-out", tmp_path / "cert.pem", *key]
+    made = subprocess.run(command, capture_output=True)
+    if made.returncode:
+        pytest.skip("openssl makes no certificate here")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", private_key)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with pytest.raises(DownloadError, match="certificate is not trusted") as caught:
+        get(f"https://127.0.0.1:{server.server_address[1]}/weights.pth", places)
+    assert "REQUESTS_CA_BUNDLE" in caught.value.fix
+    server.shutdown()
+    server.server_close()
+
+
+def test_certificates_that_are_not_there_are_told(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/certificates.pem")
+    with pytest.raises(DownloadError, match=r"/nowhere/certificates\.pem"):
+        get("https://127.0.0.1:9/weights.pth", places)
 
 
 def test_progress_counts_the_resumed_bytes(site: Site, places: Places) -> None:

@@ -3,9 +3,9 @@ import io
 import pytest
 from rich.progress import Task
 
-from runner.core import progress
+from runner.core import OperatorTime, progress
 from runner.pipeline import display
-from runner.results import Gate, Meaning, Result, WorstFidelity
+from runner.results import Gate, Latency, Meaning, Performance, Result, WorstFidelity
 
 
 def task(total: float | None, completed: float, unit: str) -> Task:
@@ -103,3 +103,19 @@ def test_a_gate_tells_its_tolerance(capsys) -> None:
     gate = Gate(name="accuracy.top1", measured=99.0699, expected=99.9, tolerance=1.0, verdict="pass")
     display.summary(finished(gates=(gate,)))
     assert capsys.readouterr().out.splitlines()[-1] == "pass top1 99.07 (published 99.9, at most 1.0 below)"
+
+
+def test_the_slowest_operators_are_a_table_of_their_own(capsys) -> None:
+    operators = (OperatorTime(name="[conv1]", type="Conv", mean_ms=1.25, percent=62.5),)
+    display.summary(
+        Result(
+            status="ok",
+            model="dqn",
+            soc="cpu",
+            tool="onnxruntime",
+            batch=1,
+            performance=Performance(samples_per_second=1.0, latency_ms=Latency(mean=1.0), operators=operators),
+        )
+    )
+    words = capsys.readouterr().out.replace("\u2502", " ").split()
+    assert "[conv1] Conv 1.250 62.5 %" in " ".join(words)

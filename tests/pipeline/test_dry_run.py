@@ -31,3 +31,16 @@ def test_what_a_host_without_a_card_lacks_is_said_once(run_main) -> None:
 def test_it_leaves_no_folder(run_main, tmp_path: Path) -> None:
     run_main("model=dqn", "weights=random", "dry_run=true")
     assert list(tmp_path.glob("outputs/dqn/**/*")) == []
+
+
+def test_how_the_number_of_measured_calls_is_found_is_said(run_main) -> None:
+    shown = run_main("model=dqn", "weights=random", "soc=310P3", "dry_run=true", "benchmark.max_seconds=1").stdout
+    assert (
+        "# benchmark runs twice: 4 calls tell how long one takes; then as many as shown, more to last"
+        " benchmark.min_seconds=1, fewer to end within benchmark.max_seconds=1\n"
+    ) in shown
+
+
+def test_arguments_for_a_tool_that_takes_none_are_a_problem(run_main) -> None:
+    shown = run_main("model=dqn", "weights=random", "dry_run=true", "+tool.arguments.threads=4").stdout
+    assert "would stop: tool.arguments is given, and tool=onnxruntime takes none" in shown

@@ -1,11 +1,13 @@
 """The loop over stages, with stages that cost nothing."""
 
+import time
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from runner.core import Artifact, StoreError, Timing, ToolError, Weights
+from runner.core import Artifact, StoreError, Timing, ToolError, Weights, waiting
 from runner.pipeline import execute
 from runner.pipeline.keys import Stage
 from runner.pipeline.plan import Plan
@@ -150,3 +152,18 @@ def test_forcing_one_stage_makes_that_one_again(run) -> None:
 def test_what_is_stored_names_the_model_that_it_was_made_for(run, tmp_path) -> None:
     run()
     assert {one.model for one in inventory.take(tmp_path, order.STORED).artifacts} == {"dqn"}
+
+
+def test_waiting_for_a_device_counts_for_no_stage(tmp_path, monkeypatch, caplog) -> None:
+    def make(stage: Stage, inputs: dict[str, Artifact], out: Path) -> Timing:
+        with waiting("for device 0: pid 7"):
+            time.sleep(0.3)
+        return Timing(batch=1, latencies_ms=(1.0,), warmup=0, source="x")
+
+    monkeypatch.setattr(execute, "make", make)
+    store = Store(tmp_path, "dqn")
+    made = execute.Run(Setup(SimpleNamespace(force=False, stages=None)), store, tmp_path)  # type: ignore[arg-type]
+    with closing(store):
+        made.go(Plan((Stage(name="benchmark", kind=Timing, spec={}),)))
+    assert made.records[0].seconds < 0.25
+    assert "waiting for device 0: pid 7" in caplog.text

@@ -33,6 +33,12 @@ def keys_of(arguments: tuple[str, ...]) -> dict[str, str]:
     return {stage.name: keys.key(stage, {}) for stage in stages_of(arguments)}
 
 
+def test_a_store_of_another_format_has_other_keys(monkeypatch) -> None:
+    before = keys_of(NOISE)
+    monkeypatch.setattr(keys, "SCHEMA", 99)
+    assert all(key != before[stage] for stage, key in keys_of(NOISE).items())
+
+
 @pytest.fixture
 def made_anew(tmp_path, monkeypatch) -> MadeAnew:
     """The stages whose keys change when a comment is added to a file, in a run composed from the arguments."""

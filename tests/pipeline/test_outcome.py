@@ -3,7 +3,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from runner.config.schema import RunConfig
-from runner.core import Artifact, Fidelity, Figure, Placement, Samples, Scores, Timing, Weights
+from runner.core import Artifact, CompiledModel, Fidelity, Figure, Placement, Samples, Scores, Timing, Weights
 from runner.core.artifacts import Origin
 from runner.pipeline import outcome
 from runner.pipeline.setup import Setup
@@ -119,3 +119,32 @@ def test_what_a_call_costs_is_told_apart_from_the_latencies() -> None:
 def test_what_a_tool_does_not_tell_of_a_call_is_none() -> None:
     found = outcome.performance(Timing(batch=4, latencies_ms=(2.0,), warmup=1, source="a tool"), CPU)
     assert (found.load_ms, found.first_call_ms, found.peak_rss_mib) == (None, None, None)
+
+
+def timed(batches: tuple[int, ...] = ()) -> dict[str, Artifact]:
+    model = CompiledModel(path=Path("/m"), sha256="", soc="310P3", batch=32, inputs=(), outputs=(), batches=batches)
+    return {"compile": model, "benchmark": Timing(batch=32, latencies_ms=(10.0,), warmup=1, source="a tool")}
+
+
+def test_a_throughput_of_one_model_for_several_batch_sizes_says_so(run_config: RunConfigs) -> None:
+    setup = Setup(run_config("model=moco_v2", "batch=32", "soc=310P3", "gates.throughput.enabled=true"))
+    (gate,) = outcome.judge(setup, timed((1, 32)))
+    assert gate.reason == "one model for batch 1, batch 32; published figures are of one for each"
+    found = outcome.build(setup, [], timed((1, 32)), [], None)
+    assert found.performance is not None
+    assert found.performance.gears == ("batch 1", "batch 32")
+    assert not found.includes_copies
+
+
+def test_a_throughput_with_copies_is_not_compared_with_the_published_one(run_config: RunConfigs) -> None:
+    setup = Setup(
+        run_config("model=moco_v2", "batch=32", "soc=310P3", "tool=onnxruntime", "gates.throughput.enabled=true")
+    )
+    (gate,) = outcome.judge(setup, timed())
+    assert (gate.verdict, gate.measured, gate.expected) == ("skip", 3200.0, None)
+    assert gate.reason == "latencies include the copies between host and device, which the published ones leave out"
+    assert outcome.build(setup, [], timed(), [], None).includes_copies
+
+
+def test_latencies_of_the_cpu_include_no_copies(run_config: RunConfigs) -> None:
+    assert not outcome.build(Setup(run_config("model=moco_v2")), [], timed(), [], None).includes_copies

@@ -59,6 +59,8 @@ def test_the_stages_stand_in_the_order_in_which_they_run(planned: Planned) -> No
         ("model.export.opset=12", {"export"}),
         ("model.simplify.enabled=false", {"simplify"}),
         ("tool.adapter.threads=1", {"infer", "benchmark"}),
+        ("+tool.provider_options={precision_mode: force_fp16}", {"infer", "benchmark"}),
+        ("+tool.session_options={session.intra_op.allow_spinning: false}", {"infer", "benchmark"}),
         ("benchmark.warmup=9", {"benchmark"}),
         ("benchmark.isolate=true", {"benchmark"}),
         ("benchmark.input=real", {"benchmark"}),
@@ -191,3 +193,23 @@ def test_a_network_within_a_network_is_part_of_the_key(planned: Planned) -> None
 def test_the_arguments_of_a_network_within_a_network_are_part_of_the_key(planned: Planned) -> None:
     one, other = (f"+model.network.layers=[{{_target_: torch.nn.Linear, _args_: [{size}, 1]}}]" for size in (2, 3))
     assert changed_keys(planned(*IMAGES, one), planned(*IMAGES, other)) == {"weights", "export", "reference"}
+
+
+def test_a_model_for_several_batch_sizes_is_compiled_once_for_all_of_them(planned: Planned) -> None:
+    sweep = ("model=dpn131", *IMAGES[1:], "soc=310P3", "batch.gears=[4,1]")
+    assert changed_keys(planned(*sweep, "batch=1"), planned(*sweep, "batch=4")) == {"infer", "benchmark"}
+    one_each = planned(*sweep[:-1], "batch=4")
+    assert "compile" in changed_keys(one_each, planned(*sweep, "batch=4"))
+    assert "compile" in changed_keys(planned(*sweep, "batch=4"), planned(*sweep, "batch=4", "tool.shapes=range"))
+
+
+def test_a_range_touches_only_models_of_several_batch_sizes_or_shapes(planned: Planned) -> None:
+    card = (*IMAGES, "soc=310P3")
+    assert changed_keys(planned(*card), planned(*card, "tool.shapes=range")) == set()
+
+
+def test_the_host_normalises_for_onnx_runtime_on_a_card_that_could(run_config: Callable[..., RunConfig]) -> None:
+    model = ("model=resnet18_aipp", "soc=310P3")
+    assert Setup(run_config(*model)).host_normalisation is None
+    on_host = Setup(run_config(*model, "tool=onnxruntime"))
+    assert (on_host.aipp, on_host.host_normalisation) == (None, on_host.normalisation)

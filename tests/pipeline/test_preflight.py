@@ -73,6 +73,15 @@ def test_a_run_that_can_be_done_has_none(problems: Problems) -> None:
         (("dataset.scored_against=lables",), "'lables'"),
         (("dataset.reader.count=0",), "dataset.reader.count is 0"),
         (("tool.adapter.threads=-2",), "threads is -2"),
+        (("model.fidelity.cosine=nan",), "model.fidelity.cosine is nan"),
+        (("model.fidelity.equal=inf",), "model.fidelity.equal is inf"),
+        (("model.fidelity.top1_agreement=nan",), "model.fidelity.top1_agreement is nan"),
+        (("gates.batch_invariance.cosine=nan",), "gates.batch_invariance.cosine is nan"),
+        (("gates.throughput.tolerance=nan",), "gates.throughput.tolerance is nan"),
+        (
+            ("model.published=[{soc: cpu, batch: 1, accuracy: {top1: nan}, samples_per_second: inf, source: s}]",),
+            "model.published[0].accuracy.top1 is nan",
+        ),
         (("weights=missing.pth",), "missing.pth does not exist"),
         (("weights=.",), "is a folder"),
     ],
@@ -136,6 +145,11 @@ def test_what_a_wanted_stage_needs_is_checked_too(problems: Problems) -> None:
 def test_inputs_are_judged_by_what_the_tool_can_measure_on(problems: Problems) -> None:
     found = problems(*IMAGES, "soc=310P3", "tool=benchmark", "benchmark.input=real")
     assert any("benchmark measures on data of its own" in problem for problem in found)
+
+
+def test_a_tool_without_a_profiler_is_not_profiled(problems: Problems) -> None:
+    found = problems(*IMAGES, "soc=310P3", "tool=ais_infer", "benchmark.profile=true")
+    assert any("benchmark.profile is true, and ais_infer has no profiler" in str(problem) for problem in found)
 
 
 def test_a_tool_that_is_a_process_of_its_own_is_not_isolated(problems: Problems) -> None:

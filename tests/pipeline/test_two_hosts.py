@@ -117,3 +117,14 @@ def test_a_dry_run_names_the_compiled_model_and_no_atc(copied, run_tiny) -> None
 def test_a_folder_without_a_compiled_model_is_told_in_a_dry_run_too(on_the_card_host, card, run_tiny) -> None:
     done = run_tiny(*MODEL, "compiled=nowhere", "dry_run=true")
     assert "does not hold tiny for 310P3, batch 2" in " ".join((done.stdout + done.stderr).split())
+
+
+def test_one_compiled_model_of_several_batch_sizes_is_taken_for_each(
+    on_the_build_host, on_the_card_host, run_tiny, tiny_zoo
+) -> None:
+    gears = ("batch.gears=[2,4]", "model.export.fixed_batch=false", "model.simplify.fixed_batch=false")
+    on_the_build_host()
+    run_tiny(*MODEL, *gears, "stages=[compile]", "cache_dir=build-cache")
+    on_the_card_host()
+    run_tiny(*MODEL, *gears, "stages=[benchmark]", "compiled=build-cache/compile")
+    assert result(tiny_zoo)["performance"]["batch"] == 2

@@ -78,6 +78,16 @@ def test_the_page_fits_a_phone_and_the_dark(html) -> None:
     assert "overflow-x: auto" in html
 
 
+def test_the_slowest_operators_of_a_profile_are_told(write_result, result_content, tmp_path) -> None:
+    performance = result_content()["performance"]
+    operators = [{"name": "<b>conv1", "type": "Conv2D", "mean_ms": 1.25, "percent": 62.5}]
+    write_result("profiled", performance={**performance, "operators": operators})
+    report.main([str(tmp_path)])
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "Slowest operators, " in text
+    assert "<b>conv1Conv2D1.25062.5 %" in text
+
+
 def test_verdicts_are_told_in_words_beside_the_colour(html) -> None:
     for verdict, told in (("pass", "✓ pass"), ("fail", "✗ fail"), ("skip", "○ skip")):
         assert f'<span class="verdict {verdict}">{told}</span>' in html

@@ -336,3 +336,18 @@ def test_reasons_against_a_comparison_are_told_once(one_table, make_gate) -> Non
     assert table.footnotes == (
         "not compared with what is published: random weights; drawn; no published accuracy for this model",
     )
+
+
+def test_throughputs_with_copies_do_not_stand_beside_published_ones(one_table) -> None:
+    run = {"tool": "onnxruntime", "performance": {"samples_per_second": 100.0, "includes_copies": True}}
+    table = one_table(run, run | {"soc": "310"})
+    assert column(table, "310P3").values == (100.0,)
+    assert not {"310P3 published (samples/s)", "310P3 measured/published", "310P/310"} & set(titles(table))
+    assert table.footnotes == ("latencies include the copies between host and device, unlike published ones",)
+
+
+def test_a_throughput_of_one_model_for_several_batch_sizes_has_a_note(one_table) -> None:
+    gears = {"performance": {"samples_per_second": 100.0, "gears": ["batch 1", "batch 4"]}}
+    table = one_table({"batch": 1, "overrides": ["batch.gears=[1,4]"]} | gears, {"batch": 1})
+    assert "one compiled model serves batch 1, batch 4" in table.footnotes
+    assert [key.title for key in table.keys] == ["gears"]

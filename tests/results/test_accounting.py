@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from runner.results import Account, Sweep, SweepJob, sweeps
 
 STARTED = "2026-11-20T12:00:00+00:00"
 AFTER = "2026-11-20T12:05:00+00:00"
+BEFORE = "2026-11-19T12:00:00+00:00"
 
 
 @pytest.fixture
@@ -74,9 +76,20 @@ def test_a_missing_job_that_a_later_run_did_is_done(write_sweep, write_job, tmp_
     assert account(tmp_path).is_complete
 
 
+@pytest.mark.parametrize(("earlier", "missing"), [((), []), ((AFTER,), []), ((BEFORE,), ["0"])])
+def test_beside_the_list_of_jobs_results_are_earlier_that_it_names_and_no_others(
+    write_sweep, write_job, tmp_path, earlier: tuple[str, ...], missing: list[str]
+) -> None:
+    write_sweep(batches=(1,))
+    path = tmp_path / "sweep" / "sweep.json"
+    sweeps.write(path.parent, replace(sweeps.read(path), earlier=earlier))
+    write_job("sweep/0", 1, created=BEFORE)  # by a clock that jumped back
+    assert names(account(tmp_path).missing) == missing
+
+
 def test_a_result_of_an_earlier_sweep_in_the_same_folder_does_not_count(write_sweep, write_job, tmp_path) -> None:
     write_sweep(batches=(1,))
-    write_job("sweep/0", 1, created="2026-11-19T12:00:00+00:00")
+    write_job("sweep/0", 1, created=BEFORE)
     assert names(account(tmp_path).missing) == ["0"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runner.core import Command, ComparedAccuracy, Fidelity, Timing
+from runner.core import Command, ComparedAccuracy, Fidelity, OperatorTime, Timing
 from runner.results import (
     Environment,
     Failure,
@@ -68,6 +68,9 @@ FULL = Result(
         measured_at="2026-11-20T11:59:00.250+00:00",
         devices=("310P3 device 1",),
         chips=4,
+        gears=("batch 1", "batch 8"),
+        operators=(OperatorTime(name="conv1", type="Conv2D", mean_ms=0.5, percent=25.0),),
+        includes_copies=True,
         valid=False,
         reasons=("the device was busy", "too short"),
         source="ais_bench's summary",

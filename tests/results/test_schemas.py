@@ -39,7 +39,7 @@ def faults(value: Any, schema: dict[str, Any], whole: dict[str, Any], where: str
     """Return what violates the part of JSON Schema 2020-12 that the files use; fails on any other keyword."""
     assert not schema.keys() - {
         *("$schema", "$ref", "$defs", "title", "description", "default", "anyOf", "enum", "const", "type"),
-        *("properties", "required", "items", "additionalProperties"),
+        *("properties", "required", "items", "additionalProperties", "minimum", "maximum"),
     }
     if "$ref" in schema:
         return faults(value, whole["$defs"][schema["$ref"].removeprefix("#/$defs/")], whole, where)
@@ -51,6 +51,8 @@ def faults(value: Any, schema: dict[str, Any], whole: dict[str, Any], where: str
     if is_bool or not isinstance(value, JSON_TYPES[schema["type"]]):
         return [f"{where}: {value!r} is no {schema['type']}"]
     found = []
+    if schema["type"] == "integer" and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
+        found += [f"{where}: {value!r} is out of range"]
     if schema["type"] == "object":
         found += [f"{where}.{name} is missing" for name in schema.get("required", []) if name not in value]
         named = schema.get("properties", {})
@@ -130,6 +132,7 @@ def test_what_a_sweep_writes_is_valid(tmp_path) -> None:
     [
         ({"schema": 2}, ["$.schema: 2"]),
         ({"batch": "4"}, ["$.batch: '4' is no integer"]),
+        ({"batch": 10**30}, [f"$.batch: {10**30} is out of range"]),
         ({"status": "perhaps"}, ["$.status: 'perhaps'"]),
         ({"stages": [{"name": "export", "status": "ran", "seconds": 1.0}]}, ["$.stages[0].key is missing"]),
     ],

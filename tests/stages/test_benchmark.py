@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from runner.config.targets import Target
-from runner.core.artifacts import CompiledModel, TensorSpec, Timing
+from runner.core import Command, Problem
+from runner.core.artifacts import CompiledModel, OperatorTime, TensorSpec, Timing
 from runner.data import Row
 from runner.data.preprocess import Normalisation
 from runner.data.storage import create_array, finish, write_at
@@ -78,6 +79,38 @@ def test_real_inputs_are_the_first_batch_of_the_samples(recorder, tmp_path) -> N
 def test_the_files_of_the_tool_are_removed(recorder, tmp_path) -> None:
     benchmark(SPEC, MODEL, out=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+class Profiler(Recorder):
+    """A tool that has a profiler, and keeps the order in which it was called."""
+
+    def __init__(self) -> None:
+        self.calls = []
+
+    def measure(self, model, placement, inputs, limits, work) -> Timing:
+        self.calls.append("measure")
+        return super().measure(model, placement, inputs, limits, work)
+
+    def profile(self, model, placement, inputs, work) -> tuple[OperatorTime, ...]:
+        self.calls.append("profile")
+        assert list(work.iterdir()) == []
+        return (OperatorTime(name="conv1", type="Conv", mean_ms=1.0, percent=100.0),)
+
+    def profile_problems(self, placement) -> list[Problem]:
+        return []
+
+    def profile_commands(self, paths, placement) -> list[Command]:
+        return []
+
+
+@pytest.mark.parametrize(("asked", "calls", "operators"), [(False, ["measure"], 0), (True, ["measure", "profile"], 1)])
+def test_a_profile_is_made_after_the_measurement_where_it_is_asked_for(
+    monkeypatch, tmp_path, asked, calls, operators
+) -> None:
+    tool = Profiler()
+    monkeypatch.setattr("runner.stages.benchmark.targets.call", lambda target: tool)
+    timing = benchmark(replace(SPEC, profile=asked), MODEL, out=tmp_path)
+    assert (tool.calls, len(timing.operators)) == (calls, operators)
 
 
 def test_an_isolated_measurement_is_asked_of_another_process(monkeypatch, tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 As the real one (ais_bench/backend of github.com/Ascend/tools) it refuses other names, sizes and places of memory, and
 prints what it does. STANDIN_CHIP is the card's chip (as in 310P3; any if unset), STANDIN_DEVICES how many there are.
+STANDIN_ACLRUNTIME=msit tells a call's times as [start, end] in ms, as msit's line does.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class tensor_desc:
 
 class sumary:
     def __init__(self) -> None:
-        self.exec_time_list: list[float] = []
+        self.exec_time_list: list[float | tuple[float, float]] = []
 
 
 class MemorySummary:
@@ -98,9 +99,11 @@ class InferenceSession:
         header = _loaded(model_path)
         self._inputs = [tensor_desc(t["name"], t["dtype"], t["shape"]) for t in header["inputs"]]
         self._outputs = [tensor_desc(t["name"], t["dtype"], t["shape"]) for t in header["outputs"]]
+        self._header = header
         self._by = header["gears"] and header["gears"]["by"]
-        self._gears = om_file.gears_of(header)
-        self._gear: dict[str, list[int]] | None = None if self._by else self._gears[0]
+        self._gears = [header["profile"]["max"]] if header["profile"] else om_file.gears_of(header)
+        self._gear: dict[str, list[int]] | None = None if self._by or header["profile"] else self._gears[0]
+        self._output_bytes = [0 if header["profile"] else -1 for _ in self._outputs]  # -1: as the model says
         for desc in self._inputs:  # as memory is for the largest
             desc.size = desc.realsize = max(desc.bytes_of(gear[desc.name]) for gear in self._gears)
 
@@ -120,7 +123,27 @@ class InferenceSession:
         self._sumary.exec_time_list.clear()
 
     def set_staticbatch(self) -> None:
-        self._gear = None if self._by else self._gears[0]
+        self._gear = None if self._by or self._header["profile"] else self._gears[0]
+
+    def set_dynamic_batchsize(self, batch: int) -> None:
+        if self._by != "dynamic_batch_size":
+            _fail("the dynamic_batch_size parameter is not specified for model conversion")
+        gears = [gear for gear in self._gears if next(iter(gear.values()))[0] == batch]
+        self._set(gears, "the dymBatch parameter is not correct")
+
+    def get_max_dym_batchsize(self) -> int:
+        return max(next(iter(gear.values()))[0] for gear in self._gears)
+
+    def set_dynamic_shape(self, text: str) -> None:
+        """As the real one, check the inputs' names alone; the sizes are the card's to refuse."""
+        named = [part.rpartition(":") for part in text.split(";")]
+        shapes = {name: [int(size) for size in sizes.split(",")] for name, _, sizes in named}
+        if shapes.keys() != {desc.name for desc in self._inputs}:
+            _fail("the dymShape parameter set error, please check input name")
+        self._set([shapes], "")
+
+    def set_custom_outsize(self, sizes: list[int]) -> None:
+        self._output_bytes[: len(sizes)] = sizes
 
     def set_dynamic_hw(self, height: int, width: int) -> None:
         if self._by != "dynamic_image_size":
@@ -143,8 +166,16 @@ class InferenceSession:
         for desc in self._inputs:
             desc.realsize = desc.bytes_of(self._gear[desc.name])
 
-    def finalize(self) -> None:
+    def free_resource(self) -> None:
         print("[INFO] unload model success, model Id is 1")
+
+    def finalize(self: InferenceSession | None = None) -> None:
+        """Of a session, or in msit's line of the class."""
+        if self is not None:
+            self.free_resource()
+
+    def get_dym_aipp_input_exist(self) -> int:
+        return 0
 
     def create_tensor_from_fileslist(self, desc: tensor_desc, files: list[str]) -> Tensor:
         content = b"".join(open(file, "rb").read() for file in files)  # noqa: SIM115, PTH123
@@ -157,10 +188,19 @@ class InferenceSession:
             print(f"[ERROR] outnames {output_names} not valid")
             raise RuntimeError(ACL_FAILURE)
         arrays = self._feeds(feeds)
+        for index, size in enumerate(self._output_bytes):
+            if size == 0:
+                _fail(f"out i:{index} size is zero")
         for _ in range(self._options.loop):
             start = time.perf_counter()
             outputs = om_file.run(self._path, arrays)
-            self._sumary.exec_time_list.append(1000 * (time.perf_counter() - start))
+            end = time.perf_counter()
+            told = (
+                (1000 * start, 1000 * end) if os.environ.get("STANDIN_ACLRUNTIME") == "msit" else 1000 * (end - start)
+            )
+            self._sumary.exec_time_list.append(told)
+        if any(0 < given < output.nbytes for given, output in zip(self._output_bytes, outputs, strict=True)):
+            _fail("aclmdlExecute failed: the memory of an output is too small")
         tensors = [Tensor(output) for output in outputs]
         for tensor in tensors:
             tensor.to_device(self._device)

@@ -22,8 +22,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--loop", "-r", type=int, default=1)
     parser.add_argument("--device_id", "--device", type=int, default=0, choices=range(255))
     parser.add_argument("--batchsize", type=int, default=1)
+    parser.add_argument("--dymBatch", type=int, default=0)
     parser.add_argument("--dymHW")
     parser.add_argument("--dymDims")
+    parser.add_argument("--dymShape")
+    parser.add_argument("--outputSize")
     parser.add_argument("--pure_data_type", default="zero", choices=["zero", "random"])
     return parser.parse_args()
 
@@ -37,7 +40,7 @@ def main() -> None:
         folder = Path(given.output) / time.strftime("%Y_%m_%d-%H_%M_%S")
         folder.mkdir()
     columns = [front_end.natural(name) for name in given.input.split(",")] if given.input else []
-    sizes = {"dym_hw": given.dymHW, "dym_dims": given.dymDims}
+    sizes = front_end.chosen_sizes(given)
     done = front_end.run(given.model, given.device_id, columns, folder, given.batchsize, given.loop, 1, oldest, **sizes)
     front_end.report(done, folder / "sumary.json" if folder else None, old=True)
 

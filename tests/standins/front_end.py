@@ -10,6 +10,7 @@ STANDIN_FAULT makes them misbehave:
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -39,6 +40,17 @@ class Run:
     @property
     def throughput(self) -> float:
         return 1000 * self.batchsize / float(np.mean(self.latencies_ms))
+
+
+def chosen_sizes(given: argparse.Namespace) -> dict[str, Any]:
+    """The flags that choose batch size and shapes, as `run` takes them."""
+    return {
+        "dym_batch": given.dymBatch,
+        "dym_hw": given.dymHW,
+        "dym_dims": given.dymDims,
+        "dym_shape": given.dymShape,
+        "output_size": given.outputSize,
+    }
 
 
 def misbehave() -> None:
@@ -72,16 +84,25 @@ def run(
     drop_tail: bool = False,
     dym_hw: str | None = None,
     dym_dims: str | None = None,
+    dym_batch: int = 0,
+    dym_shape: str | None = None,
+    output_size: str | None = None,
 ) -> Run:
     """`columns` are the files of each input; none is pure inference on zeros."""
     options = aclruntime.session_options()
     session = aclruntime.InferenceSession(model, device, options)
-    if dym_hw is not None:
+    if dym_batch != 0:
+        session.set_dynamic_batchsize(dym_batch)
+    elif dym_hw is not None:
         session.set_dynamic_hw(*map(int, dym_hw.split(",")))
     elif dym_dims is not None:
         session.set_dynamic_dims(dym_dims)
+    elif dym_shape is not None:
+        session.set_dynamic_shape(dym_shape)
     else:
         session.set_staticbatch()
+    if output_size is not None:
+        session.set_custom_outsize([int(size) for size in output_size.split(",")])
     inputs = session.get_inputs()
     if FAULT == "memory" and inputs[0].shape[0] > 1:
         print("EL0004: [PID: 4711] 2025-09-28-07:22:29.827.496 Failed to allocate memory.")

@@ -27,9 +27,10 @@ MAGIC = b"stand-in om\n"
 
 
 def pack(path: str | Path, header: dict[str, Any], onnx_bytes: bytes) -> None:
-    """Write a stand-in .om."""
+    """Write a stand-in .om that others cannot read, as GE's FileSaver does."""
     text = json.dumps(header).encode()
     Path(path).write_bytes(MAGIC + len(text).to_bytes(8, "little") + text + onnx_bytes)
+    Path(path).chmod(0o600)
 
 
 def unpack(path: str | Path) -> tuple[dict[str, Any], bytes]:

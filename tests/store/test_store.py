@@ -24,7 +24,7 @@ from runner.core import (
     Weights,
 )
 from runner.core.hashing import sha256_of
-from runner.store import Store, manifests
+from runner.store import Store, inventory, manifests
 
 TENSOR = TensorSpec("image", "uint8", (3, 8, 8))
 FIDELITY = Fidelity(samples=8, top1_agreement=100.0, cosine=0.999, max_abs=1e-6, mean_abs=1e-7)
@@ -286,6 +286,14 @@ def test_an_artifact_of_another_version_is_made_anew(tmp_path, monkeypatch) -> N
     assert store.damage("infer", "k", Predictions) == "it is another version's"
 
 
+def test_an_artifact_of_another_version_is_listed_and_not_called_damaged(tmp_path, monkeypatch) -> None:
+    publish(Store(tmp_path))
+    monkeypatch.setattr(manifests, "SCHEMA", 99)
+    (listed,) = inventory.take(tmp_path, ("infer",)).artifacts
+    assert (listed.detail, listed.damage) == ("another version's", None)
+    assert inventory.damage(tmp_path, listed) is None
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.ENOMEM])
 def test_an_artifact_that_the_machine_does_not_let_be_read_is_not_taken_for_damaged(
     tmp_path, monkeypatch, number
@@ -293,10 +301,10 @@ def test_an_artifact_that_the_machine_does_not_let_be_read_is_not_taken_for_dama
     store = Store(tmp_path)
     publish(store)
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, *_: object) -> bytes:
         raise OSError(number, os.strerror(number), str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(manifests, "read_regular", refuse)
     with pytest.raises(StoreError, match=os.strerror(number)):
         store.find("infer", "k", Predictions)
 

@@ -35,6 +35,7 @@ def test_a_time_out_tells_stage_and_command() -> None:
         ("[ERROR] load model from file failed, model file is m.om", "built for another SoC"),
         ("ModuleNotFoundError: No module named 'tqdm'", "tool.python"),
         ("error: unrecognized arguments: --warmup_count 3", "install a later one"),
+        ("[ERROR] The file m.om is group writable, or is others writable", "chmod go-w"),
     ],
 )
 def test_what_the_tools_print_becomes_a_fix(printed, fix) -> None:

@@ -2,15 +2,22 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from runner.core import CompiledModel, Placement, TensorSpec, ToolError
 from runner.data.batches import Batch
 from runner.measure import MeasuringLimits
+from runner.tools import _onnxruntime_options as onnxruntime_options
 from runner.tools.onnxruntime import OnnxRuntime
 
 CPU = Placement(soc="cpu", kind="cpu", devices=(0,))
+CARD = Placement(soc="310P3", kind="ascend", devices=(0,), soc_version="Ascend310P3")
+GPU = Placement(soc="cuda", kind="cuda", devices=(0,))
+AVAILABLE = onnxruntime.get_available_providers()
+TAKES_NO_NODES = "AzureExecutionProvider"
+"""It is in the package for CPUs, and takes no nodes of ordinary models."""
 NOWHERE = Path("/nonexistent")
 LIMITS = MeasuringLimits(2, 7, 0.0, 10.0)
 
@@ -112,11 +119,103 @@ def test_several_devices_are_a_problem() -> None:
     assert "device is [0, 1]" in problem.message
 
 
-def test_cuda_without_its_provider_is_a_fault_and_no_silent_fall_back() -> None:
-    import onnxruntime
+@pytest.mark.parametrize(
+    ("tool", "placement", "provider", "fix"),
+    [
+        (OnnxRuntime(), GPU, "CUDAExecutionProvider", "pip install onnxruntime-gpu"),
+        (OnnxRuntime(provider="TensorrtExecutionProvider"), GPU, "TensorrtExecutionProvider", "install TensorRT"),
+        (OnnxRuntime(), CARD, "CANNExecutionProvider", "pip install onnxruntime-cann"),
+        (OnnxRuntime(provider="NoExecutionProvider"), CPU, "NoExecutionProvider", "choose tool.adapter.provider from"),
+    ],
+)
+def test_a_provider_that_is_not_there_is_told_with_what_to_install(tool, placement, provider, fix) -> None:
+    if provider in AVAILABLE:
+        pytest.skip(f"this ONNX Runtime has {provider}")
+    (problem,) = tool.validate(placement)
+    assert f"no {provider}; it has" in problem.message
+    assert fix in problem.fix
 
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("this ONNX Runtime has CUDA")
-    (problem,) = OnnxRuntime().validate(Placement(soc="cuda", kind="cuda", devices=(0,)))
-    assert "no CUDAExecutionProvider; it has" in problem.message
-    assert "onnxruntime-gpu" in problem.fix
+
+@pytest.mark.parametrize(
+    ("provider", "placement"), [("CPUExecutionProvider", CARD), ("CANNExecutionProvider", CPU)], ids=["card", "cpu"]
+)
+def test_a_provider_of_other_hardware_than_the_soc_is_a_problem(provider, placement) -> None:
+    (problem,) = OnnxRuntime(provider=provider).validate(placement)
+    assert problem.message == f"tool.adapter.provider={provider} does not run on soc={placement.soc}"
+
+
+@pytest.mark.skipif(TAKES_NO_NODES not in AVAILABLE, reason=f"this ONNX Runtime has no {TAKES_NO_NODES}")
+def test_nodes_that_a_provider_does_not_take_are_an_error_and_run_nowhere_else(doubling) -> None:
+    tool = OnnxRuntime(provider=TAKES_NO_NODES)
+    assert tool.validate(CPU) == []
+    with pytest.raises(ToolError, match=f"with {TAKES_NO_NODES}: .*explicitly disabled") as caught:
+        next(tool.infer(doubling, CPU, [batch(1.0)], NOWHERE))
+    assert "'+tool.session_options={session.disable_cpu_ep_fallback: false}' lets the CPU" in caught.value.fix
+
+
+@pytest.mark.skipif(TAKES_NO_NODES not in AVAILABLE, reason=f"this ONNX Runtime has no {TAKES_NO_NODES}")
+def test_nodes_run_on_the_cpu_where_the_user_lets_them(doubling) -> None:
+    tool = OnnxRuntime(provider=TAKES_NO_NODES, session_options={"session.disable_cpu_ep_fallback": False})
+    (found,) = tool.infer(doubling, CPU, [batch(1.0)], NOWHERE)
+    assert found["y"].tolist() == [[2.0, 2.0]] * 2
+    assert TAKES_NO_NODES in tool.measure(doubling, CPU, batch(1.0).inputs, LIMITS, NOWHERE).source
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" not in AVAILABLE, reason="this ONNX Runtime has no CUDA")
+def test_provider_options_reach_the_provider(doubling) -> None:
+    tool = OnnxRuntime(provider_options={"no_such_option": 1})
+    with pytest.raises(ToolError, match="no_such_option") as caught:
+        next(tool.infer(doubling, GPU, [batch(1.0)], NOWHERE))
+    assert "correct tool.provider_options" in caught.value.fix
+
+
+def test_session_options_reach_onnx_runtime(doubling) -> None:
+    tool = OnnxRuntime(session_options={"session.disable_cpu_ep_fallback": True})
+    with pytest.raises(ToolError, match="explicitly added the CPU EP"):
+        next(tool.infer(doubling, CPU, [batch(1.0)], NOWHERE))
+
+
+def test_a_session_option_is_an_attribute_of_its_own_type_or_an_entry() -> None:
+    options = onnxruntime.SessionOptions()
+    given = {
+        "graph_optimization_level": "ORT_ENABLE_BASIC",
+        "enable_mem_pattern": False,
+        "inter_op_num_threads": 3,
+        "session.intra_op.allow_spinning": False,
+    }
+    assert OnnxRuntime(session_options=given).validate(CPU) == []
+    onnxruntime_options.apply(options, given)
+    assert options.graph_optimization_level == onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    assert (options.enable_mem_pattern, options.inter_op_num_threads) == (False, 3)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "fix"),
+    [
+        ({"graph_optimization_level": "ALL"}, "graph_optimization_level is 'ALL'", "ORT_ENABLE_ALL"),
+        ({"enable_mem_pattern": 0}, "enable_mem_pattern is 0", "type bool"),
+        ({"inter_op_num_threads": "3"}, "inter_op_num_threads is '3'", "type int"),
+        ({"inter_op_threads": 3}, "inter_op_threads is no attribute", "did you mean inter_op_num_threads?"),
+        ({"intra_op_num_threads": 3}, "which the runner sets", "tool.adapter.threads"),
+        ({"session.intra_op.allow_spinning": [1]}, "allow_spinning is [1]", "give a text, a number"),
+    ],
+)
+def test_a_session_option_that_cannot_be_is_a_problem(options, message, fix) -> None:
+    (problem,) = OnnxRuntime(session_options=options).validate(CPU)
+    assert message in problem.message
+    assert fix in problem.fix
+
+
+def test_the_cpu_has_no_provider_options() -> None:
+    (problem,) = OnnxRuntime(provider_options={"arena": 1}).validate(CPU)
+    assert problem.message == "tool.provider_options: CPUExecutionProvider has none"
+
+
+def test_a_device_is_chosen_by_device_alone() -> None:
+    problems = OnnxRuntime(provider=TAKES_NO_NODES, provider_options={"device_id": 1}).validate(CPU)
+    assert problems[0].fix == "give device=N instead"
+
+
+def test_latencies_include_copies() -> None:
+    assert OnnxRuntime().measuring().includes_copies

@@ -19,7 +19,7 @@ import msgspec
 from omegaconf import DictConfig, OmegaConf
 
 from runner.config.libraries.catalogue import Catalogue, Network
-from runner.core import ConfigError, did_you_mean, modules, write_atomically
+from runner.core import ConfigError, did_you_mean, modules, read_regular, write_atomically
 
 LISTED_BY = {
     "timm": "python -c \"import timm; print(*timm.list_models('*resnet*', pretrained=True))\"",
@@ -31,6 +31,8 @@ FACTS = (
     *(field.name for field in fields(Network) if field.name != "input_size"),
 )
 """The available facts of a network; `shape` is that of its input, [3, height, width]."""
+MOST_BYTES = 64 << 20
+"""Of the cached metadata: that of timm's 1700 networks takes 1 MB."""
 _PACKAGE = __name__.rpartition(".")[0]
 
 
@@ -112,8 +114,8 @@ def catalogue_of(library: str, cache_dir: Path) -> Catalogue:
 
 @cache  # called a dozen times per configuration
 def _catalogue(library: str, memory: Path) -> Catalogue:
-    with suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode(memory.read_bytes(), type=Catalogue)
+    with suppress(OSError, RecursionError, msgspec.MsgspecError):
+        return msgspec.json.decode(read_regular(memory, MOST_BYTES, memory.parents[1]), type=Catalogue)
     read: Catalogue = importlib.import_module(f"{_PACKAGE}.{library}").catalogue()
     with suppress(OSError):  # read again next time
         write_atomically(memory, msgspec.json.encode(read))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.core import DataError, Problem, first_few
 from runner.data import Picture, Request, file_names, find_pictures, same_name, sample_ids
-from runner.tasks.listed import ListedPictures, Listing
+from runner.tasks.listed import ListedPictures, Listing, text_of
 
 LABEL_FILE = "val_label.txt"
 ROOT_FIX = "give dataset.root=DIR holding val/ or the pictures, or dataset=synthetic_images to try without ImageNet"
@@ -88,7 +88,7 @@ def read_labels(path: Path) -> dict[str, int]:
         DataError: the file cannot be read, a line is not `name label`, or a name has two labels.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = text_of(path)
     except OSError as error:
         raise DataError(
             f"dataset.labels: {path}: {error.strerror}", f"give dataset.labels=FILE; {LABEL_FIX}"

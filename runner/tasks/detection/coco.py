@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from runner.core import DataError, Problem, first_few
+from runner.core import DataError, Problem, first_few, read_regular
 from runner.data import Request, root_folder
 from runner.tasks.detection._masks import mask_problems, mask_tools
 from runner.tasks.detection._reader import AnnotatedPictures, Listing, check_files
 from runner.tasks.detection.boxes import RLE, Objects
+from runner.tasks.listed import LARGEST_BYTES
 
 STANDARD = "instances_val2017.json"
 ROOT_FIX = (
@@ -160,10 +161,10 @@ def _read(path: Path) -> _Coco:
         DataError: it cannot be read, is not COCO's object annotations, or contradicts itself.
     """
     try:
-        coco = msgspec.json.decode(path.read_bytes(), type=_Coco)
+        coco = msgspec.json.decode(read_regular(path, LARGEST_BYTES), type=_Coco)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", "give dataset.reader.annotations=FILE") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path} does not hold COCO's object annotations: {error}",
             "fetch it again, or give dataset.reader.annotations=FILE, such as instances_val2017.json",

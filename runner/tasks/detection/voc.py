@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 from xml.etree import ElementTree
 
-from runner.core import DataError, first_few
+from runner.core import DataError, first_few, read_regular
 from runner.data import list_pictures, root_folder
 from runner.tasks.detection._reader import AnnotatedPictures, Listing
 from runner.tasks.detection.boxes import Objects
+from runner.tasks.listed import LARGEST_BYTES, text_of
 
 ROOT_FIX = (
     "give dataset.root=DIR holding JPEGImages/, Annotations/ and ImageSets/Main/, such as VOCdevkit/VOC2007, "
@@ -85,7 +86,7 @@ def _split_ids(folder: Path, split: str) -> list[str]:
     lists = folder / "ImageSets" / "Main"
     path = lists / f"{split}.txt"
     try:
-        ids = [line.split()[0] for line in path.read_text("utf-8").splitlines() if line.strip()]
+        ids = [line.split()[0] for line in text_of(path).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         splits = first_few(sorted(path.stem for path in lists.glob("*.txt") if "_" not in path.stem), 8)
         raise DataError(f"dataset.reader.split: {path} cannot be read: {error}", f"choose of: {splits}") from error
@@ -108,7 +109,7 @@ def _read_annotations(folder: Path, classes: Mapping[str, int], id: str) -> tupl
     """
     path = folder / f"{id}.xml"
     try:
-        root = ElementTree.fromstring(path.read_bytes(), ElementTree.XMLParser(target=_NoDoctype()))
+        root = ElementTree.fromstring(read_regular(path, LARGEST_BYTES), ElementTree.XMLParser(target=_NoDoctype()))
         width, height = (int(_text(root, f"size/{side}")) for side in ("width", "height"))
         elements = root.findall("object")
         boxes = [_box(element, width, height) for element in elements]
@@ -116,7 +117,7 @@ def _read_annotations(folder: Path, classes: Mapping[str, int], id: str) -> tupl
         difficult = [int(element.findtext("difficult") or 0) for element in elements]
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", "fetch it, or take the picture out of the split") from error
-    except (ElementTree.ParseError, LookupError, ValueError) as error:
+    except (ElementTree.ParseError, LookupError, OverflowError, ValueError) as error:
         raise DataError(f"{path} does not hold Pascal VOC's annotations: {error}", "fetch it again") from error
     unknown = [name for name in names if name not in classes]
     if unknown:

@@ -11,7 +11,7 @@ from typing import Any
 
 from runner.core import DataError, first_few
 from runner.data import Picture, list_pictures, root_folder, sample_ids
-from runner.tasks.listed import ListedPictures, Listing
+from runner.tasks.listed import ListedPictures, Listing, text_of
 
 IGNORED = ("###", "*")
 """Transcriptions of words that count for nothing."""
@@ -87,7 +87,7 @@ def _words(where: str, text: str) -> dict[str, Any]:
         words = json.loads(text)
         polygons = [[[float(x), float(y)] for x, y in word["points"]] for word in words]
         ignored = [word["transcription"] in IGNORED for word in words]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise DataError(
             f"{where}: the words cannot be read: {error}",
             'write NAME<tab>[{"points": [[x, y], ...], "transcription": "text"}, ...]',
@@ -97,7 +97,7 @@ def _words(where: str, text: str) -> dict[str, Any]:
 
 def _lines(path: Path, complaint: str) -> Iterator[tuple[str, str]]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = text_of(path)
     except OSError as error:
         raise DataError(f"{complaint}: {error.strerror}", _FIX) from error
     except UnicodeDecodeError as error:

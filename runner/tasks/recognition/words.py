@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runner.core import DataError, first_few, one_of
 from runner.data import Picture, Request, file_names, find_pictures, root_folder, sample_ids
-from runner.tasks.listed import ListedPictures, Listing
+from runner.tasks.listed import ListedPictures, Listing, text_of
 from runner.tasks.recognition.ctc import is_known
 
 LABEL_FILE = "labels.txt"
@@ -84,7 +84,7 @@ def read_texts(path: Path) -> dict[str, str]:
         DataError: the file cannot be read, is empty, a line has no text, or a picture has two lines.
     """
     try:
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
+        lines = text_of(path).split("\n")
     except OSError as error:
         fix = f"give dataset.labels=FILE, or dataset.reader.text_from=name; {LABEL_FIX}"
         raise DataError(f"dataset.labels: {path}: {error.strerror}", fix) from error

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runner.core import DataError, Problem, bounded, first_few
+from runner.core import DataError, Problem, bounded, check_regular, first_few
 from runner.core.lazy import Image, NDArray, np
 from runner.data import (
     HashFiles,
@@ -21,7 +21,7 @@ from runner.data import (
     root_folder,
     sample_ids,
 )
-from runner.tasks.listed import ListedPictures, Listing
+from runner.tasks.listed import ListedPictures, Listing, text_of
 from runner.tasks.segmentation.maps import UNSEEN
 
 T = TypeVar("T")
@@ -100,7 +100,7 @@ class PictureMaps(ListedPictures):
     def _listed(self, folder: Path) -> list[str]:
         path = root_folder(self.root, self._fix) / str(self.names)
         try:
-            names = path.read_text(encoding="utf-8").split()
+            names = text_of(path).split()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}, the list of names, cannot be read: {error}", self._fix) from error
         pictures = [name + self.picture_suffix for name in names]
@@ -212,6 +212,7 @@ class LabelFiles:
 
 def _read(path: Path, read: Callable[[Image.Image], T]) -> T:
     try:
+        check_regular(path)
         with Image.open(path) as stored:
             mode, result = stored.mode, read(stored)
     except Exception as error:  # PIL's decoders raise nearly anything on broken files, even SyntaxError

@@ -87,9 +87,9 @@ def problems(flags: Mapping[str, Any], inputs: Sequence[TensorSpec] = ()) -> Ite
             yield Problem(f"model.atc.{name} is set, which is the runner's own", f"take {name} out of model.atc")
         elif name in DYNAMIC_FLAGS:
             yield Problem(
-                f"model.atc.{name} is set: the runner compiles one model a batch size, for the shapes of the samples",
-                f"take {name} out of model.atc; sweep sizes with -m batch=1,4,8, and leave sizes of model.inputs free "
-                "with null",
+                f"model.atc.{name} is set: the runner sets it by the batch size and the shapes of the samples",
+                f"take {name} out of model.atc; batch.gears=[1,4,8] makes one model for several batch sizes, null in "
+                "model.inputs a free size, tool.shapes=range one for all sizes between (docs/gears.md)",
             )
         elif free and value is not None and name in FIXED_SIZE_FLAGS:
             yield Problem(

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from runner.core import Finished, Placement, Problem, bounded, bounds
-from runner.tools import command_line
+from runner.core import Command, Finished, Placement, Problem, ToolError, bounded, bounds, sha256_of
+from runner.tools import command_line, remote
 from runner.tools.ascend import cann
+from runner.tools.ascend._arguments import Arguments
+from runner.tools.remote import Files, Host
+from runner.tools.tool import DryRunPaths
 
 
 @dataclass(frozen=True, kw_only=True)
 class CommandLineTool:
-    """`loop` is the number of measured calls. `environment_script` is CANN's, sourced if CANN is not set up."""
+    """`loop` is the usual number of measured calls. `environment_script` is CANN's, sourced if CANN is not set up.
+
+    `arguments` are further flags of the tool, as the user gives them. `host` is the host that has the tool, as ssh
+    takes it (runner.tools.remote), and paths of programs and scripts are that host's; None for this one.
+    """
 
     NAME: ClassVar[str]
     """Name of the program in errors, and of its logs."""
@@ -30,11 +38,13 @@ class CommandLineTool:
     loop: int = bounded(1000, least=1)
     environment_script: str = cann.ENVIRONMENT_SCRIPT
     timeout_seconds: float = bounded(3600, above=0)
+    arguments: Arguments = field(default_factory=dict)
+    host: str | None = None
 
     def excluded_from_key(self, stage: str) -> tuple[str, ...]:
-        """Return locations and the timeout; for inference, also the arguments of the measurement."""
+        """Return locations and the timeout; for inference, also the host and the arguments of the measurement."""
         always = (*self.PLACES, "timeout_seconds")
-        return (*always, *self.MEASURING) if stage == "infer" else always
+        return (*always, *self.MEASURING, "host") if stage == "infer" else always
 
     def setting_problems(self, placement: Placement) -> list[Problem]:
         """Return problems: settings out of range, and unsupported devices."""
@@ -46,12 +56,73 @@ class CommandLineTool:
             )
         return problems
 
-    def run(self, argv: Sequence[str], stage: str, folder: Path | None = None) -> Finished:
-        """Run the tool with CANN's environment, in `folder` if given.
+    def card_problems(self, placement: Placement) -> list[Problem]:
+        """Return problems of the host with the card: CANN is missing, or its chips are others than the SoC."""
+        if self.other_host is not None:
+            return _card_problems_of(self.other_host, placement)
+        found = cann.problems(self.environment_script)
+        if placement.soc_version is not None:
+            environment = None if found else cann.known_environment(self.environment_script)
+            found += cann.chip_problems(placement.soc_version, cann.detected_chips(environment))
+        return found
+
+    @property
+    def other_host(self) -> Host | None:
+        """The host that has the tool, if it is another one."""
+        if self.host is None:
+            return None
+        return Host(self.host, (self.environment_script, cann.NEWER_ENVIRONMENT_SCRIPT))
+
+    def unreachable(self) -> list[Problem]:
+        """Return the problem of reaching the tool's host, without which nothing can be asked there."""
+        return [] if self.other_host is None else remote.problems(self.other_host)
+
+    @property
+    def whereabouts(self) -> str:
+        """Where the tool runs, for the source of its figures; empty for this host."""
+        return "" if self.host is None else f", on {self.host}"
+
+    def in_any_folder(self, program: str) -> str:
+        """Return the absolute path of a program on this host; a name on the PATH, or of another host, as it is."""
+        return str(Path(program).absolute()) if os.sep in program and self.host is None else program
+
+    def digest_of(self, file: str) -> str | None:
+        """Return the first 12 digits of the SHA-256 of a file on the tool's host; None if it is not there."""
+        if self.other_host is None:
+            return sha256_of(Path(file))[:12] if Path(file).is_file() else None
+        try:
+            return remote.ask(self.other_host, ("sha256sum", "--", file)).split()[0][:12]
+        except ToolError:
+            return None
+
+    def shown(self, commands: Sequence[Command], paths: DryRunPaths) -> list[Command]:
+        """Return the commands of a dry run; for another host, with those of ssh and sftp around each."""
+        if self.other_host is None:
+            return list(commands)
+        files = Files(sent=(paths.model, paths.samples, paths.one_batch), folder=paths.results)
+        return [
+            Command(command.stage, argv)
+            for command in commands
+            for argv in remote.shown(self.other_host, command.argv, files)
+        ]
+
+    def run(self, argv: Sequence[str], stage: str, folder: Path, sent: Sequence[Path]) -> Finished:
+        """Run the tool with CANN's environment, in `folder`: tools write into and check names in the current one.
+
+        `sent` are the files and folders that it reads, which another host has to get.
 
         Raises:
-            ToolError: CANN is missing, or the tool fails, hangs or is killed.
+            ToolError: CANN is missing, or the tool fails, hangs or is killed; the other host cannot be reached.
         """
+        if self.other_host is not None:
+            return remote.run(
+                self.other_host,
+                argv,
+                Files(sent=tuple(sent), folder=folder),
+                stage=stage,
+                name=self.NAME,
+                timeout_seconds=self.timeout_seconds,
+            )
         return command_line.run(
             argv,
             stage=stage,
@@ -60,3 +131,21 @@ class CommandLineTool:
             environment=cann.tool_environment(self.environment_script),
             cwd=folder,
         )
+
+
+def _card_problems_of(host: Host, placement: Placement) -> list[Problem]:
+    problems = []
+    try:
+        remote.ask(host, ("printenv", "ASCEND_HOME_PATH"))
+    except ToolError:
+        problems.append(
+            Problem(
+                f"CANN is not set up on {host.address}: no ASCEND_HOME_PATH, and none of {', '.join(host.scripts)}",
+                "say where its set_env.sh is there: tool.environment_script=PATH",
+            )
+        )
+    try:
+        chips = cann.npu_smi_chips(remote.ask(host, ("npu-smi", "info")))
+    except ToolError:  # as on this host, a card that does not tell its name is not refused
+        chips = []
+    return problems + (cann.chip_problems(placement.soc_version, chips) if placement.soc_version else [])

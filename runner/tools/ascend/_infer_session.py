@@ -25,10 +25,10 @@ def infer(model: CompiledModel, placement: Placement, batches: Iterable[Batch]) 
         ToolError: the session fails, or returns another number of outputs.
     """
     session = _session(model, placement)
-    mode = _choose_gear(session, model)
+    chosen = _choose_gear(session, model)
     for batch in batches:
         feeds = [sample_files.stored(batch.inputs, tensor, model.batch) for tensor in model.inputs]
-        arrays = _call(session, feeds, mode)
+        arrays = _call(session, feeds, chosen)
         if len(arrays) != len(model.outputs):
             raise ToolError(
                 f"infer: the model declares {len(model.outputs)} outputs, InferSession returns {len(arrays)}",
@@ -55,9 +55,9 @@ def measure(
         ToolError: the session fails, or does not report the time of each call.
     """
     session = _session(model, placement)
-    mode = _choose_gear(session, model)
+    chosen = _choose_gear(session, model)
     feeds = [sample_files.stored(inputs, tensor, model.batch) for tensor in model.inputs]
-    measured = repeat(lambda: _call(session, feeds, mode), limits)
+    measured = repeat(lambda: _call(session, feeds, chosen), limits)
     calls = len(measured.latencies_ms)
     latencies_ms = latencies_of(session)[-calls:]
     if len(latencies_ms) != calls:
@@ -89,24 +89,35 @@ def _session(model: CompiledModel, placement: Placement) -> Any:
         ) from error
 
 
-def _choose_gear(session: Any, model: CompiledModel) -> str:
-    """Choose the gear of the model's inputs; return the mode of `infer`.
+def _choose_gear(session: Any, model: CompiledModel) -> dict[str, Any]:
+    """Choose the batch size and shapes of the calls; return the arguments of `infer` that name them.
 
-    0.0.2 at 9d6da90 keeps the size that was set and does not know dymhw, later versions set it from what is fed.
+    0.0.2 at 9d6da90 keeps the size that was set and does not know dymbatch and dymhw, later versions set it from what
+    is fed.
     """
     choice = shapes.choice_of(model)
-    if "--dymHW" not in choice:
-        return "dymdims" if choice else "static"
+    if not choice:
+        return {"mode": "static"}
+    mode = choice[0].removeprefix("--").lower()
+    if mode == "dymshape":
+        return {"mode": mode, "custom_sizes": shapes.output_bytes(model)}
+    if mode == "dymbatch":
+        _set(session, "set_dynamic_batchsize", (model.batch,))
+    elif mode == "dymhw":
+        _set(session, "set_dynamic_hw", model.inputs[0].shape[1:])
+    return {"mode": mode}
+
+
+def _set(session: Any, method: str, sizes: tuple[int, ...]) -> None:
     try:
-        session.set_dynamic_hw(*model.inputs[0].shape[1:])
+        getattr(session, method)(*sizes)
     except Exception as error:  # the C++ backend raises any exception
-        raise ToolError(f"InferSession.set_dynamic_hw failed: {error}", "see what aclruntime printed") from error
-    return "dymhw"
+        raise ToolError(f"InferSession.{method} failed: {error}", "see what aclruntime printed") from error
 
 
-def _call(session: Any, feeds: list[NDArray[Any]], mode: str) -> list[NDArray[Any]]:
+def _call(session: Any, feeds: list[NDArray[Any]], chosen: Mapping[str, Any]) -> list[NDArray[Any]]:
     try:
-        return [np.asarray(array) for array in session.infer(feeds, mode=mode)]
+        return [np.asarray(array) for array in session.infer(feeds, **chosen)]
     except Exception as error:  # the C++ backend raises any exception
         raise ToolError(f"InferSession.infer failed: {error}", "see what aclruntime printed") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -145,8 +146,14 @@ def _write_batch(arrays: Sequence[NDArray[Any]], folders: Sequence[Path], first:
     names = [f"{first + row:08d}.bin" for row in range(len(arrays[0]))]
     for array, folder in zip(arrays, folders, strict=True):
         for name, values in zip(names, array, strict=True):
-            (folder / name).write_bytes(values.tobytes())
+            write(folder / name, values.tobytes())
     return names
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may write, whatever the umask: the latest ais_bench refuses others."""
+    with open(path, "wb", opener=lambda name, mode: os.open(name, mode, 0o640)) as file:
+        file.write(content)
 
 
 def stored(arrays: Mapping[str, NDArray[Any]], tensor: TensorSpec, rows: int) -> NDArray[Any]:
@@ -229,16 +236,20 @@ def _check(chunk: Chunk, files: Mapping[str, Sequence[Path]], tensors: Sequence[
 
 
 def decoded(content: bytes, tensor: TensorSpec, name: str) -> NDArray[Any]:
-    """Return one sample's output [*shape] in the declared type; floats may be stored as float32 or float16, by size.
+    """Return one sample's output [*shape] in the declared type, converted from another width by the size.
+
+    Floats may be stored as float32 or float16, and int64 as int32.
 
     Raises:
         ToolError: the size does not match.
     """
     declared = np.dtype(tensor.dtype)
     count = math.prod(tensor.shape)
-    kinds: list[np.dtype[Any]] = (
-        [np.dtype("<f4"), np.dtype("<f2")] if declared.kind == "f" else [declared.newbyteorder("<")]
-    )
+    kinds: list[np.dtype[Any]] = [declared.newbyteorder("<")]
+    if declared.kind == "f":
+        kinds = [np.dtype("<f4"), np.dtype("<f2")]
+    elif declared == np.int64:
+        kinds.append(np.dtype("<i4"))
     for kind in kinds:
         if len(content) == count * kind.itemsize:
             return np.frombuffer(content, dtype=kind).reshape(tensor.shape).astype(declared)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from runner.core import FREE, CompiledModel, TensorSpec
 from runner.tools.compiler import per_axis
+from runner.tools.tool import DryRunPaths
 
 MOST_GEARS = 100
 """More are refused (kMaxShapesCount in multi_batch_options.cc)."""
@@ -20,6 +21,19 @@ Inputs = tuple[TensorSpec, ...]
 def input_shape(inputs: Inputs, batch: int) -> str:
     """Return text such as "image:8,3,224,224;mask:8,10", with -1 for free sizes."""
     return ";".join(f"{tensor.name}:{','.join(map(str, (batch, *tensor.shape)))}" for tensor in inputs)
+
+
+def input_range(gears: Sequence[Inputs], batches: Sequence[int]) -> str:
+    """Return text such as "image:1~8,3,224~640,224~640": all sizes of the gears and batches, and those between them."""
+    pairs = zip(per_axis(min, gears), per_axis(max, gears), strict=True)
+    batch = _from_to(min(batches), max(batches))
+    return ";".join(
+        f"{least.name}:{','.join([batch, *map(_from_to, least.shape, most.shape)])}" for least, most in pairs
+    )
+
+
+def _from_to(least: int, most: int) -> str:
+    return str(least) if least == most else f"{least}~{most}"
 
 
 def input_format(inputs: Inputs) -> str:
@@ -44,12 +58,32 @@ def gear_flags(inputs: Inputs, gears: Sequence[Inputs]) -> dict[str, str]:
 
 
 def choice_of(model: CompiledModel) -> tuple[str, ...]:
-    """Return the flags by which ais_bench and ais_infer choose the gear of the model's inputs; none without gears."""
-    return choice(model.inputs, model.batch, [gear.inputs for gear in model.gears])
+    """Return the flags by which ais_bench and ais_infer choose the batch size and shapes of a call.
+
+    None for a model of one batch size and shape.
+    """
+    if model.is_range:
+        sizes = ",".join(map(str, output_bytes(model)))
+        return ("--dymShape", input_shape(model.inputs, model.batch), "--outputSize", sizes)
+    return choice(model.inputs, model.batch, [gear.inputs for gear in model.gears], model.batches)
 
 
-def choice(inputs: Inputs, batch: int, gears: Sequence[Inputs] = ()) -> tuple[str, ...]:
+def output_bytes(model: CompiledModel) -> list[int]:
+    """Return the size of each output of a call, which is not known to a model that was compiled for a range."""
+    return [model.batch * tensor.sample_bytes for tensor in model.outputs]
+
+
+def choice_shown(paths: DryRunPaths) -> tuple[str, ...]:
+    """Return these flags for a dry run, in which -1 stands for what only the samples or the outputs tell."""
+    if paths.is_range:
+        return ("--dymShape", input_shape(paths.inputs, paths.batch), "--outputSize", str(FREE))
+    return choice(paths.inputs, paths.batch, batches=paths.batches)
+
+
+def choice(inputs: Inputs, batch: int, gears: Sequence[Inputs] = (), batches: Sequence[int] = ()) -> tuple[str, ...]:
     """Return the flags that choose a gear; if the gears are not known yet, -1 stands for free sizes of `inputs`."""
+    if batches:
+        return ("--dymBatch", str(batch))
     spanned = spanning(gears) if gears else inputs
     if not any(tensor.is_free for tensor in spanned):
         return ()

@@ -44,7 +44,7 @@ def read(path: Path) -> Summary:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ToolError(f"the summary {path} cannot be read: {error}") from error
+        raise ToolError(f"the summary {path} cannot be read: {error}", "look into the tool's log") from error
     return parse(text, path)
 
 

@@ -1,16 +1,12 @@
 """ais_bench, Ascend's inference tool: the command line, or the Python interface in this process.
 
-Flags, output and files are those of version 0.0.2 (github.com/Ascend/tools at 9d6da90, folder
-ais-bench_workload/tool/ais_bench), and for later versions of github.com/Ascend/msit and its API guide.
+Flags, output and files are those of both lines that call themselves 0.0.2: github.com/Ascend/tools at 9d6da90 (folder
+ais-bench_workload/tool/ais_bench), and github.com/Ascend/msit (ait/components/benchmark/ais_bench at 6394cfe1d^).
 """
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
-import importlib.util
 import itertools
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +17,7 @@ from runner.core import (
     Command,
     CompiledModel,
     Finished,
+    OperatorTime,
     Placement,
     Problem,
     TensorSpec,
@@ -31,45 +28,44 @@ from runner.core import (
 )
 from runner.core.lazy import NDArray
 from runner.data import Batch
-from runner.measure import MeasuringLimits, in_windows, long_enough, loops
+from runner.measure import MeasuringLimits, in_windows, long_enough
 from runner.tools import command_line
+from runner.tools.ascend import _arguments as arguments
 from runner.tools.ascend import _infer_session as infer_session
+from runner.tools.ascend import _installation as installation
+from runner.tools.ascend import _op_summary as op_summary
 from runner.tools.ascend import _sample_files as sample_files
 from runner.tools.ascend import _shapes as shapes
 from runner.tools.ascend import _summary as summary
 from runner.tools.ascend import cann
+from runner.tools.ascend._arguments import CHOSEN, OUTPUTS_REMOVED
 from runner.tools.ascend._command_line_tool import CommandLineTool
+from runner.tools.ascend._installation import Installation
 from runner.tools.ascend._sample_files import Chunk
 from runner.tools.ascend._summary import Summary
 from runner.tools.command_line import attributed_to, chips_note, chips_reported
+from runner.tools.profile import PROFILED_CALLS, first_device, slowest
 from runner.tools.tool import DryRunPaths, Measuring
 
-INSTALL = (
-    "install the wheels aclruntime and ais_bench for that interpreter's Python version (see docs/ascend.md),"
-    " or name the interpreter that has them: tool.python=PATH"
-)
-PROBE = """
-import importlib.metadata, importlib.util, json
-def version(name):
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-names = ("ais_bench", "aclruntime")
-print(json.dumps({name: [importlib.util.find_spec(name) is not None, version(name)] for name in names}))
-"""
-PROBE_TIMEOUT_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Package:
-    """Whether an interpreter can import a package, and the version of its distribution, if known."""
-
-    importable: bool
-    version: str | None
-
-    def __str__(self) -> str:
-        return (self.version or "(version unknown)") if self.importable else "(not found)"
+OWN_FLAGS = {
+    **dict.fromkeys(("model", "input", "output", "output_dirname", "outfmt"), CHOSEN),
+    "dymBatch": f"{CHOSEN}, as in batch.gears=[1,4,8]",
+    **dict.fromkeys(("dymHW", "dymDims"), f"{CHOSEN}, by the shapes of the samples"),
+    **dict.fromkeys(("dymShape", "outputSize"), f"{CHOSEN}, as in tool.shapes=range"),
+    "batchsize": f"{CHOSEN}, as in batch=8",
+    "device": f"{CHOSEN}, as in device=1",
+    "divide_input": f"{CHOSEN}, as in device=[0,1]",
+    "loop": f"{CHOSEN}, from tool.adapter.loop and benchmark.*",
+    **dict.fromkeys(("warmup_count", "warmup-count"), f"{CHOSEN}, as in benchmark.warmup=3"),
+    "pure_data_type": "inputs are always given, as benchmark.input says",
+    **dict.fromkeys(("dymShape_range", "perf", "backend"), "it writes no outputs of the samples"),
+    **dict.fromkeys(("pipeline", "threads"), "its summary does not say which output is which sample's"),
+    **dict.fromkeys(("profiler", "profiler_rename"), f"{CHOSEN}, as in benchmark.profile=true"),
+    **dict.fromkeys(("dump", "dump_npy"), OUTPUTS_REMOVED),
+}
+"""The flags that tool.arguments cannot give, with reasons."""
+FILES = ("acl_json_path", "aipp_config")
+"""The flags whose values are files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +82,7 @@ class AisBench(CommandLineTool):
     def version(self) -> str:
         """Return text such as "ais_bench 0.0.2", from the interpreter that runs it; the answer is cached."""
         try:
-            return f"ais_bench {self._packages()['ais_bench']}"
+            return f"ais_bench {self._installation().version}"
         except ToolError:
             return "ais_bench (not found)"
 
@@ -100,20 +96,35 @@ class AisBench(CommandLineTool):
                     "give one device, or tool.mode=cli",
                 )
             )
-        return [*problems, *self._host_problems()]
+        if self.mode == "api" and self.host is not None:
+            problems.append(
+                Problem(f"tool.host={self.host}, and tool.mode=api runs in this process", "take tool.mode=cli")
+            )
+            return problems
+        if self.mode == "api" and self.arguments:
+            problems.append(
+                Problem("tool.arguments are of the command line: tool.mode=api has none", "take tool.mode=cli")
+            )
+        return [*problems, *self._host_problems(placement)]
 
-    def _host_problems(self) -> list[Problem]:
-        problems = cann.problems(self.environment_script)
-        if self.mode == "api" and not problems and not cann.is_here():
+    def _host_problems(self, placement: Placement) -> list[Problem]:
+        unreachable = self.unreachable()
+        if unreachable:
+            return unreachable
+        problems = self.card_problems(placement)
+        if self.mode == "api" and not cann.problems(self.environment_script) and not cann.is_here():
             fix = f"`source {self.environment_script}` before the runner, or tool.mode=cli"
             problems.append(Problem("tool.mode=api needs CANN in this process's own environment", fix))
+        where = "this interpreter" if self.mode == "api" else f"tool.python={self.python}{self.whereabouts}"
         try:
-            packages = self._packages()
+            found = self._installation()
         except ToolError as error:
             return [*problems, error.problem]
-        where = "this interpreter" if self.mode == "api" else f"tool.python={self.python}"
-        absent = [name for name, package in packages.items() if not package.importable]
-        return [*problems, *(Problem(f"{name} is not installed in {where}", INSTALL) for name in absent)]
+        problems += installation.problems(found, where)
+        if self.mode == "cli":
+            problems += installation.command_line_problems(found, where, self.python)
+            problems += arguments.problems(self.arguments, OWN_FLAGS, found.flags, FILES)
+        return problems
 
     def measuring(self) -> Measuring:
         """Measures on the given inputs; in mode api in this process."""
@@ -123,24 +134,24 @@ class AisBench(CommandLineTool):
         """Return the commands of inference and measurement; none in mode api."""
         if self.mode == "api":
             return []
-
-        def argv(root: Path, name: str) -> tuple[str, ...]:
-            inference = infer_argv(
-                self.python,
-                model=paths.model,
-                folders=sample_files.folders_of(root, paths.inputs),
-                output=paths.results,
-                name=name,
-                batch=paths.batch,
-                devices=placement.devices,
-            )
-            return (*inference, *shapes.choice(paths.inputs, paths.batch))
-
-        repeated = repeating(loops(limits, self.loop), limits.warmup)
-        return [
-            Command("infer", argv(paths.samples, "infer")),
-            Command("benchmark", (*argv(paths.one_batch, "benchmark"), *repeated)),
+        repeated = repeating(max(self.loop, limits.min_iterations), limits.warmup)
+        commands = [
+            Command("infer", self._shown_argv(paths, paths.samples, placement, "infer")),
+            Command("benchmark", (*self._shown_argv(paths, paths.one_batch, placement, "benchmark"), *repeated)),
         ]
+        return self.shown(commands, paths)
+
+    def _shown_argv(self, paths: DryRunPaths, root: Path, placement: Placement, name: str) -> tuple[str, ...]:
+        inference = infer_argv(
+            self.python,
+            model=paths.model,
+            folders=sample_files.folders_of(root, paths.inputs),
+            output=paths.results,
+            name=name,
+            batch=paths.batch,
+            devices=placement.devices,
+        )
+        return (*inference, *shapes.choice_shown(paths), *self._added(placement))
 
     def infer(
         self, model: CompiledModel, placement: Placement, batches: Iterable[Batch], work: Path
@@ -156,7 +167,8 @@ class AisBench(CommandLineTool):
         devices = len(placement.devices)
 
         def run(chunk: Chunk, results: Path) -> Finished:
-            return self.run(self._argv(model, placement, chunk, results, "infer"), "infer")
+            argv = self._argv(model, placement, chunk, results, "infer")
+            return self.run(argv, "infer", results, self._read(model, chunk))
 
         def files_of(chunk: Chunk, results: Path) -> dict[str, tuple[Path, ...]]:
             return summary.outputs_by_input(summary.read(path) for path in summary_files(results, devices))
@@ -185,8 +197,9 @@ class AisBench(CommandLineTool):
 
             def once(iterations: int) -> tuple[int, float]:
                 results = command_line.new_folder(work / f"measured{next(attempts)}")
-                argv = self._argv(model, placement, chunk, results, "benchmark")
-                finished = self.run((*argv, *repeating(iterations, limits.warmup)), "benchmark")
+                call = self._argv(model, placement, chunk, results, "benchmark")
+                argv = (*call, *repeating(iterations, limits.warmup))
+                finished = self.run(argv, "benchmark", results, self._read(model, chunk))
                 with attributed_to(finished, "benchmark"):
                     summaries[:] = [summary.measured(path) for path in summary_files(results, devices)]
                 shutil.rmtree(results)
@@ -198,17 +211,47 @@ class AisBench(CommandLineTool):
             batch=model.batch,
             warmup=limits.warmup,
             source=f"{self.version()} --loop, host clock around the device call (npu_compute_time_list)"
-            f"{chips_note(placement)}",
+            f"{chips_note(placement)}{self.whereabouts}",
             reasons=reasons,
             chips=chips_reported(placement),
         )
         return in_windows(timing, limits)
 
+    def profile_problems(self, placement: Placement) -> list[Problem]:
+        """Return problems: mode api, or CANN's profiler is missing, without which ais_bench writes no tables."""
+        if self.mode == "api":
+            return [Problem("benchmark.profile is true, and tool.mode=api has no profiler", "take tool.mode=cli")]
+        if self.other_host is not None:
+            return []  # a missing profiler is told when it has run
+        found = process.found("msprof", cann.known_environment(self.environment_script))
+        return [] if found else [cann.missing("msprof", self.environment_script)]
+
+    def profile_commands(self, paths: DryRunPaths, placement: Placement) -> list[Command]:
+        """Return the command of a profile."""
+        argv = self._shown_argv(paths, paths.one_batch, first_device(placement), "profile")
+        return self.shown([Command("benchmark", (*argv, *PROFILING))], paths)
+
+    def profile(
+        self, model: CompiledModel, placement: Placement, inputs: Mapping[str, NDArray[Any]], work: Path
+    ) -> tuple[OperatorTime, ...]:
+        """Return the slowest operators, as msprof times them on the device, by `--profiler`.
+
+        Raises:
+            ToolError: the tool fails, or msprof writes no table.
+        """
+        with sample_files.repeated(inputs, model.inputs, model.batch, work, 1) as chunk:
+            results = command_line.new_folder(work / "profiled")
+            argv = self._argv(model, first_device(placement), chunk, results, "profile")
+            finished = self.run((*argv, *PROFILING), "benchmark", results, self._read(model, chunk))
+            with attributed_to(finished, "benchmark"):
+                tables = [path.read_text(encoding="utf-8-sig") for path in op_summary.find(results)]
+                return slowest(itertools.chain.from_iterable(map(op_summary.executions, tables)))
+
     def _argv(
         self, model: CompiledModel, placement: Placement, chunk: Chunk, results: Path, name: str
     ) -> tuple[str, ...]:
         inference = infer_argv(
-            self.python,
+            self.in_any_folder(self.python),
             model=model.path.resolve(),
             folders=chunk.folders,
             output=results,
@@ -216,12 +259,27 @@ class AisBench(CommandLineTool):
             batch=model.batch,
             devices=placement.devices,
         )
-        return (*inference, *shapes.choice_of(model))
+        return (*inference, *shapes.choice_of(model), *self._added(placement))
 
-    def _packages(self) -> dict[str, Package]:
+    def _added(self, placement: Placement) -> tuple[str, ...]:
+        """Return the flags that depend on the installed line, and the user's."""
+        try:
+            divides = len(placement.devices) > 1 and self._installation().divides_inputs
+        except ToolError:  # a dry run on a host without it
+            divides = False
+        return (*(("--divide_input", "1") if divides else ()), *arguments.flags(self.arguments, FILES))
+
+    def _read(self, model: CompiledModel, chunk: Chunk) -> list[Path]:
+        """Return the files and folders that a call reads."""
+        given = [Path(str(self.arguments[flag])).absolute() for flag in FILES if flag in self.arguments]
+        return [model.path.resolve(), *chunk.folders, *given]
+
+    def _installation(self) -> Installation:
         if self.mode == "api":
-            return {name: _package_here(name) for name in ("ais_bench", "aclruntime")}
-        return packages_of(self.python, cann.known_environment(self.environment_script))
+            return installation.here()
+        if self.other_host is not None:
+            return installation.there(self.other_host, self.python)
+        return installation.of(self.python, cann.known_environment(self.environment_script))
 
 
 def infer_argv(
@@ -250,6 +308,10 @@ def infer_argv(
 def repeating(loop: int, warmup: int) -> tuple[str, ...]:
     """Return the flags that turn an inference into a measurement."""
     return ("--loop", str(loop), "--warmup_count", str(warmup))
+
+
+PROFILING = (*repeating(PROFILED_CALLS, 0), "--profiler", "1")
+"""The flags that turn an inference into a profile; ais_bench starts itself anew under msprof, without warm-up."""
 
 
 def summary_files(output: Path, devices: int) -> list[Path]:
@@ -300,43 +362,3 @@ def timing_of(
         iterations=sum(counts) if counts else None,
         chips=chips,
     )
-
-
-def packages_of(python: str, environment: Mapping[str, str] | None) -> dict[str, Package]:
-    """Return the packages of another interpreter, cached while the interpreter and its environment are unchanged.
-
-    Raises:
-        ToolError: there is no such interpreter, or it fails.
-    """
-    place = process.found(python, environment)
-    if place is None:
-        raise ToolError(
-            f"tool.python={python} is not there", "give the interpreter that has ais_bench, as a path or a name"
-        )
-    variables = tuple(sorted(environment.items())) if environment is not None else None
-    return _asked(place, place.stat().st_mtime_ns, variables)
-
-
-@functools.lru_cache(maxsize=8)
-def _asked(place: Path, changed_ns: int, variables: tuple[tuple[str, str], ...] | None) -> dict[str, Package]:
-    environment = dict(variables) if variables is not None else None
-    finished = command_line.run(
-        (str(place), "-c", PROBE),
-        stage="preflight",
-        name="ais_bench-version",
-        timeout_seconds=PROBE_TIMEOUT_SECONDS,
-        environment=environment,
-    )
-    try:
-        answer = json.loads(finished.tail.splitlines()[-1])
-        return {name: Package(importable, version) for name, (importable, version) in answer.items()}
-    except (IndexError, ValueError, AttributeError, TypeError) as error:
-        raise command_line.failed(finished, "preflight", f"{place} did not say which packages it has") from error
-
-
-def _package_here(name: str) -> Package:
-    try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        version = None
-    return Package(importlib.util.find_spec(name) is not None, version)

@@ -26,16 +26,17 @@ from runner.core import (
     ToolError,
     bounded,
     process,
-    sha256_of,
 )
 from runner.core.lazy import NDArray
 from runner.data import Batch
-from runner.measure import MeasuringLimits, in_windows, long_enough, loops
+from runner.measure import MeasuringLimits, in_windows, long_enough
 from runner.tools import command_line
+from runner.tools.ascend import _arguments as arguments
+from runner.tools.ascend import _front_end as front_end
 from runner.tools.ascend import _sample_files as sample_files
 from runner.tools.ascend import _shapes as shapes
 from runner.tools.ascend import _summary as summary
-from runner.tools.ascend import cann
+from runner.tools.ascend._arguments import CHOSEN, OUTPUTS_REMOVED
 from runner.tools.ascend._command_line_tool import CommandLineTool
 from runner.tools.ascend._sample_files import Chunk
 from runner.tools.ascend._summary import Summary
@@ -44,6 +45,20 @@ from runner.tools.tool import DryRunPaths, Measuring
 
 WARMUP = 1
 """Its fixed number of warm-up calls: five at 256ed1f, one since."""
+OWN_FLAGS = {
+    **dict.fromkeys(("model", "om", "input", "output", "output_dirname", "outfmt"), CHOSEN),
+    "dymBatch": f"{CHOSEN}, as in batch.gears=[1,4,8]",
+    **dict.fromkeys(("dymHW", "dymDims"), f"{CHOSEN}, by the shapes of the samples"),
+    **dict.fromkeys(("dymShape", "outputSize"), f"{CHOSEN}, as in tool.shapes=range"),
+    "batchsize": f"{CHOSEN}, as in batch=8",
+    **dict.fromkeys(("device", "device_id"), f"{CHOSEN}, as in device=1"),
+    "loop": f"{CHOSEN}, from tool.adapter.loop and benchmark.*",
+    "pure_data_type": "inputs are always given, as benchmark.input says",
+    **dict.fromkeys(("profiler", "dump"), OUTPUTS_REMOVED),
+}
+"""The flags that tool.arguments cannot give, with reasons."""
+FILES = ("acl_json_path",)
+"""The flags whose values are files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,24 +76,33 @@ class AisInfer(CommandLineTool):
 
     def version(self) -> str:
         """Return the script's digest, since it has no version."""
-        path = Path(self.script)
-        return f"ais_infer {sha256_of(path)[:12]}" if path.is_file() else "ais_infer (not found)"
+        return f"ais_infer {self.digest_of(self.script) or '(not found)'}"
 
     def validate(self, placement: Placement, inputs: Sequence[TensorSpec] = ()) -> list[Problem]:
         """Return problems: settings out of range, unsupported devices, and missing software on this host."""
-        problems = self.setting_problems(placement)
-        if not Path(self.script).is_file():
+        problems = [*self.setting_problems(placement), *self.unreachable()]
+        if self.host is not None and problems:
+            return problems
+        if self.host is None and "/" not in self.script:  # a file of the folder where the user works, maybe
             problems.append(
                 Problem(
-                    f"tool.script={self.script} is not there",
+                    f"tool.script={self.script} names no folder",
+                    "give the path of ais_infer.py (see docs/ascend.md), as in tool.script=./ais_infer.py",
+                )
+            )
+        elif self.digest_of(self.script) is None:
+            problems.append(
+                Problem(
+                    f"tool.script={self.script} is not there{self.whereabouts}",
                     "give the path of ais_infer.py (see docs/ascend.md), or tool=ais_bench, which replaced it",
                 )
             )
-        if process.found(self.python) is None:
+        if self.host is None and process.found(self.python) is None:
             problems.append(
                 Problem(f"tool.python={self.python} is not there", "give the interpreter that has aclruntime")
             )
-        return [*problems, *cann.problems(self.environment_script)]
+        problems += arguments.problems(self.arguments, OWN_FLAGS, front_end.flags_of(Path(self.script)), FILES)
+        return [*problems, *self.card_problems(placement)]
 
     def measuring(self) -> Measuring:
         """Measures on the given inputs."""
@@ -97,13 +121,11 @@ class AisInfer(CommandLineTool):
                 batch=paths.batch,
                 device=placement.devices[0],
             )
-            return (*inference, *shapes.choice(paths.inputs, paths.batch))
+            return (*inference, *shapes.choice_shown(paths), *arguments.flags(self.arguments, FILES))
 
-        repeated = repeating(loops(limits, self.loop))
-        return [
-            Command("infer", argv(paths.samples)),
-            Command("benchmark", (*argv(paths.one_batch), repeated)),
-        ]
+        repeated = repeating(max(self.loop, limits.min_iterations))
+        commands = [Command("infer", argv(paths.samples)), Command("benchmark", (*argv(paths.one_batch), repeated))]
+        return self.shown(commands, paths)
 
     def infer(
         self, model: CompiledModel, placement: Placement, batches: Iterable[Batch], work: Path
@@ -115,7 +137,7 @@ class AisInfer(CommandLineTool):
         """
 
         def run(chunk: Chunk, results: Path) -> Finished:
-            return self.run(self._argv(model, placement, chunk, results), "infer")
+            return self.run(self._argv(model, placement, chunk, results), "infer", results, self._read(model, chunk))
 
         def files_of(chunk: Chunk, results: Path) -> dict[str, tuple[Path, ...]]:
             return summary.outputs_by_input([summary.read(summary_in(results))])
@@ -142,7 +164,7 @@ class AisInfer(CommandLineTool):
             def once(iterations: int) -> tuple[int, float]:
                 results = command_line.new_folder(work / f"measured{next(attempts)}")
                 argv = self._argv(model, placement, chunk, results)
-                finished = self.run((*argv, repeating(iterations)), "benchmark")
+                finished = self.run((*argv, repeating(iterations)), "benchmark", results, self._read(model, chunk))
                 with attributed_to(finished, "benchmark"):
                     measured.append((summary.measured(summary_in(results)), iterations))
                 shutil.rmtree(results)
@@ -155,7 +177,8 @@ class AisInfer(CommandLineTool):
             batch=model.batch,
             latencies_ms=latencies_ms,
             warmup=WARMUP,
-            source=f"{self.version()} --loop, host clock around the device call{chips_note(placement)}",
+            source=f"{self.version()} --loop, host clock around the device call"
+            f"{chips_note(placement)}{self.whereabouts}",
             reasons=reasons,
             mean_ms=None if latencies_ms else last.mean_ms,
             iterations=None if latencies_ms else iterations,
@@ -163,17 +186,22 @@ class AisInfer(CommandLineTool):
         )
         return in_windows(timing, limits)
 
+    def _read(self, model: CompiledModel, chunk: Chunk) -> list[Path]:
+        """Return the files and folders that a call reads."""
+        given = [Path(str(self.arguments[flag])).absolute() for flag in FILES if flag in self.arguments]
+        return [model.path.resolve(), *chunk.folders, *given]
+
     def _argv(self, model: CompiledModel, placement: Placement, chunk: Chunk, results: Path) -> tuple[str, ...]:
         inference = infer_argv(
-            self.python,
-            str(Path(self.script).absolute()),
+            self.in_any_folder(self.python),
+            self.script if self.host else str(Path(self.script).absolute()),
             model=model.path.resolve(),
             folders=chunk.folders,
             output=results,
             batch=model.batch,
             device=placement.devices[0],
         )
-        return (*inference, *shapes.choice_of(model))
+        return (*inference, *shapes.choice_of(model), *arguments.flags(self.arguments, FILES))
 
 
 def infer_argv(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner.core import Finished, Placement, Problem, RunnerError, TensorSpec, ToolError, bounded, bounds, process
+from runner.core import FREE, Finished, Placement, Problem, RunnerError, TensorSpec, ToolError, bounded, bounds, process
 from runner.core.lazy import onnx
 from runner.graph import onnx_files
 from runner.tools import command_line
@@ -162,20 +162,32 @@ class Atc:
             yield error.problem
             return
         if environment is None:
-            yield cann.missing("atc", self.environment_script)
-        if placement.soc_version is not None:
-            yield from cann.chip_problems(placement.soc_version, cann.detected_chips(environment))
+            # without CANN, the problem is the same as the tool's, and told once
+            script = self.environment_script
+            yield from cann.problems(script) or [cann.missing("atc", script)]
 
 
 def _shape_flags(request: CompileRequest) -> dict[str, str]:
     """Return the flags that tell the inputs' shapes, -1 for sizes in which the gears differ."""
+    if request.is_range:
+        gears = request.gears or [request.inputs]
+        return {
+            "input_format": shapes.input_format(gears[0]),
+            "input_shape": shapes.input_range(gears, request.batches or [request.batch]),
+        }
     count = len(request.gears)
     if count > shapes.MOST_GEARS:
         raise ToolError(
             f"the samples have {count} shapes, and atc compiles a model for at most {shapes.MOST_GEARS}",
             "have fewer shapes: pad pictures to a larger model.preprocess.multiple, or all to one size, as with "
-            "model.preprocess.fit=inside and model.preprocess.size=[H,W]",
+            "model.preprocess.fit=inside and model.preprocess.size=[H,W]; or compile for a range: tool.shapes=range",
         )
+    if request.batches:
+        return {
+            "input_format": shapes.input_format(request.inputs),
+            "input_shape": shapes.input_shape(request.inputs, FREE),
+            "dynamic_batch_size": ",".join(map(str, request.batches)),
+        }
     inputs = shapes.spanning(request.gears) if request.gears else request.inputs
     flags = {
         "input_format": shapes.input_format(inputs),

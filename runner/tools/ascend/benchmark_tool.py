@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,27 +27,36 @@ from runner.core import (
     ToolError,
     one_of,
     process,
-    sha256_of,
 )
 from runner.core.lazy import NDArray
 from runner.data import Batch
-from runner.measure import MeasuringLimits, long_enough, loops
+from runner.measure import MeasuringLimits, long_enough
 from runner.tools import command_line
+from runner.tools.ascend import _arguments as arguments
 from runner.tools.ascend import _sample_files as sample_files
-from runner.tools.ascend import cann
+from runner.tools.ascend._arguments import CHOSEN
 from runner.tools.ascend._command_line_tool import CommandLineTool
 from runner.tools.ascend._sample_files import Chunk
 from runner.tools.command_line import attributed_to, chips_note, chips_reported
 from runner.tools.tool import DryRunPaths, Measuring
 
+OWN_FLAGS = {
+    **dict.fromkeys(("model_type", "om_path", "input_text_path", "input_width", "input_height"), CHOSEN),
+    **dict.fromkeys(("useDvpp", "output_binary"), "outputs are read as the samples' own, in binary"),
+    "batch_size": f"{CHOSEN}, as in batch=8",
+    "device_id": f"{CHOSEN}, as in device=1",
+    "round": f"{CHOSEN}, from tool.adapter.loop and benchmark.*",
+}
+"""The flags that tool.arguments cannot give, with reasons."""
 NUMBER = r"(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
 INTERFACE_RATE = re.compile(r"Interface throughputRate\s*[:=]\s*" + NUMBER)
+END_TO_END_RATE = re.compile(r"\[e2e\] throughputRate\s*[:=]\s*" + NUMBER)
 PURE_RATE = re.compile(r"ave_throughputRate\s*[:=]\s*" + NUMBER)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkTool(CommandLineTool):
-    """`program` defaults to ./benchmark.x86_64 or ./benchmark.aarch64, according to this machine.
+    """`program` defaults to benchmark.x86_64 or benchmark.aarch64 on the PATH, according to this machine.
 
     `measured` is the data of a measurement: "pure" (its -round, on generated data) or "files" (real files, as for the
     guide's published figures).
@@ -60,18 +70,21 @@ class BenchmarkTool(CommandLineTool):
 
     def version(self) -> str:
         """Return the program's digest, since it has no version."""
-        place = process.found(self._program())
-        return f"benchmark {sha256_of(place)[:12]}" if place else "benchmark (not found)"
+        return f"benchmark {self.digest_of(self._absolute()) or '(not found)'}"
 
     def validate(self, placement: Placement, inputs: Sequence[TensorSpec] = ()) -> list[Problem]:
         """Return problems: settings out of range, invalid devices, and missing software on this host."""
-        problems = self.setting_problems(placement)
+        problems = [*self.setting_problems(placement), *self.unreachable()]
+        if self.host is not None and problems:
+            return problems
         program = self._program()
-        if process.found(program) is None:
-            there = Path(program).is_file()
+        there = self.digest_of(program) is not None
+        if self.host is not None and self.program is None:
+            problems.append(Problem(f"tool.program is not given{self.whereabouts}", "give its path on that host"))
+        elif not there or (self.host is None and process.found(program) is None):
             problems.append(
                 Problem(
-                    f"tool.program={program} {'cannot be executed' if there else 'is not there'}",
+                    f"tool.program={program} {'cannot be executed' if there else 'is not there'}{self.whereabouts}",
                     f"chmod u+x {program}" if there else "give its path (see docs/ascend.md), or tool=ais_bench",
                 )
             )
@@ -83,7 +96,8 @@ class BenchmarkTool(CommandLineTool):
                     "take tool=ais_bench, or give the sizes in model.inputs",
                 )
             )
-        return [*problems, *cann.problems(self.environment_script)]
+        problems += arguments.problems(self.arguments, OWN_FLAGS)
+        return [*problems, *self.card_problems(placement)]
 
     def measuring(self) -> Measuring:
         """Measures on its own generated data, or on files of the given inputs."""
@@ -105,9 +119,11 @@ class BenchmarkTool(CommandLineTool):
             batch=paths.batch,
             device=device,
         )
-        rounds = loops(limits, self.loop)
+        rounds = max(self.loop, limits.min_iterations)
         pure = pure_argv(program, model=paths.model, batch=paths.batch, device=device, rounds=rounds)
-        return [Command("infer", vision), Command("benchmark", pure if self.measured == "pure" else vision)]
+        measurement = pure if self.measured == "pure" else vision
+        added = self._added()
+        return self.shown([Command("infer", (*vision, *added)), Command("benchmark", (*measurement, *added))], paths)
 
     def infer(
         self, model: CompiledModel, placement: Placement, batches: Iterable[Batch], work: Path
@@ -122,7 +138,8 @@ class BenchmarkTool(CommandLineTool):
 
         def run(chunk: Chunk, folder: Path) -> Finished:
             argv = self._vision(model, device, [chunk.folders[0] / name for name in chunk.names], folder)
-            return self.run(argv, "infer", folder)
+            sent = [model.path.resolve(), *chunk.folders, folder]
+            return self.run((*argv, *self._added()), "infer", folder, sent)
 
         def files_of(chunk: Chunk, folder: Path) -> Mapping[str, Sequence[Path]]:
             return dumped(folder / f"result/dumpOutput_device{device}", chunk.names)
@@ -145,7 +162,7 @@ class BenchmarkTool(CommandLineTool):
         Raises:
             ToolError: the tool fails, hangs, or does not report the rate.
         """
-        measured: list[tuple[int, float]] = []
+        measured: list[tuple[int, float]] = []  # calls, and the mean of a call in ms
         attempts = itertools.count()
         device = placement.devices[0]
 
@@ -158,11 +175,13 @@ class BenchmarkTool(CommandLineTool):
             else:
                 argv = self._vision(model, device, _write_batch(inputs, model, folder) * iterations, folder)
                 perf, parse = f"perf_vision_batchsize_{model.batch}_device_{device}.txt", interface_rate
-            finished = self.run(argv, "benchmark", folder)
+            sent = [model.path.resolve(), folder]
+            finished = self.run((*argv, *self._added()), "benchmark", folder, sent)
             with attributed_to(finished, "benchmark"):
-                rate = parse(the_file(folder / "result", perf).read_text(errors="replace"))
-            measured.append((iterations, 1000.0 * model.batch / rate))
-            return measured[-1]
+                text = the_file(folder / "result", perf).read_text(errors="replace")
+                measured.append((iterations, 1000.0 * model.batch / parse(text)))
+                lasted = measured[-1][1] if self.measured == "pure" else 1000.0 * model.batch / end_to_end_rate(text)
+            return iterations, lasted
 
         reasons = long_enough(once, limits, self.loop)
         iterations, mean_ms = measured[-1]
@@ -171,7 +190,7 @@ class BenchmarkTool(CommandLineTool):
             batch=model.batch,
             latencies_ms=(),
             warmup=0,
-            source=f"{self.version()} {what}, mean = 1000 * batch / rate{chips_note(placement)}",
+            source=f"{self.version()} {what}, mean = 1000 * batch / rate{chips_note(placement)}{self.whereabouts}",
             reasons=reasons,
             mean_ms=mean_ms,
             iterations=iterations,
@@ -179,10 +198,10 @@ class BenchmarkTool(CommandLineTool):
         )
 
     def _vision(self, model: CompiledModel, device: int, files: Iterable[Path], folder: Path) -> tuple[str, ...]:
-        """Write the list of files into `folder`; return the inference command."""
+        """Write the list of files, as seen from `folder`, into it; return the inference command."""
         _, height, width = picture_shape(model.inputs)
         info = folder / "samples.info"
-        info.write_text(info_lines(files, height, width))
+        info.write_text(info_lines([Path(os.path.relpath(file, folder)) for file in files], height, width))
         return vision_argv(
             self._absolute(),
             model=model.path.resolve(),
@@ -192,12 +211,15 @@ class BenchmarkTool(CommandLineTool):
             device=device,
         )
 
+    def _added(self) -> tuple[str, ...]:
+        return tuple(f"-{flag}={arguments.spelt(value)}" for flag, value in self.arguments.items())
+
     def _program(self) -> str:
-        return self.program or f"./benchmark.{platform.machine()}"
+        return self.program or f"benchmark.{platform.machine()}"
 
     def _absolute(self) -> str:
         """Return the program's absolute path, since it runs in another folder."""
-        place = process.found(self._program())
+        place = process.found(self._program()) if self.host is None else None
         return str(place.absolute()) if place else self._program()
 
 
@@ -207,7 +229,7 @@ def _write_batch(inputs: Mapping[str, NDArray[Any]], model: CompiledModel, folde
     paths = []
     for row, values in enumerate(sample_files.stored(inputs, model.inputs[0], model.batch)):
         paths.append(samples / f"{row:08d}.bin")
-        paths[-1].write_bytes(values.tobytes())
+        sample_files.write(paths[-1], values.tobytes())
     return paths
 
 
@@ -304,6 +326,15 @@ def interface_rate(text: str) -> float:
         ToolError: there is none.
     """
     return _rate(text, INTERFACE_RATE, "Interface throughputRate")
+
+
+def end_to_end_rate(text: str) -> float:
+    """Return samples/s from a perf_vision file with reading and preparing: the last `[e2e] throughputRate`.
+
+    Raises:
+        ToolError: there is none.
+    """
+    return _rate(text, END_TO_END_RATE, "[e2e] throughputRate")
 
 
 def pure_rate(text: str) -> float:

@@ -1,9 +1,10 @@
-"""Shared code of CANN's tools: the environment script, and detection of chips with npu-smi."""
+"""Shared code of CANN's tools: its environment script, and the environment of its compiler."""
 
 from __future__ import annotations
 
 import os
-import re
+import platform
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,17 +15,25 @@ ENVIRONMENT_SCRIPT = "/usr/local/Ascend/ascend-toolkit/set_env.sh"
 """Its path in the guides, and in CANN's installation guide (default for root)."""
 NEWER_ENVIRONMENT_SCRIPT = "/usr/local/Ascend/cann/set_env.sh"
 """Its path in CANN 8.5 and later (hiascend.com, CANN 8.5 installation guide)."""
-NPU_SMI_TIMEOUT_SECONDS = 30.0
-
-_NAME_ROW = re.compile(r"^\|\s*\d+\s+(?:Ascend)?(\d{3}\w*)\s*\|", re.MULTILINE)
-_FAMILIES = ("310B", "310P", "910")
-"""Shortened chip names that some cards report, such as 910 by A3 cards."""
+OWN_ENVIRONMENT_SCRIPTS = ("~/Ascend/cann/set_env.sh", "~/Ascend/ascend-toolkit/set_env.sh")
+"""Its paths where a user other than root installed CANN (CANN installation guide)."""
+PYTHON_MODULES = ("attr", "decorator", "numpy", "psutil", "scipy")
+"""Modules that atc imports; published logs of EC0010 and E40000 name those that were missing."""
+PIP_PACKAGES = "attrs 'numpy<2' decorator sympy cffi pyyaml pathlib2 psutil protobuf scipy requests absl-py"
+"""What CANN's installation guide has installed for its Python."""
+_DRIVER_LIBRARY = "libascend_hal.so"
+_DRIVER = Path("/usr/local/Ascend/driver")
+PYTHON_TIMEOUT_SECONDS = 60.0
+_VENV_VARIABLES = ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "PYTHONHOME")
 
 
 def environment_script(script: str) -> Path | None:
-    """Return the existing script: the given one, or the newer default instead of the older; None if none exists."""
-    candidates = [script, NEWER_ENVIRONMENT_SCRIPT] if script == ENVIRONMENT_SCRIPT else [script]
-    return next((path for path in map(Path, candidates) if path.is_file()), None)
+    """Return the existing script: the given one or, in place of the default, that of a newer CANN or the user's own.
+
+    None if none exists.
+    """
+    defaults = (NEWER_ENVIRONMENT_SCRIPT, *OWN_ENVIRONMENT_SCRIPTS) if script == ENVIRONMENT_SCRIPT else ()
+    return next((path for path in map(Path, map(os.path.expanduser, (script, *defaults))) if path.is_file()), None)
 
 
 def environment(script: str, is_here: bool) -> dict[str, str] | None:
@@ -81,7 +90,8 @@ def problems(script: str) -> list[Problem]:
 def _absent(script: str) -> Problem:
     return Problem(
         f"CANN is not set up: no ASCEND_HOME_PATH, no atc on the PATH, and no environment script {script}",
-        "install CANN (see docs/ascend.md), or say where its set_env.sh is: tool.environment_script=PATH",
+        "install CANN (see docs/ascend.md), or say where its set_env.sh is: tool.environment_script=PATH; "
+        "dry_run=true shows the commands without it",
     )
 
 
@@ -99,48 +109,73 @@ def missing(program: str, script: str) -> Problem:
     )
 
 
-def npu_smi_chips(text: str) -> list[str]:
-    """Return the chips in the table of `npu-smi info`, one per chip, without `Ascend`: 310P3, 310, 310B4, 910B3.
+def compiler_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for atc: without this process's virtual environment, and with the driver's library.
 
-    Each chip has two rows; the name is in the first, after the card's number:
-
-        | 0       310P3     | OK              | 15.8         42                0    / 0              |
-        | 0       0         | 0000:82:00.0    | 0            1074 / 21534                            |
+    atc runs the python3 on its PATH, which has to have CANN's Python packages; a virtual environment of the runner has
+    others. The toolkit brings a libascend_hal.so to link with, in `devlib`, which suffices where there is no driver.
     """
-    return _NAME_ROW.findall(text)
+    changed = dict(environment)
+    if sys.prefix != sys.base_prefix:
+        changed = {name: value for name, value in changed.items() if name not in _VENV_VARIABLES}
+        for name in ("PATH", "PYTHONPATH"):
+            if name in changed:
+                changed[name] = _outside(Path(sys.prefix), changed[name])
+    folder = _library_to_link_with(changed)
+    if folder is not None:
+        changed["LD_LIBRARY_PATH"] = ":".join(filter(None, (changed.get("LD_LIBRARY_PATH"), str(folder))))
+    return changed
 
 
-def detected_chips(environment: Mapping[str, str] | None = None) -> list[str]:
-    """Return the chips of this machine; empty if npu-smi is missing or fails."""
-    if process.found("npu-smi", environment) is None:
-        return []
-    with tempfile.TemporaryDirectory(prefix="npu-smi-") as folder, process.logging_to(Path(folder)):
+def _outside(folder: Path, paths: str) -> str:
+    return ":".join(path for path in paths.split(":") if not path or not Path(path).is_relative_to(folder))
+
+
+def _library_to_link_with(environment: Mapping[str, str]) -> Path | None:
+    """Return the toolkit's folder of libascend_hal.so, if no driver has it."""
+    home = environment.get("ASCEND_HOME_PATH") or environment.get("ASCEND_TOOLKIT_HOME")
+    folders = filter(None, environment.get("LD_LIBRARY_PATH", "").split(":"))
+    if home is None or _DRIVER.is_dir() or any((Path(folder) / _DRIVER_LIBRARY).is_file() for folder in folders):
+        return None
+    libraries = sorted(Path(home).glob(f"{platform.machine()}-linux/devlib/**/{_DRIVER_LIBRARY}"))
+    return libraries[0].parent if libraries else None
+
+
+def python_problems(environment: Mapping[str, str]) -> list[Problem]:
+    """Return a problem if the python3 that atc takes from its PATH is not there or lacks modules of CANN's compiler."""
+    python = process.found("python3", environment)
+    if python is None:
+        return [
+            Problem(
+                "atc runs python3, and there is none on the PATH outside this runner's virtual environment",
+                f"install Python 3.7 to 3.11 there, with: python3 -m pip install {PIP_PACKAGES}",
+            )
+        ]
+    code = (
+        f"from importlib.util import find_spec; print(*[m for m in {PYTHON_MODULES!r} if not find_spec(m)], sep=', ')"
+    )
+    with tempfile.TemporaryDirectory(prefix="atc-python-") as folder, process.logging_to(Path(folder)):
         try:
             finished = process.run(
-                ["npu-smi", "info"],
+                (str(python), "-c", code),
                 stage="preflight",
-                name="npu-smi",
-                timeout_seconds=NPU_SMI_TIMEOUT_SECONDS,
+                name="atc-python",
+                timeout_seconds=PYTHON_TIMEOUT_SECONDS,
                 environment=environment,
+                cwd=Path(folder),
             )
-        except ToolError:
-            return []
-        return npu_smi_chips(finished.log.read_text(errors="replace")) if finished.returncode == 0 else []
-
-
-def chip_problems(soc_version: str, chips: list[str]) -> list[Problem]:
-    """Return a problem if no chip of the machine matches the SoC; none if npu-smi reports no chips."""
-    wanted = soc_version.removeprefix("Ascend")
-    if not chips or any(_is_chip(wanted, chip) for chip in chips):
+        except ToolError as error:
+            return [Problem(f"the python3 that atc takes does not run: {error.message}", error.fix)]
+    said = finished.tail.strip()
+    if finished.returncode == 0 and not said:
         return []
-    present = ", ".join(dict.fromkeys(chips))
-    return [
-        Problem(
-            f"the soc is {soc_version}, but npu-smi info names {present}",
-            f"choose the card's own, as in soc={chips[0]}, or soc=auto",
-        )
-    ]
+    what = f"lacks {said}" if finished.returncode == 0 else f"does not run: {said}"
+    return [Problem(f"atc takes {python}, which {what}", python_fix(str(python)))]
 
 
-def _is_chip(wanted: str, chip: str) -> bool:
-    return wanted == chip or (chip in _FAMILIES and wanted.startswith(chip))
+def python_fix(python: str) -> str:
+    """Return how to give atc a Python that has CANN's packages."""
+    return (
+        f"{python} -m pip install {PIP_PACKAGES}; or put a python3 that has them first on the PATH: atc does not get this "
+        "runner's virtual environment"
+    )

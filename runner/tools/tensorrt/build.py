@@ -87,12 +87,19 @@ def missing() -> Iterator[Problem]:
 def _shape_options(request: CompileRequest) -> list[str]:
     """Return the shapes to build for: none for a static model, for which trtexec rejects them.
 
-    Gears become one optimisation profile, from the smallest sizes to the largest, tuned for the most common one.
+    Several batch sizes or gears become one optimisation profile, from the smallest sizes to the largest, tuned for the
+    largest batch and the most common gear.
     """
-    if not request.gears:
+    if not request.gears and not request.batches:
         return [] if request.is_static else [f"--shapes={shapes(request.inputs, request.batch)}"]
-    profile = {"min": per_axis(min, request.gears), "opt": request.gears[0], "max": per_axis(max, request.gears)}
-    return [f"--{name}Shapes={shapes(inputs, request.batch)}" for name, inputs in profile.items()]
+    gears = request.gears or (request.inputs,)
+    least = min(request.batches, default=request.batch)
+    profile = {
+        "min": shapes(per_axis(min, gears), least),
+        "opt": shapes(gears[0], request.batch),
+        "max": shapes(per_axis(max, gears), request.batch),
+    }
+    return [f"--{name}Shapes={text}" for name, text in profile.items()]
 
 
 def shapes(inputs: tuple[TensorSpec, ...], batch: int) -> str:

@@ -14,20 +14,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.core import Command, CompiledModel, Placement, Problem, TensorSpec, Timing, ToolError, bounded, bounds
+from runner.core import (
+    Command,
+    CompiledModel,
+    OperatorTime,
+    Placement,
+    Problem,
+    TensorSpec,
+    Timing,
+    ToolError,
+    bounded,
+    bounds,
+)
 from runner.core.lazy import NDArray, np
 from runner.data import Batch
-from runner.measure import MeasuringLimits, in_windows, too_short
+from runner.measure import MeasuringLimits, first_calls, in_windows, planned_calls, too_short
 from runner.tools import command_line
 from runner.tools.command_line import attributed_to
+from runner.tools.profile import PROFILED_CALLS, slowest
+from runner.tools.tensorrt import _profile as profiles
 from runner.tools.tensorrt import build
 from runner.tools.tool import DryRunPaths, Measuring
 
 TIMES = "times.json"
 OUTPUT = "output.json"
+PROFILE = "profile.json"
 
 _MEAN_8 = re.compile(r"GPU Compute Time:.*?\bmean = ([\d.eE+-]+) ms")
 _SECTION_7 = re.compile(r"GPU Compute\s*$(.*?)mean: ([\d.eE+-]+) ms", re.MULTILINE | re.DOTALL)
+LOOK = "look into trtexec's log in the run folder"
+BUILD_AGAIN = "run again with force=[compile]"
 _COUNTS = re.compile(r"Warmup completed (\d+) queries.*?Timing trace has (\d+) queries", re.DOTALL)
 _NOT_FINITE = re.compile(r"(?<=[\[, ])(-?nan|-?inf)(?=[, \]])")
 _SPELT_IN_PYTHON = {"nan": "NaN", "-nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
@@ -78,7 +94,7 @@ class Trtexec:
         results = paths.results
         return [
             Command("infer", (*loading, *_one_call(paths.inputs, results))),
-            Command("benchmark", (*loading, *self._many_calls(limits, results))),
+            Command("benchmark", (*loading, *self._many_calls(limits), f"--exportTimes={results / TIMES}")),
         ]
 
     def infer(
@@ -109,16 +125,17 @@ class Trtexec:
         limits: MeasuringLimits,
         work: Path,
     ) -> Timing:
-        """Measure GPU compute time on trtexec's random inputs: raw times if exported, else the mean in its log."""
-        work = work.absolute()
-        argv = (
-            *_loading(model.path, model.inputs, model.batch, placement),
-            *self._many_calls(limits, work),
-        )
-        finished = command_line.run(argv, stage="benchmark", name="trtexec", timeout_seconds=self.timeout_seconds)
-        with attributed_to(finished, "benchmark"):
-            report = parse_log(finished.log.read_text(errors="replace"))
-            times_ms = read_times(work / TIMES, self.warmup_ms)
+        """Measure GPU compute time on trtexec's random inputs: raw times if exported, else the mean in its log.
+
+        A few calls come first, from whose time follows whether the least number fits into `max_seconds`.
+        """
+        times = work.absolute() / TIMES
+        loading = _loading(model.path, model.inputs, model.batch, placement)
+        report = self._reported((*loading, *self._calls(first_calls(limits))))
+        fitting = planned_calls(limits, report.mean_ms, limits.min_iterations)
+        counted = self._calls(fitting) if fitting < limits.min_iterations else self._many_calls(limits)
+        report = self._reported((*loading, *counted, f"--exportTimes={times}"))
+        times_ms = read_times(times, self.warmup_ms)
         source = f"{self.version()}, GPU Compute Time"
         if times_ms is None:
             iterations = report.measured or limits.min_iterations
@@ -145,14 +162,39 @@ class Trtexec:
         )
         return in_windows(timing, limits)
 
-    def _many_calls(self, limits: MeasuringLimits, results: Path) -> tuple[str, ...]:
+    def _reported(self, argv: tuple[str, ...]) -> Report:
+        finished = command_line.run(argv, stage="benchmark", name="trtexec", timeout_seconds=self.timeout_seconds)
+        with attributed_to(finished, "benchmark"):
+            return parse_log(finished.log.read_text(errors="replace"))
+
+    def _calls(self, calls: int) -> tuple[str, ...]:
+        return f"--warmUp={self.warmup_ms}", "--duration=0", f"--iterations={calls}"
+
+    def profile_problems(self, placement: Placement) -> list[Problem]:
+        """Return no problems."""
+        return []
+
+    def profile_commands(self, paths: DryRunPaths, placement: Placement) -> list[Command]:
+        """Return the command line of the profile."""
+        loading = _loading(paths.model, paths.inputs, paths.batch, placement)
+        return [Command("benchmark", (*loading, *_profiling(paths.results)))]
+
+    def profile(
+        self, model: CompiledModel, placement: Placement, inputs: Mapping[str, NDArray[Any]], work: Path
+    ) -> tuple[OperatorTime, ...]:
+        """Return the slowest layers of the engine, on trtexec's random inputs."""
+        argv = (*_loading(model.path, model.inputs, model.batch, placement), *_profiling(work.absolute()))
+        finished = command_line.run(argv, stage="benchmark", name="trtexec", timeout_seconds=self.timeout_seconds)
+        with attributed_to(finished, "benchmark"):
+            return slowest(profiles.layers(work / PROFILE))
+
+    def _many_calls(self, limits: MeasuringLimits) -> tuple[str, ...]:
         # trtexec's warm-up may have fewer calls than required, so the first measured calls may count as warm-up.
         # A tenth more than min_seconds, since it measures the duration on the host, but GPU times count.
         return (
             f"--warmUp={self.warmup_ms}",
             f"--duration={1.1 * limits.min_seconds:.3g}",
             f"--iterations={limits.warmup + limits.min_iterations}",
-            f"--exportTimes={results / TIMES}",
         )
 
 
@@ -175,7 +217,7 @@ def parse_log(text: str) -> Report:
     except ValueError:
         mean_ms = 0.0
     if not 0 < mean_ms < math.inf:
-        raise ToolError(f"trtexec's log says that the mean GPU compute time is {value} ms")
+        raise ToolError(f"trtexec's log says that the mean GPU compute time is {value} ms", LOOK)
     counts = _COUNTS.search(text)
     return Report(mean_ms, int(counts[1]) if counts else 0, int(counts[2]) if counts else 0)
 
@@ -203,12 +245,12 @@ def read_outputs(path: Path, model: CompiledModel) -> dict[str, NDArray[Any]]:
         text = _NOT_FINITE.sub(lambda match: _SPELT_IN_PYTHON[match[1]], path.read_text())
         tensors = {entry["name"]: (entry["dimensions"], entry["values"]) for entry in json.loads(text)}
     except OSError as error:
-        raise ToolError("trtexec ended with exit status 0 but wrote no outputs") from error
+        raise ToolError("trtexec ended with exit status 0 but wrote no outputs", LOOK) from error
     except (ArithmeticError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ToolError(f"the outputs that trtexec wrote cannot be read: {error}") from error
+        raise ToolError(f"the outputs that trtexec wrote cannot be read: {error}", LOOK) from error
     wanted = [tensor.name for tensor in model.outputs]
     if set(tensors) != set(wanted):
-        raise ToolError(f"trtexec wrote the outputs {sorted(tensors)}, the model has {wanted}")
+        raise ToolError(f"trtexec wrote the outputs {sorted(tensors)}, the model has {wanted}", BUILD_AGAIN)
     return {tensor.name: _array(tensor, *tensors[tensor.name], model.batch) for tensor in model.outputs}
 
 
@@ -217,9 +259,11 @@ def _array(tensor: TensorSpec, dimensions: str, values: list[float], batch: int)
         shape = tuple(int(size) for size in dimensions.split("x"))
         array = np.asarray(values, np.float64).reshape(shape)
     except (ArithmeticError, ValueError, TypeError, AttributeError) as error:
-        raise ToolError(f"the output {tensor.name} that trtexec wrote is no array: {error}") from error
+        raise ToolError(f"the output {tensor.name} that trtexec wrote is no array: {error}", LOOK) from error
     if shape[0] != batch:
-        raise ToolError(f"the output {tensor.name} that trtexec wrote is {list(shape)}: not of batch {batch}")
+        raise ToolError(
+            f"the output {tensor.name} that trtexec wrote is {list(shape)}: not of batch {batch}", BUILD_AGAIN
+        )
     return array.astype(tensor.dtype)
 
 
@@ -244,6 +288,11 @@ def _one_call(inputs: tuple[TensorSpec, ...], folder: Path) -> tuple[str, ...]:
         "--iterations=1",
         f"--exportOutput={folder / OUTPUT}",
     )
+
+
+def _profiling(results: Path) -> tuple[str, ...]:
+    calls = ("--warmUp=0", "--duration=0", f"--iterations={PROFILED_CALLS}")
+    return (*calls, f"--exportProfile={results / PROFILE}")
 
 
 def _input_file(place: int) -> str:

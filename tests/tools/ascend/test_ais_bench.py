@@ -1,7 +1,9 @@
+import itertools
 import os
 import re
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,15 @@ import pytest
 
 from runner.core import Placement, TensorSpec, ToolError, process
 from runner.measure import MeasuringLimits, mean_ms, samples_per_second
+from runner.tools.ascend import _installation as installation
 from runner.tools.ascend import _sample_files as sample_files
 from runner.tools.ascend import ais_bench
+from runner.tools.ascend._installation import Installation
 from runner.tools.ascend._summary import Summary
 from runner.tools.ascend.ais_bench import AisBench
 from runner.tools.tool import DryRunPaths
 
+STANDINS = Path(__file__).resolve().parents[2] / "standins"
 ONE = Placement(soc="310P3", kind="ascend", devices=(0,), soc_version="Ascend310P3")
 TWO = Placement(soc="310P3", kind="ascend", devices=(0, 1), soc_version="Ascend310P3")
 QUICK = MeasuringLimits(warmup=2, min_iterations=5, min_seconds=0.0, max_seconds=10.0)
@@ -29,16 +34,29 @@ def tool(card, python) -> AisBench:
 @pytest.fixture
 def api(card, tmp_path, monkeypatch) -> AisBench:
     """Mode api, with the stand-in importable here."""
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "standins")
+    monkeypatch.syspath_prepend(STANDINS)
     yield AisBench(mode="api")
     for name in [name for name in sys.modules if name.partition(".")[0] in ("ais_bench", "aclruntime")]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def msit(card, python, monkeypatch) -> AisBench:
+    """The line of github.com/Ascend/msit."""
+    folders = (STANDINS / "msit", STANDINS, STANDINS / "setuptools_before_82")
+    monkeypatch.setenv("PYTHONPATH", ":".join(map(str, folders)))
+    return AisBench(python=python, loop=7)
 
 
 def infer(tool: AisBench, model, batches, work, placement=ONE) -> dict[str, list[float]]:
     """The first value of every sample's outputs."""
     found = list(tool.infer(model, placement, batches, work))
     return {name: [float(row.flat[0]) for out in found for row in out[name]] for name in ("y", "z")}
+
+
+def after(flag: str, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """The values that follow a flag."""
+    return tuple(value for name, value in itertools.pairwise(argv) if name == flag)
 
 
 def dry_run_paths(*inputs: TensorSpec) -> DryRunPaths:
@@ -135,6 +153,42 @@ def test_two_devices_share_the_samples(tool, compiled, batches, work) -> None:
     assert infer(tool, model, batches(model, 8), work, TWO)["y"] == [0, 2, 4, 6, 8, 10, 12, 14, 12]
 
 
+def test_two_devices_share_the_samples_of_msits_line(msit, compiled, batches, work) -> None:
+    model = compiled(3)
+    assert infer(msit, model, batches(model, 8), work, TWO)["y"] == [0, 2, 4, 6, 8, 10, 12, 14, 12]
+
+
+@pytest.mark.parametrize(("placement", "count"), [(ONE, 0), (TWO, 1)], ids=["one device", "two devices"])
+def test_msits_line_is_asked_to_divide_inputs_between_devices(msit, placement, count) -> None:
+    argvs = [command.argv for command in msit.commands(dry_run_paths(), placement, QUICK)]
+    assert [argv.count("--divide_input") for argv in argvs] == [count] * 2
+
+
+def test_inputs_are_none_that_the_group_may_write(msit, compiled, batches, work, group_may_write) -> None:
+    model = compiled(3)
+    assert infer(msit, model, batches(model, 2), work)["y"] == [0, 2, 0]
+
+
+def test_a_folder_of_the_users_does_not_count_for_the_tools(
+    msit, compiled, batches, work, tmp_path, monkeypatch
+) -> None:
+    tmp_path.joinpath("infer").mkdir()
+    tmp_path.joinpath("infer").chmod(0o777)  # msit's line refuses such a folder of the name of --output_dirname
+    monkeypatch.chdir(tmp_path)
+    model = compiled(3)
+    assert infer(msit, model, batches(model, 2), work)["y"] == [0, 2, 0]
+
+
+def test_an_interpreter_by_a_relative_path_runs_from_any_folder(
+    tool, python, compiled, batches, work, tmp_path, monkeypatch
+) -> None:
+    tmp_path.joinpath("python").symlink_to(python)
+    monkeypatch.setenv("PYTHONPATH", f"{STANDINS}:{':'.join(path for path in sys.path if path)}")
+    monkeypatch.chdir(tmp_path)
+    model = compiled(3)
+    assert infer(replace(tool, python="./python"), model, batches(model, 2), work)["y"] == [0, 2, 0]
+
+
 def test_fewer_batches_than_devices_are_filled(tool, compiled, batches, work) -> None:
     model = compiled(3)
     assert infer(tool, model, batches(model, 2), work, TWO)["y"] == [0, 2, 0]
@@ -160,6 +214,21 @@ def test_the_time_of_every_call_is_kept(tool, compiled, work) -> None:
     timing = tool.measure(compiled(2), ONE, FED, QUICK, work)
     assert (len(timing.latencies_ms), timing.batch, timing.warmup) == (7, 2, 2)
     assert "--loop, host clock around the device call" in timing.source
+
+
+def test_a_first_measurement_says_how_many_calls_fit(tool, compiled, work) -> None:
+    with process.recording() as commands:
+        tool.measure(compiled(2), ONE, FED, QUICK, work)
+    assert [loop for command in commands for loop in after("--loop", command.argv)] == ["2", "7"]
+
+
+def test_calls_that_take_too_long_are_few_and_do_not_count(tool, compiled, work) -> None:
+    hardly_any_time = MeasuringLimits(warmup=0, min_iterations=5, min_seconds=0.0, max_seconds=1e-6)
+    timing = tool.measure(compiled(2), ONE, FED, hardly_any_time, work)
+    assert (len(timing.latencies_ms), timing.reasons) == (
+        2,
+        ("too short: 2 of 5 iterations within benchmark.max_seconds=1e-06",),
+    )
 
 
 def test_the_calls_of_two_devices_are_pooled_and_their_rates_add_up(tool, compiled, work) -> None:
@@ -245,7 +314,7 @@ def test_a_device_outside_the_range_is_refused_by_the_tool(tool, compiled, batch
 
 def test_a_measurement_without_a_summary_is_told(tool, compiled, work, monkeypatch) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "silent")
-    with pytest.raises(ToolError, match=r"(?s)^benchmark: the tool wrote 0 summaries.*--loop 7.*log: "):
+    with pytest.raises(ToolError, match=r"(?s)^benchmark: the tool wrote 0 summaries.*--loop 2.*log: "):
         tool.measure(compiled(2), ONE, FED, QUICK, work)
 
 
@@ -283,12 +352,31 @@ def test_a_missing_interpreter_is_a_problem(card) -> None:
     assert "tool.python=python9.9 is not there" in problem
 
 
-def test_missing_packages_are_problems_with_the_way_to_install(card, python, monkeypatch) -> None:
+def test_missing_packages_are_one_problem_with_the_way_to_install(card, python, monkeypatch) -> None:
     monkeypatch.delenv("PYTHONPATH")
-    first, second = problems(AisBench(python=python))
-    assert f"ais_bench is not installed in tool.python={python}" in first
-    assert "aclruntime is not installed" in second
-    assert "install the wheels" in first
+    (problem,) = problems(AisBench(python=python))
+    assert f"ais_bench and aclruntime are not installed in tool.python={python}" in problem
+    assert "install the wheels" in problem
+
+
+def test_the_evaluation_of_language_models_is_not_taken_for_it(card, python, tmp_path, monkeypatch) -> None:
+    for package in ("ais_bench", "ais_bench/benchmark"):
+        tmp_path.joinpath(package).mkdir()
+        tmp_path.joinpath(package, "__init__.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{STANDINS}")
+    (problem,) = problems(AisBench(python=python))
+    assert "is ais_bench_benchmark, which evaluates language models" in problem
+
+
+@pytest.mark.parametrize(
+    ("flags", "pkg_resources", "count"),
+    [(("divide_input",), False, 1), (("divide_input",), True, 0), ((), False, 0)],
+    ids=["msit without", "msit with", "tools without"],
+)
+def test_msits_line_needs_pkg_resources(flags, pkg_resources, count) -> None:
+    found = Installation(True, True, "0.0.2", False, pkg_resources, flags)
+    told = installation.command_line_problems(found, "tool.python=python3.9", "python3.9")
+    assert [problem.fix for problem in told] == ["python3.9 -m pip install 'setuptools<82', or tool.mode=api"] * count
 
 
 def test_a_missing_cann_is_a_problem(card, python, monkeypatch) -> None:
@@ -328,6 +416,57 @@ def test_the_interpreter_is_asked_once(tool) -> None:
     with process.recording() as commands:
         first, second = tool.version(), tool.version()
     assert (first, second, len(commands) <= 1) == ("ais_bench (version unknown)", first, True)
+
+
+# --- flags of the user's own -----------------------------------------------------------------------------------------
+
+
+def test_flags_of_the_users_are_added_to_both_commands() -> None:
+    tool = AisBench(arguments={"run_mode": "full", "debug": True})
+    argvs = [command.argv for command in tool.commands(dry_run_paths(), ONE, QUICK)]
+    assert [(*after("--run_mode", argv), *after("--debug", argv)) for argv in argvs] == [("full", "1")] * 2
+
+
+@pytest.mark.parametrize("stage", ["infer", "benchmark"])
+def test_flags_of_the_users_make_another_result(stage) -> None:
+    assert "arguments" not in AisBench().excluded_from_key(stage)
+
+
+def test_the_tool_gets_them(tool, compiled, batches, work) -> None:
+    model = compiled(2)
+    with pytest.raises(ToolError, match="invalid choice: 'slow'"):
+        infer(replace(tool, arguments={"run_mode": "slow"}), model, batches(model, 2), work)
+
+
+@pytest.mark.parametrize("arguments", [{"run_mode": "full"}, {"debug": True}])
+def test_a_flag_of_the_tool_is_no_problem(tool, arguments) -> None:
+    assert problems(replace(tool, arguments=arguments)) == []
+
+
+@pytest.mark.parametrize("flag", ["model", "loop", "dymHW", "profiler", "threads"])
+def test_a_flag_of_the_runners_own_is_a_problem(tool, flag) -> None:
+    (problem,) = problems(replace(tool, arguments={flag: 4}))
+    assert f"tool.arguments.{flag}=4 cannot be given: " in problem
+
+
+def test_a_flag_that_only_msits_line_has_is_a_problem_of_the_other(tool) -> None:
+    (problem,) = problems(replace(tool, arguments={"aipp_config": str(STANDINS / "atc")}))
+    assert "the installed tool has no flag aipp_config" in problem
+
+
+def test_a_flag_that_only_msits_line_has_is_none_of_its_own(msit) -> None:
+    assert problems(replace(msit, arguments={"aipp_config": str(STANDINS / "atc")})) == []
+
+
+def test_a_mistyped_flag_is_a_problem_with_the_nearest(tool) -> None:
+    (problem,) = problems(replace(tool, arguments={"runmode": "full"}))
+    assert "the installed tool has no flag runmode" in problem
+    assert "did you mean run_mode?" in problem
+
+
+def test_mode_api_has_no_flags(api) -> None:
+    (problem,) = problems(replace(api, arguments={"debug": True}))
+    assert "tool.mode=api has none" in problem
 
 
 # --- mode api --------------------------------------------------------------------------------------------------------
@@ -380,3 +519,46 @@ def test_the_process_group_is_gone_after_a_time_out(card, python, compiled, batc
     failing(AisBench(python=python, timeout_seconds=1.0), compiled, batches, work)
     with pytest.raises(ProcessLookupError):
         os.killpg(started[-1].pid, signal.SIGTERM)
+
+
+# --- profile ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_slowest_operators_are_told_by_msprof(tool, compiled, work) -> None:
+    slowest = tool.profile(compiled(2), ONE, FED, work)
+    assert [(operator.name, operator.type, operator.mean_ms) for operator in slowest] == [
+        ("z", "Neg", pytest.approx(0.02)),
+        ("y", "Add", pytest.approx(0.01)),
+    ]
+
+
+def test_a_profile_is_of_the_first_device_alone(tool, compiled, work) -> None:
+    assert len(tool.profile(compiled(2), TWO, FED, work)) == 2
+
+
+def test_a_profile_without_a_table_is_told(tool, compiled, work, monkeypatch) -> None:
+    monkeypatch.setenv("STANDIN_FAULT", "profile")
+    with pytest.raises(ToolError, match=r"msprof wrote no op_summary\*\.csv"):
+        tool.profile(compiled(2), ONE, FED, work)
+
+
+def test_a_missing_profiler_is_told(tool, tmp_path) -> None:
+    (tmp_path / "bin/msprof").unlink()
+    (problem,) = tool.profile_problems(ONE)
+    assert problem.message.startswith("msprof is ")
+
+
+def test_the_interface_has_no_profiler(api) -> None:
+    (problem,) = api.profile_problems(ONE)
+    assert "tool.mode=api has no profiler" in problem.message
+
+
+def test_a_dry_run_shows_the_profile(tool) -> None:
+    (command,) = tool.profile_commands(dry_run_paths(TensorSpec("x", "float32", (2,))), TWO)
+    assert command.argv[-8:] == ("--device", "0", "--loop", "11", "--warmup_count", "0", "--profiler", "1")
+
+
+def test_another_chip_than_the_soc_s_is_a_problem(tool, monkeypatch) -> None:
+    monkeypatch.setenv("STANDIN_CHIPS", "310,310")
+    (problem,) = tool.validate(ONE)
+    assert "npu-smi info names 310" in problem.message

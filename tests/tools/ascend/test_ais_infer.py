@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +146,18 @@ def test_device_255_is_a_problem_as_its_range_ends_before(tool) -> None:
 def test_the_version_is_the_scripts_digest(tool) -> None:
     assert tool.version().startswith("ais_infer ")
     assert AisInfer(script="nowhere.py").version() == "ais_infer (not found)"
+
+
+def test_flags_of_the_users_are_added_to_both_commands() -> None:
+    argvs = [command.argv for command in AisInfer(arguments={"debug": True}).commands(dry_run_paths(), ONE, QUICK)]
+    assert [argv[argv.index("--debug") + 1] for argv in argvs] == ["1", "1"]
+
+
+def test_a_mistyped_flag_is_a_problem_with_the_scripts_nearest(tool) -> None:
+    (problem,) = replace(tool, arguments={"outfm": "NPY"}).validate(ONE)
+    assert "the installed tool has no flag outfm" in problem.message
+
+
+def test_a_flag_of_the_runners_own_is_a_problem(tool) -> None:
+    (problem,) = replace(tool, arguments={"device_id": 1}).validate(ONE)
+    assert problem.message.startswith("tool.arguments.device_id=1 cannot be given")

@@ -376,7 +376,7 @@ def test_a_missing_cann_is_a_problem_with_the_ways_out() -> None:
     (problem,) = NOWHERE.validate(CARD, {}, 11)
 
     assert "/nonexistent/set_env.sh" in problem.message
-    for way in ("install the CANN toolkit", "source ", "tool.environment_script=PATH", "dry_run=true"):
+    for way in ("install CANN", "tool.environment_script=PATH", "dry_run=true"):
         assert way in problem.fix
 
 
@@ -396,15 +396,12 @@ def test_a_script_that_fails_is_a_problem(tmp_path: Path) -> None:
     assert "exit status 1" in problem.message
 
 
-def test_another_chip_than_the_card_s_is_a_problem(standins: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_with_another_chip_compiles_all_the_same(standins: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANDIN_CHIPS", "310,310")
-
-    (problem,) = Atc().validate(CARD, {}, 11)
-
-    assert "npu-smi info names 310" in problem.message
+    assert Atc().validate(CARD, {}, 11) == []
 
 
-def test_the_card_s_own_chip_is_no_problem(standins: None) -> None:
+def test_a_host_with_atc_has_no_problem(standins: None) -> None:
     assert Atc().validate(CARD, {"log": "debug"}, 11) == []
 
 
@@ -420,7 +417,7 @@ def test_a_soc_without_a_soc_version_is_a_problem(standins: None) -> None:
         ({"enable_smal_channel": 1}, "no flag of atc", "did you mean enable_small_channel"),
         ({"soc_version": "Ascend310"}, "the runner's own", "take soc_version out"),
         ({"input_shape": "image:1,3,4,6"}, "the runner's own", "take input_shape out"),
-        ({"dynamic_batch_size": "1,4"}, "one model a batch size", "-m batch=1,4,8"),
+        ({"dynamic_batch_size": "1,4"}, "the runner sets it", "batch.gears=[1,4,8]"),
         ({"log": "eror"}, "log is 'eror'", "did you mean error"),
         ({"input_format": "NHWC"}, "input_format is 'NHWC'", "NCHW, NCDHW, ND"),
         ({"precision_mode": "fp16"}, "precision_mode is 'fp16'", "force_fp16"),

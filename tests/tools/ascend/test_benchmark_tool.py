@@ -1,9 +1,10 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from runner.core import Placement, TensorSpec, ToolError
+from runner.core import Placement, TensorSpec, ToolError, process
 from runner.measure import MeasuringLimits, samples_per_second
 from runner.tools.ascend import benchmark_tool
 from runner.tools.ascend.benchmark_tool import BenchmarkTool
@@ -14,6 +15,14 @@ ONE = Placement(soc="310P3", kind="ascend", devices=(0,), soc_version="Ascend310
 QUICK = MeasuringLimits(warmup=2, min_iterations=5, min_seconds=0.0, max_seconds=10.0)
 PICTURE = TensorSpec("actual_input_1", "float32", (3, 224, 224))
 SHAPE = (3, 4, 6)
+PATHS = DryRunPaths(
+    model=Path("m.om"),
+    batch=4,
+    inputs=(PICTURE,),
+    samples=Path("samples"),
+    one_batch=Path("one_batch"),
+    results=Path("results"),
+)
 
 # as in the guides of the zoo
 PERF_VISION = """[e2e] throughputRate: 243.034, latency: 205733
@@ -52,18 +61,10 @@ def test_the_measurement_is_pure_inference() -> None:
 
 def test_a_dry_run_tells_both_commands_of_this_machines_program(monkeypatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    paths = DryRunPaths(
-        model=Path("m.om"),
-        batch=4,
-        inputs=(PICTURE,),
-        samples=Path("samples"),
-        one_batch=Path("one_batch"),
-        results=Path("results"),
-    )
-    commands = BenchmarkTool().commands(paths, ONE, QUICK)
+    commands = BenchmarkTool().commands(PATHS, ONE, QUICK)
     assert [(command.stage, command.argv[0]) for command in commands] == [
-        ("infer", "./benchmark.aarch64"),
-        ("benchmark", "./benchmark.aarch64"),
+        ("infer", "benchmark.aarch64"),
+        ("benchmark", "benchmark.aarch64"),
     ]
 
 
@@ -78,6 +79,10 @@ def test_white_space_in_a_path_is_told() -> None:
 
 def test_the_rate_on_files_is_the_interfaces() -> None:
     assert benchmark_tool.interface_rate(PERF_VISION) == 382.328
+
+
+def test_the_time_on_files_is_that_of_reading_them_too() -> None:
+    assert benchmark_tool.end_to_end_rate(PERF_VISION) == 243.034
 
 
 def test_the_rate_of_pure_inference_is_the_average() -> None:
@@ -112,6 +117,12 @@ def test_the_mean_follows_from_the_rate(tool, compiled, work) -> None:
     timing = tool.measure(compiled(2, shape=SHAPE), ONE, {}, QUICK, work)
     assert (timing.latencies_ms, timing.iterations, timing.batch) == ((), 7, 2)
     assert 0 < timing.mean_ms < 100
+
+
+def test_a_first_measurement_says_how_many_calls_fit(tool, compiled, work) -> None:
+    with process.recording() as commands:
+        tool.measure(compiled(2, shape=SHAPE), ONE, {}, QUICK, work)
+    assert [command.argv[1] for command in commands] == ["-round=2", "-round=7"]
 
 
 def test_a_310_card_counts_its_four_chips(tool, compiled, work) -> None:
@@ -151,7 +162,7 @@ def test_a_tool_that_fails_is_told_with_stage_command_and_log(
 @pytest.mark.parametrize(("fault", "told"), [("silent", "wrote 0 files"), ("other-keys", "tells no ave_through")])
 def test_a_measurement_that_fails_is_told(tool, compiled, work, monkeypatch, fault, told) -> None:
     monkeypatch.setenv("STANDIN_FAULT", fault)
-    with pytest.raises(ToolError, match=rf"(?s)^benchmark: .*{told}.*-round=7"):
+    with pytest.raises(ToolError, match=rf"(?s)^benchmark: .*{told}.*-round=2"):
         tool.measure(compiled(2, shape=SHAPE), ONE, {}, QUICK, work)
 
 
@@ -177,6 +188,16 @@ def test_nothing_is_wrong_where_everything_is_there(tool) -> None:
 def test_a_missing_program_is_a_problem(card) -> None:
     (problem,) = BenchmarkTool(program="./nowhere").validate(ONE)
     assert "tool.program=./nowhere is not there" in problem.message
+
+
+def test_flags_of_the_users_are_added() -> None:
+    tool = BenchmarkTool(program="./benchmark", arguments={"dvpp_device": 1})
+    assert [command.argv[-1] for command in tool.commands(PATHS, ONE, QUICK)] == ["-dvpp_device=1"] * 2
+
+
+def test_a_flag_of_the_runners_own_is_a_problem(tool) -> None:
+    (problem,) = replace(tool, arguments={"batch_size": 8}).validate(ONE)
+    assert problem.message == "tool.arguments.batch_size=8 cannot be given: the runner chooses it, as in batch=8"
 
 
 def test_a_program_that_lost_its_executable_bit_is_a_problem(card, tmp_path) -> None:

@@ -50,7 +50,9 @@ def test_each_program_leaves_its_log_in_the_run_folder(card, run_tiny, tiny_zoo)
     assert {"ais_bench-version.log", "atc.log", "ais_bench.log"} <= {path.name for path in (tiny_zoo / "out").iterdir()}
 
 
-def test_a_repeated_run_starts_no_program_and_still_tells_the_commands(card, run_tiny, tiny_zoo, monkeypatch) -> None:
+def test_a_repeated_run_starts_no_program_and_still_tells_the_commands(
+    card, run_tiny, tiny_zoo, monkeypatch, undisturbed
+) -> None:
     run_tiny(*CARD)
     first = result(tiny_zoo)
     shutil.rmtree(tiny_zoo / "out")
@@ -265,12 +267,12 @@ def run_free(run_tiny, tiny_zoo):
 
 
 @pytest.mark.parametrize("tool", ["ais_bench", "ais_infer"])
-def test_pictures_of_two_sizes_are_compiled_for_and_run(tool, card, run_free, tiny_zoo) -> None:
+def test_pictures_of_two_sizes_are_compiled_for_and_run(tool, card, run_free, tiny_zoo, undisturbed) -> None:
     run_free(f"tool={tool}", *TOOLS[tool], "tool.adapter.loop=5")
     found = result(tiny_zoo)
     compiling, *calls = [command["argv"] for command in found["commands"]]
     assert "--dynamic_image_size=10,12;12,10" in compiling
-    assert sorted(argv[argv.index("--dymHW") + 1] for argv in calls) == ["10,12", "10,12", "12,10"]
+    assert sorted(argv[argv.index("--dymHW") + 1] for argv in calls) == ["10,12", "10,12", "10,12", "12,10"]
     assert found["fidelity"]["cosine"] == pytest.approx(1.0, abs=1e-4)
     run_free(f"tool={tool}", *TOOLS[tool], "tool.adapter.loop=5")
     assert set(statuses(result(tiny_zoo)).values()) == {"reused"}

@@ -89,14 +89,18 @@ def samples_of(folder: Path, sizes: Sequence[tuple[int, ...]] = SIZES) -> Sample
     return finish(folder, (PICTURE,), [Row(id=f"s{index}") for index in range(len(sizes))])
 
 
-def compile_for(model: OnnxModel, samples: Samples, out: Path, batch: int = 2) -> CompiledModel:
+def compile_for(
+    model: OnnxModel, samples: Samples, out: Path, is_range: bool = False, batches: tuple[int, ...] = ()
+) -> CompiledModel:
     spec = CompileSpec(
         compiler=Target("runner.tools.ascend.Atc", {}),
         compiler_version="1",
         placement=CARD,
-        batch=batch,
+        batch=max(batches, default=2),
         flags={},
         aipp=None,
+        batches=batches,
+        is_range=is_range,
     )
     return compile(spec, model, samples, out=out)
 
@@ -104,9 +108,14 @@ def compile_for(model: OnnxModel, samples: Samples, out: Path, batch: int = 2) -
 # --- through the stages ----------------------------------------------------------------------------------------------
 
 
-def test_outputs_of_every_size_are_onnx_runtimes(tool, denoiser, tmp_path) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"is_range": True}, {"is_range": True, "batches": (1, 2, 4)}],
+    ids=["gears", "range", "range of batches too"],
+)
+def test_outputs_of_every_size_are_onnx_runtimes(tool, denoiser, tmp_path, options) -> None:
     samples = samples_of(tmp_path / "samples")
-    model = compile_for(denoiser, samples, tmp_path)
+    model = compile_for(denoiser, samples, tmp_path, **options)
     (tmp_path / "infer").mkdir()
     spec = InferSpec(tool=tool, tool_version="1", placement=CARD, batch=2, normalisation=PLAIN)
     written = infer(spec, model, samples, tmp_path / "infer")
@@ -147,6 +156,13 @@ def test_the_model_keeps_its_gears_the_most_common_first(card, denoiser, tmp_pat
     assert "--dynamic_image_size=6,9;9,6" in model.argv
 
 
+def test_a_range_goes_from_the_smallest_size_to_the_largest(card, denoiser, tmp_path) -> None:
+    model = compile_for(denoiser, samples_of(tmp_path / "samples"), tmp_path, is_range=True, batches=(1, 4))
+    assert "--input_shape=image:1~4,1,6~9,6~9" in model.argv
+    assert not [word for word in model.argv if word.startswith("--dynamic")]
+    assert model.served == ("batch 1~4", "image [1, 6~9, 6~9]")
+
+
 def test_samples_of_one_size_need_no_gears(card, denoiser, tmp_path) -> None:
     model = compile_for(denoiser, samples_of(tmp_path / "samples", SIZES[:3]), tmp_path)
     assert model.gears == ()
@@ -159,6 +175,7 @@ def test_more_shapes_than_atc_takes_are_told_with_their_number(card, denoiser, t
     with pytest.raises(ToolError, match=r"the samples have 101 shapes, .* at most 100") as caught:
         compile_for(denoiser, samples_of(tmp_path / "samples", sizes), tmp_path)
     assert "model.preprocess.multiple" in caught.value.fix
+    assert "tool.shapes=range" in caught.value.fix
 
 
 # --- the flags that choose a gear ------------------------------------------------------------------------------------
@@ -210,6 +227,7 @@ def test_the_old_benchmark_tool_cannot_choose_a_gear(card) -> None:
 
 SIZE = ("--input_format=NCHW", "--input_shape=image:2,1,-1,-1")
 DIMS = ("--input_format=ND", "--input_shape=image:2,1,-1,-1")
+BATCH = ("--input_format=NCHW", "--input_shape=image:-1,1,4,4")
 
 
 @pytest.mark.parametrize(
@@ -227,6 +245,14 @@ DIMS = ("--input_format=ND", "--input_shape=image:2,1,-1,-1")
         ((*DIMS, "--dynamic_dims=4,6;6,4", "--insert_op_conf=aipp.cfg"), "E10001"),
         ((*DIMS, "--dynamic_dims=4,6;6,4", "--dynamic_image_size=4,6;6,4"), "E10009"),
         ((*DIMS, "--dynamic_dims=4,6;6,4", "--input_shape_range=image:[1~2]"), "E10009"),
+        (("--input_shape=image:2,1,-1,4", "--dynamic_batch_size=1,2"), "E10031"),
+        (("--input_shape=image:-1,1,-1,4", "--dynamic_batch_size=1,2"), "E10018"),
+        ((*BATCH, "--dynamic_batch_size=1;2"), "E10003"),
+        ((*BATCH, "--dynamic_batch_size=4"), "E10035"),
+        ((*BATCH, "--dynamic_batch_size=4,4"), "E10039"),
+        ((*BATCH, "--dynamic_batch_size=0,4"), "E10038"),
+        (("--input_shape=image:1~2,1,4,4", "--dynamic_batch_size=1,2"), "E10040"),
+        (("--input_shape=image:2~1,1,4,4",), "E10048"),
         (SIZE, "E10001"),
     ],
 )

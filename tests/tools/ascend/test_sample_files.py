@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,16 @@ def test_every_row_is_a_file_of_raw_values_padding_included(work) -> None:
         "00000002.bin": [3, -3],
         "00000003.bin": [3, -3],
     }
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o000, 0o640), (0o002, 0o640), (0o077, 0o600)])
+def test_nobody_but_the_owner_may_write_a_file(work, umask, mode) -> None:
+    before = os.umask(umask)
+    try:
+        for chunk in sample_files.chunks([batch(1, 2)], (X,), 2, work):
+            assert (chunk.folders[0] / chunk.names[0]).stat().st_mode & 0o777 == mode
+    finally:
+        os.umask(before)
 
 
 def test_each_input_has_its_folder_with_the_same_names(work) -> None:
@@ -108,6 +119,11 @@ def test_float16_files_are_known_by_their_size(work) -> None:
 def test_whole_numbers_keep_their_type(work) -> None:
     (found,) = sample_files.outputs(chunk_of("a"), written(work, {"a": np.array(7)}), (W,))
     assert (found["w"].dtype, found["w"].tolist()) == (np.int64, [7])
+
+
+def test_whole_numbers_of_half_the_width_are_widened(work) -> None:
+    (found,) = sample_files.outputs(chunk_of("a"), written(work, {"a": np.int32([-7])}), (W,))
+    assert (found["w"].dtype, found["w"].tolist()) == (np.int64, [-7])
 
 
 def test_a_file_of_another_size_is_told_with_both_sizes(work) -> None:

@@ -85,6 +85,12 @@ def test_gears_are_one_optimisation_profile_tuned_for_the_first(make: Make) -> N
     assert argv[3:6] == ("--minShapes=image:2x3x4x4", "--optShapes=image:2x3x4x6", "--maxShapes=image:2x3x6x6")
 
 
+def test_several_batch_sizes_are_one_optimisation_profile_tuned_for_the_largest(make: Make) -> None:
+    request = replace(make("batch"), batch=8, batches=(1, 4, 8))
+    (argv,) = TrtexecBuild().commands(request, Path("out/model"))
+    assert argv[3:6] == ("--minShapes=image:1x3x4x6", "--optShapes=image:8x3x4x6", "--maxShapes=image:8x3x4x6")
+
+
 def test_several_inputs_are_parted_by_commas_and_odd_names_quoted() -> None:
     assert shapes((PICTURE, TensorSpec("input:0", "int64", (10,))), 8) == "image:8x3x4x6,'input:0':8x10"
 

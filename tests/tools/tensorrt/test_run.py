@@ -17,6 +17,7 @@ from runner.core import CompiledModel, Placement, TensorSpec, ToolError, process
 from runner.data.batches import Batch
 from runner.measure import MeasuringLimits
 from runner.tools.compiler import CompileRequest
+from runner.tools.tensorrt import _profile
 from runner.tools.tensorrt.build import TrtexecBuild
 from runner.tools.tensorrt.run import Trtexec, parse_log, read_outputs, read_times
 from runner.tools.tool import DryRunPaths
@@ -168,6 +169,18 @@ def test_without_raw_times_the_log_s_mean_is_told(
     assert (timing.latencies_ms, timing.mean_ms, timing.iterations) == ((), 2.0, iterations)
 
 
+@pytest.mark.parametrize(("max_seconds", "iterations"), [(1.0, [7, 23]), (0.02, [7, 10])])
+def test_a_first_measurement_says_how_many_calls_fit(
+    max_seconds: float, iterations: list[int], doubling: CompiledModel, work: Path
+) -> None:
+    limits = replace(LIMITS, max_seconds=max_seconds, min_seconds=0.01)
+    with process.recording() as commands:
+        Trtexec().measure(doubling, T4, {}, limits, work)
+
+    flags = [flag for command in commands for flag in command.argv if flag.startswith("--iterations")]
+    assert flags == [f"--iterations={calls}" for calls in iterations]
+
+
 def test_calls_that_the_warm_up_lacked_are_taken_off(doubling: CompiledModel, work: Path) -> None:
     few = Trtexec(warmup_ms=4).measure(doubling, T4, {}, replace(LIMITS, warmup=10), work)
 
@@ -301,3 +314,23 @@ def test_several_devices_and_settings_out_of_range_are_problems() -> None:
         "tool.adapter.warmup_ms",
         "device",
     ]
+
+
+def test_the_slowest_layers_are_told(doubling: CompiledModel, work: Path) -> None:
+    told = Trtexec().profile(doubling, T4, {}, work)
+    assert [(layer.name, layer.mean_ms) for layer in told] == [("z", 2.0), ("y", 1.0)]
+
+
+def test_a_dry_run_shows_the_profile() -> None:
+    paths = DryRunPaths(
+        model=Path("m.engine"), batch=2, inputs=(X,), samples=Path("s"), one_batch=Path("o"), results=Path("result")
+    )
+    (command,) = Trtexec().profile_commands(paths, T4)
+    assert command.argv[-2:] == ("--iterations=11", "--exportProfile=result/profile.json")
+
+
+@pytest.mark.parametrize("content", ["[{", '[{"name": "conv1"}]', '{"name": "conv1"}'])
+def test_a_profile_of_another_format_is_told(content: str, tmp_path: Path) -> None:
+    (tmp_path / "profile.json").write_text(content)
+    with pytest.raises(ToolError, match="profile that trtexec wrote cannot be read"):
+        list(_profile.layers(tmp_path / "profile.json"))
