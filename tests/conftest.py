@@ -18,6 +18,7 @@ from runner.__main__ import main
 from runner.config import compose, schema
 
 STANDINS = Path(__file__).parent / "standins"
+os.environ["STANDIN_PYTHON"] = sys.executable  # what tests/standins/python3 runs, for atc outside the environment
 
 TINY_NETWORK = '''
 """A network of 4 classes on 8x8 pictures, small enough for tests."""
@@ -188,7 +189,7 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CANN, ais_bench and a 310P3 card, all stand-ins."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("atc", "msprof", "npu-smi", "trtexec"):
+    for name in ("atc", "msprof", "npu-smi", "python3", "trtexec"):
         (programs / name).symlink_to(STANDINS / name)
     monkeypatch.setenv("PATH", f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(STANDINS))

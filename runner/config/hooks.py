@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import functools
 import inspect
+import logging
 import os
 import re
 import sys
+import traceback
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from traceback import walk_tb
 from typing import Any, NoReturn, TypeVar
 
 from runner.config import targets
@@ -23,6 +24,8 @@ from runner.config.targets import Target
 from runner.core import HookError, RunnerError, os_errors
 from runner.core.errors import causes, text_of
 from runner.core.modules import OWN_PACKAGE, is_in
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -50,6 +53,7 @@ def watched() -> Iterator[None]:
         known = explained(error)
         if known is None:
             raise
+        log.error("".join(traceback.format_exception(error)))
         raise known from error
 
 
@@ -131,7 +135,7 @@ def _raised_in(error: BaseException) -> tuple[BaseException, str] | None:
     for cause in causes(error):
         lines = [
             f"{frame.f_code.co_filename}:{number}, in {frame.f_code.co_name}"
-            for frame, number in walk_tb(cause.__traceback__)
+            for frame, number in traceback.walk_tb(cause.__traceback__)
             if _is_of_a_hook(frame.f_globals.get("__name__"))
         ]
         lines = lines or _remote_lines(cause)
@@ -157,7 +161,7 @@ def _is_of_the_machine(error: BaseException) -> bool:
     refused = os_errors.of_the_machine(error)
     if refused is None or refused.errno not in _PERMISSION:
         return refused is not None
-    names = [str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__)]
+    names = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
     own = [name for name in names if _is_of_a_hook(name) or is_in(name, (OWN_PACKAGE,))]
     return not own or not _is_of_a_hook(own[-1])
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from runner import SAFE_PATH, without_working_folder
+import runner
 from runner.core.artifacts import Command
 from runner.core.errors import ToolError
 
@@ -275,8 +275,8 @@ def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a program, in which Python takes no module from the working folder unasked."""
     inherited = dict(environment)
     if "PYTHONPATH" in inherited:
-        inherited["PYTHONPATH"] = without_working_folder(inherited["PYTHONPATH"])
-    if inherited.get("PYTHONSAFEPATH") == SAFE_PATH:  # a tool's script imports what lies beside it
+        inherited["PYTHONPATH"] = runner.without_working_folder(inherited["PYTHONPATH"])
+    if inherited.get("PYTHONSAFEPATH") == runner.SAFE_PATH:  # a tool's script imports what lies beside it
         del inherited["PYTHONSAFEPATH"]
     return inherited
 

@@ -25,7 +25,7 @@ from runner.config.schema import CHECKPOINTS
 from runner.core import ConfigError, Placement, Problem, RunnerError, process
 from runner.core.environment import package_version
 from runner.core.modules import LIBRARIES, module_path
-from runner.tools.ascend import cann
+from runner.tools.ascend import npu_smi
 
 Row = dict[str, Any]
 """The properties of an option, by the names that `python -m runner.list --help` documents."""
@@ -130,7 +130,7 @@ class Machine:
         except OmegaConfBaseException as error:
             yield str(error).splitlines()[0]
             return
-        present = f"Ascend{self.chips[0]}" if kind == "ascend" and self.chips else ""
+        present = f"Ascend{self.chips[0].name}" if kind == "ascend" and self.chips else ""
         placement = Placement(soc=kind, kind=kind, devices=(0,), soc_version=present)
         for role in ("adapter", "compiler"):
             node = resolved["tool"].get(role)
@@ -144,15 +144,15 @@ class Machine:
         if kind == "ascend":
             if not self.chips:
                 return ["npu-smi names no Ascend card"]
-            return [problem.message for problem in cann.chip_problems(soc_version or "", self.chips)]
+            return [problem.message for problem in npu_smi.problems(soc_version or "", 1, self.chips)]
         if kind in ("cuda", "nvidia") and shutil.which("nvidia-smi") is None:
             return ["nvidia-smi is not on the PATH: no NVIDIA GPU is set up"]
         return []
 
     @cached_property
-    def chips(self) -> list[str]:
+    def chips(self) -> list[npu_smi.Chip]:
         """The Ascend chips that npu-smi reports."""
-        return cann.detected_chips()
+        return npu_smi.detected()
 
 
 def row(zoo: Zoo, group: str, name: str) -> Row:

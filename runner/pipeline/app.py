@@ -123,6 +123,6 @@ def _run_folder(arguments: list[str]) -> Path:
 
 
 def _detect_chips() -> list[str]:
-    from runner.tools.ascend import cann
+    from runner.tools.ascend import npu_smi
 
-    return cann.detected_chips()
+    return npu_smi.options()

@@ -20,7 +20,7 @@ from runner.stages.invariance import InvarianceSpec
 from runner.store import LONGEST_KEY, Store
 
 _BATCH = re.compile(r"[0-9]{1,18}")
-_KEY = re.compile(r"[0-9a-f]+")
+_KEY = re.compile(r"[0-9A-Za-z_-]+")
 
 
 def find_other(

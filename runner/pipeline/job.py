@@ -118,9 +118,8 @@ def _attempt(run: Run, keeps_refused: bool) -> Failure | None:
         raise
     except BaseException as error:
         known = _known(run, error)
-        if known is None or isinstance(known, HookError):
-            log.error(traceback.format_exc())  # recorded, and without a traceback on the terminal
         if known is None:
+            log.error(traceback.format_exc())  # recorded, and without a traceback on the terminal
             fix = "this is a fault of the runner: report it with run.log"
             known = RunnerError(f"{type(error).__name__}: {error}", fix)
         for problem in known.problems if isinstance(known, PreflightError) else (known.problem,):
@@ -157,7 +156,6 @@ def _preview(run: Run) -> Failure | None:
             if written is not None:
                 hooks.checked(written, Path, targets.locate(target))
     except HookError as error:
-        log.error(traceback.format_exc())
         display.failure(f"preview: {error}")
         return Failure("preview", error.message, error.fix)
     except RunnerError as error:  # the result is there

@@ -13,7 +13,7 @@ from runner.core import Finished, Placement, Problem, ToolError, out_of_memory, 
 QUOTED_LINES = 10
 """Maximum lines of a failed tool's output in an error."""
 
-_ERROR = re.compile(r"\[ERROR\]|\w(Error|Exception)\b|^E\d{5}\b|\berror:")
+_ERROR = re.compile(r"\[ERROR\]|\w(Error|Exception)\b|(^|\(|\[)E[0-9A-Z]\d{4}\b|\berror:")
 
 # Hints for messages of the tools, from aclruntime's DeviceManager.cpp and model_process.cpp, and CANN's error codes.
 _HINTS = (

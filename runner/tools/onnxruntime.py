@@ -170,10 +170,9 @@ class OnnxRuntime:
         if "device_id" in self.provider_options:
             yield Problem("tool.provider_options.device_id is given", "give device=N instead")
         yield from onnxruntime_options.value_problems("provider_options", self.provider_options)
-        available = [CPU] if provider == CPU else onnxruntime.get_available_providers()
-        if provider not in available:
-            fix = INSTALLATION.get(provider, f"choose tool.adapter.provider from {', '.join(available)}")
-            yield Problem(f"this ONNX Runtime has no {provider}; it has {', '.join(available)}", fix)
+        if provider != CPU and not _is_there(provider):
+            fix = INSTALLATION.get(provider) or f"choose from {', '.join(onnxruntime.get_available_providers())}"
+            yield Problem(f"this ONNX Runtime has no {provider}", fix)
 
     def _options(self, provider: str, profile: Path | None) -> Any:
         """Return the SessionOptions; nodes that a provider does not take do not fall back to the CPU silently.
@@ -226,6 +225,17 @@ class OnnxRuntime:
         if "option" in error and self.provider_options:
             return f"correct tool.provider_options ({', '.join(self.provider_options)})"
         return "force=[export,simplify] redoes it"
+
+
+def _is_there(provider: str) -> bool:
+    """Return whether the installed ONNX Runtime has a provider; the files of a wheel tell it without an import."""
+    spec = importlib.util.find_spec("onnxruntime")
+    folders = (spec.submodule_search_locations if spec else None) or []
+    libraries = [path.name for folder in folders for path in Path(folder, "capi").glob("*onnxruntime_providers_*")]
+    if provider in DEVICE_PROVIDERS and libraries:
+        library = f"onnxruntime_providers_{provider.removesuffix('ExecutionProvider').lower()}."
+        return any(library in name for name in libraries)
+    return provider in onnxruntime.get_available_providers()
 
 
 def _run(session: Any, names: list[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:

@@ -242,7 +242,7 @@ def test_an_export_that_parts_tells_how_to_go_on(run, store) -> None:
 
 def test_a_hook_that_fails_is_told_without_a_traceback(run, store, surgery, tmp_path) -> None:
     told = run(*SMALL, store, ALLOWED, "model.surgery=[planted_surgery.failing]", check=1)
-    assert "ValueError: a bug of the hook" in told.err
+    assert "ValueError: a bug of the hook" in told.report["error"] and "planted_surgery.py:" in told.out
     assert "in failing" in (tmp_path / "out" / "run.log").read_text()
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from runner import results
 from runner.core import CompiledModel, Finished, Placement, RunnerError, TensorSpec, ToolError, process
 from runner.tools import CompileRequest, command_line
-from runner.tools.ascend import Atc, _sample_files, _summary, ais_bench, benchmark_tool, cann
+from runner.tools.ascend import Atc, _sample_files, _summary, ais_bench, benchmark_tool, npu_smi
 from runner.tools.ascend._sample_files import Chunk
 from runner.tools.tensorrt import run
 from tests.fuzz.values import damaged, values
@@ -144,8 +144,8 @@ def test_benchmark_s_perf_files(text: str) -> None:
 @given(text=st.one_of(texts(NPU_SMI), texts(ATC_LOG)))
 @settings(max_examples=100)
 def test_what_npu_smi_and_atc_print(text: str) -> None:
-    for chip in cann.npu_smi_chips(text):
-        assert chip[:3].isdecimal()
+    for chip in npu_smi.parsed(text):
+        assert chip.name
     finished = Finished(("atc",), 1, 0.1, Path("atc.log"), text)
     assert command_line.failed(finished, "compile", "atc failed").message
 

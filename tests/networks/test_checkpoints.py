@@ -390,7 +390,7 @@ def test_a_view_of_any_size_is_told_by_its_shape_and_takes_no_memory(elements: i
 )
 @pytest.mark.filterwarnings("ignore:Sparse")
 def test_parameters_without_values_of_their_own_are_refused(tensor: torch.Tensor, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="1 of .* parameters are sparse"):
+    with pytest.raises(CheckpointError, match=r"1 of .* parameters are sparse"):
         load_file(NatureDQN(), saved(tmp_path, dqn_with(tensor)), layout())
 
 

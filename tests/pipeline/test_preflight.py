@@ -292,3 +292,33 @@ def test_labels_of_classes_are_a_problem_for_another_task(problems: Problems, ar
     told = problems("model=moco_v2", *ARRAYS, "model.task=image_generation")
     assert any("dataset.metrics.top1 names runner.tasks.classification.top_k, which is not for" in one for one in told)
     assert any("dataset.scored_against=reference" in one for one in told)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["model.outputs=[ids]"], "the output 'ids' has the name of an array that is stored beside it"),
+        (["model.outputs=[a,a.shapes]"], "the output 'a.shapes' has the name"),
+        (["model.inputs=[{name: a/b, shape: [3]}, {name: a_b, shape: [3]}]"], "'a/b' and 'a_b' would be stored in one"),
+        (["model.inputs=[{name: a, shape: [3]}, {name: a.shapes, shape: [3]}]"], "would be stored in one file"),
+        (["model.inputs=[{name: a, shape: [3]}, {name: A, shape: [3]}]"], "would be stored in one file"),
+        ([f"model.outputs=[{'x' * 300}]"], "cannot name a file"),
+        (
+            ["model.inputs=[{name: class, shape: [3]}]", "model.outputs=[class]"],
+            "an input and an output are both named",
+        ),
+    ],
+)
+def test_names_that_would_collide_on_disk_are_refused(
+    arguments: list[str], told: str, run_config, tmp_path: Path
+) -> None:
+    config = run_config("model=dcgan", "weights=random", "stages=[weights]", *arguments)
+    problems = preflight.find_problems(Setup(config), Store(tmp_path))
+    assert any(told in problem.message for problem in problems), problems
+
+
+def test_a_metric_named_as_the_number_of_samples_is_refused(run_config, tmp_path: Path) -> None:
+    config = run_config("model=moco_v2", "weights=random", "dataset=synthetic_images", "stages=[score]")
+    config.dataset.metrics = {"samples": config.dataset.metrics["top1"]}
+    problems = preflight.find_problems(Setup(config), Store(tmp_path))
+    assert any("the name of the number of samples" in problem.message for problem in problems)

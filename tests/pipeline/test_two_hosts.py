@@ -34,7 +34,7 @@ def on_the_build_host(card: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Switch to a host with atc alone: no ais_bench, no npu-smi."""
 
     def switch() -> None:
-        only(monkeypatch, tmp_path / "build", "atc")
+        only(monkeypatch, tmp_path / "build", "atc", "python3")
         monkeypatch.delenv("ASCEND_HOME_PATH")
 
     return switch

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from runner.config import targets
 from runner.core.artifacts import OnnxModel, TensorSpec
-from runner.core.errors import ConfigError, ExportError
+from runner.core.errors import ConfigError, ExportError, HookError
 from runner.stages.simplify import SimplifySpec, simplify
 
 Surgery = Callable[[onnx.ModelProto], object]
@@ -168,7 +168,7 @@ def test_a_surgery_that_changes_names_is_refused(tmp_path: Path, surgeries: None
 
 
 def test_a_surgery_that_returns_nothing_is_told(tmp_path: Path, surgeries: None) -> None:
-    with pytest.raises(ConfigError, match=r"surgeries\.nothing returned a NoneType"):
+    with pytest.raises(HookError, match=r"nothing returned a NoneType, not ModelProto"):
         simplified(tmp_path, SimplifySpec(True, 2, ("surgeries.nothing",)))
 
 

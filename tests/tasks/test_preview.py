@@ -11,7 +11,7 @@ from PIL import Image
 
 from runner.core import FREE, Predictions, Samples, TensorSpec
 from runner.data import Geometry, Picture, PictureSource, Request, Row, predictions, storage, write_pictures
-from runner.tasks import Example, first_output
+from runner.tasks import Example
 from runner.tasks.preview import ONLY_PREVIEW, examples
 
 NONE = Geometry(fit="none")
@@ -46,7 +46,11 @@ def inferred(folder: Path, samples: Samples) -> Predictions:
 
 def shown(folder: Path, items: Sequence[str], geometry: Geometry = NONE, size: int = FREE) -> list[Example]:
     samples = prepared(folder, items, geometry, size)
-    return list(examples(samples, inferred(folder, samples), first_output, geometry.channels))
+
+    def first_of_each(outputs: Mapping[str, np.ndarray], rows: Sequence[Row]) -> np.ndarray:
+        return outputs["y"][[index for index, row in enumerate(rows) if row.truth is not None]]
+
+    return list(examples(samples, inferred(folder, samples), first_of_each, geometry.channels))
 
 
 @pytest.mark.parametrize("channels", ["rgb", "bgr"])

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from runner.core import Command, Finished, Placement, Problem, ToolError, bounded, bounds, sha256_of
 from runner.tools import command_line, remote
-from runner.tools.ascend import cann
+from runner.tools.ascend import cann, npu_smi
 from runner.tools.ascend._arguments import Arguments
 from runner.tools.remote import Files, Host
 from runner.tools.tool import DryRunPaths
@@ -62,9 +62,20 @@ class CommandLineTool:
             return _card_problems_of(self.other_host, placement)
         found = cann.problems(self.environment_script)
         if placement.soc_version is not None:
-            environment = None if found else cann.known_environment(self.environment_script)
-            found += cann.chip_problems(placement.soc_version, cann.detected_chips(environment))
+            found += npu_smi.problems(placement.soc_version, placement.chips, self._chips(bool(found)))
         return found
+
+    def _chips(self, without_cann: bool = False) -> list[npu_smi.Chip]:
+        """Return the chips of this host that npu-smi names."""
+        return npu_smi.detected(None if without_cann else cann.known_environment(self.environment_script))
+
+    def card_state(self, placement: Placement) -> tuple[tuple[str, ...], str]:
+        """Return what disturbs a measurement on the placement's devices, and their state in words, before it begins.
+
+        Nothing of another host's: what was asked of it in this process may be old.
+        """
+        chips = [] if self.other_host is not None else self._chips()
+        return npu_smi.disturbances(chips, placement.devices), npu_smi.states(chips, placement.devices)
 
     @property
     def other_host(self) -> Host | None:
@@ -145,7 +156,9 @@ def _card_problems_of(host: Host, placement: Placement) -> list[Problem]:
             )
         )
     try:
-        chips = cann.npu_smi_chips(remote.ask(host, ("npu-smi", "info")))
+        chips = npu_smi.parsed(remote.ask(host, ("npu-smi", "info")))
     except ToolError:  # as on this host, a card that does not tell its name is not refused
         chips = []
-    return problems + (cann.chip_problems(placement.soc_version, chips) if placement.soc_version else [])
+    if placement.soc_version is None:
+        return problems
+    return problems + npu_smi.problems(placement.soc_version, placement.chips, chips)

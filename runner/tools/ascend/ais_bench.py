@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -188,8 +188,10 @@ class AisBench(CommandLineTool):
         Raises:
             ToolError: the tool fails, hangs, or its summary lacks the times.
         """
+        disturbances, state = self.card_state(placement)
         if self.mode == "api":
-            return infer_session.measure(model, placement, inputs, limits, self.version())
+            timing = infer_session.measure(model, placement, inputs, limits, self.version())
+            return replace(timing, reasons=(*disturbances, *timing.reasons), source=timing.source + state)
         summaries: list[Summary] = []
         attempts = itertools.count()
         devices = len(placement.devices)
@@ -211,8 +213,8 @@ class AisBench(CommandLineTool):
             batch=model.batch,
             warmup=limits.warmup,
             source=f"{self.version()} --loop, host clock around the device call (npu_compute_time_list)"
-            f"{chips_note(placement)}{self.whereabouts}",
-            reasons=reasons,
+            f"{chips_note(placement)}{self.whereabouts}{state}",
+            reasons=(*disturbances, *reasons),
             chips=chips_reported(placement),
         )
         return in_windows(timing, limits)

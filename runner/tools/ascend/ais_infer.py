@@ -157,6 +157,7 @@ class AisInfer(CommandLineTool):
         Raises:
             ToolError: the tool fails, hangs, or its summary lacks the times.
         """
+        disturbances, state = self.card_state(placement)
         measured: list[tuple[Summary, int]] = []
         attempts = itertools.count()
         with sample_files.repeated(inputs, model.inputs, model.batch, work) as chunk:
@@ -178,8 +179,8 @@ class AisInfer(CommandLineTool):
             latencies_ms=latencies_ms,
             warmup=WARMUP,
             source=f"{self.version()} --loop, host clock around the device call"
-            f"{chips_note(placement)}{self.whereabouts}",
-            reasons=reasons,
+            f"{chips_note(placement)}{self.whereabouts}{state}",
+            reasons=(*disturbances, *reasons),
             mean_ms=None if latencies_ms else last.mean_ms,
             iterations=None if latencies_ms else iterations,
             chips=chips_reported(placement),

@@ -17,46 +17,43 @@ from pathlib import Path
 from typing import Any
 
 from runner.core import FREE, Finished, Placement, Problem, RunnerError, TensorSpec, ToolError, bounded, bounds, process
-from runner.core.lazy import onnx
-from runner.graph import onnx_files
-from runner.tools import command_line
 from runner.tools.ascend import _aipp as aipp
+from runner.tools.ascend import _atc_errors as atc_errors
 from runner.tools.ascend import _atc_flags as atc_flags
 from runner.tools.ascend import _shapes as shapes
 from runner.tools.ascend import cann
 from runner.tools.compiler import CompileRequest
 
 OLDEST_OPSET = 8
-_ERROR_CODE = re.compile(r"^\W*(?:\[\w+\])?\s*(E[0-9A-Z]\d{4})\b", re.MULTILINE)
+OPSET_OF_CANN_6 = 13
+OPSET_OF_CANN_7 = 18
+"""The newest ONNX opsets that CANN 5 and 6, and CANN from 7 on read."""
+_MAJOR = re.compile(r"(\d+)\.")
+_FOLDER = re.compile(r"(?:cann-)?(\d+\.\d+[\w.]*)")
 _VERSION = re.compile(r"^\s*\w*version\s*=\s*\[?([^\]\s]+)", re.MULTILINE | re.IGNORECASE)
-_FIXES = {
-    "E10001": "look at the value that atc names; for --soc_version: `npu-smi info` shows the chip, soc= chooses it",
-    "E19010": "set model.export.opset=11, or rewrite the operator that atc names with a model.surgery",
-    "EZ3003": "the card has no such operator: rewrite it with a model.surgery",
-}
 
 
 @dataclass(frozen=True)
 class Atc:
     """`environment_script` is CANN's set_env.sh, sourced if atc is not on the PATH.
 
-    `newest_opset` is the newest ONNX opset that the installed atc reads: 13 for CANN 5 and 6.
+    `newest_opset` is the newest ONNX opset that the installed atc reads; None goes by CANN's version.
     """
 
     environment_script: str = cann.ENVIRONMENT_SCRIPT
     timeout_seconds: float = bounded(3600, above=0)
-    newest_opset: int = bounded(13, least=OLDEST_OPSET)
+    newest_opset: int | None = bounded(None, least=OLDEST_OPSET)
 
     def version(self) -> str:
         """Return text such as "atc of CANN 8.0.RC1", read from the toolkit's own files."""
-        program = process.found("atc")
-        origin = program or cann.environment_script(self.environment_script)
+        origin = self._origin()
         if origin is None:
             return "atc (not found)"
-        # The parents of bin/atc, or set_env.sh's folder and its `latest`: the same toolkit before and after sourcing.
-        folders = list(origin.resolve().parents)[1:4] if program else [origin.parent / "latest", origin.parent]
-        release = next(filter(None, map(_release, folders)), None)
+        release = _release_of(origin)
         return f"atc of CANN {release}" if release else f"atc {_fingerprint(origin)}"
+
+    def _origin(self) -> Path | None:
+        return process.found("atc") or cann.environment_script(self.environment_script)
 
     def excluded_from_key(self) -> tuple[str, ...]:
         """Return the location of CANN, the timeout, and the limit that is only checked in validate()."""
@@ -116,7 +113,7 @@ class Atc:
         finished = self._run(argv, environment)
         made = _made(out)
         if finished.returncode != 0 or made is None:
-            raise _failure(finished, request)
+            raise atc_errors.failure(finished, request, environment)
         return made
 
     def _run(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> Finished:
@@ -137,18 +134,27 @@ class Atc:
                 ) from error
 
     def _environment(self) -> dict[str, str] | None:
-        """Return environment variables with atc on the PATH, or None."""
+        """Return the environment variables for atc, with atc on the PATH, or None."""
         environment = cann.environment(self.environment_script, process.found("atc") is not None)
         if environment is None or process.found("atc", environment) is None:
             return None
-        return environment
+        return cann.compiler_environment(environment)
 
     def _opset_problems(self, opset: int) -> Iterator[Problem]:
-        if not OLDEST_OPSET <= opset <= self.newest_opset:
+        newest = self.newest_opset or self._newest_opset()
+        if not OLDEST_OPSET <= opset <= newest:
             yield Problem(
-                f"model.export.opset is {opset}; atc reads {OLDEST_OPSET} to {self.newest_opset}",
+                f"model.export.opset is {opset}; atc reads {OLDEST_OPSET} to {newest}",
                 "set model.export.opset=11; if your CANN reads newer ones, say so with tool.compiler.newest_opset=N",
             )
+
+    def _newest_opset(self) -> int:
+        """Return the newest opset of the installed CANN; that of CANN 6 if its version is not known."""
+        origin = self._origin()
+        release = None if origin is None else _release_of(origin)
+        major = _MAJOR.match(release) if release else None
+        # Versions such as 20.2 and 21.0.4 are older than 5.
+        return OPSET_OF_CANN_7 if major and 7 <= int(major[1]) < 20 else OPSET_OF_CANN_6
 
     def _machine_problems(self, placement: Placement) -> Iterator[Problem]:
         if placement.soc_version is None:
@@ -165,6 +171,10 @@ class Atc:
             # without CANN, the problem is the same as the tool's, and told once
             script = self.environment_script
             yield from cann.problems(script) or [cann.missing("atc", script)]
+            return
+        yield from cann.python_problems(environment)
+        if placement.soc_version is not None:
+            yield from cann.operator_problems(environment, placement.soc_version)
 
 
 def _shape_flags(request: CompileRequest) -> dict[str, str]:
@@ -222,29 +232,13 @@ def _made(out: Path) -> Path | None:
     return next((path for path in candidates if path.is_file() and path.stat().st_size > 0), None)
 
 
-def _failure(finished: Finished, request: CompileRequest) -> ToolError:
-    code = next(iter(_ERROR_CODE.findall(finished.tail)), None)
-    if finished.returncode != 0:
-        what = f"atc failed with exit status {finished.returncode}"
-    else:
-        what = "atc ended with exit status 0 but left no .om"
-    what += f", error {code}" if code else ""
-    return command_line.failed(finished, "compile", what, _fix(code, finished.returncode, request))
-
-
-def _fix(code: str | None, returncode: int, request: CompileRequest) -> str:
-    if code == "E10016":
-        declared = ", ".join(tensor.name for tensor in request.inputs)
-        actual = ", ".join(_input_names(request.model))
-        return f"correct model.inputs: it declares {declared}, the ONNX model has {actual}"
-    if returncode in (128 + 9, 9):
-        return "atc was killed, perhaps for want of memory (see dmesg): free some, or take a smaller batch"
-    general = "the log tells more with model.atc.log=debug"
-    return f"{_FIXES[code]}; {general}" if code in _FIXES else general
-
-
-def _input_names(model: Path) -> list[str]:
-    return [value.name for value in onnx_files.inputs_of(onnx.load(model, load_external_data=False).graph)]
+def _release_of(origin: Path) -> str | None:
+    """Return CANN's version from the files, or else the names, of its folders above bin/atc or at set_env.sh."""
+    is_program = origin.name == "atc"
+    # Of set_env.sh, its folder and its `latest`: the same toolkit before and after sourcing.
+    folders = list(origin.resolve().parents)[1:4] if is_program else [origin.parent / "latest", origin.parent]
+    named = (match[1] for match in map(_FOLDER.fullmatch, (folder.resolve().name for folder in folders)) if match)
+    return next(filter(None, map(_release, folders)), None) or next(named, None)
 
 
 def _release(folder: Path) -> str | None:

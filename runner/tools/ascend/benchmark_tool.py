@@ -162,6 +162,7 @@ class BenchmarkTool(CommandLineTool):
         Raises:
             ToolError: the tool fails, hangs, or does not report the rate.
         """
+        disturbances, state = self.card_state(placement)
         measured: list[tuple[int, float]] = []  # calls, and the mean of a call in ms
         attempts = itertools.count()
         device = placement.devices[0]
@@ -190,8 +191,9 @@ class BenchmarkTool(CommandLineTool):
             batch=model.batch,
             latencies_ms=(),
             warmup=0,
-            source=f"{self.version()} {what}, mean = 1000 * batch / rate{chips_note(placement)}{self.whereabouts}",
-            reasons=reasons,
+            source=f"{self.version()} {what}, mean = 1000 * batch / rate{chips_note(placement)}"
+            f"{self.whereabouts}{state}",
+            reasons=(*disturbances, *reasons),
             mean_ms=mean_ms,
             iterations=iterations,
             chips=chips_reported(placement),

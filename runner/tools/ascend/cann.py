@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -179,3 +180,36 @@ def python_fix(python: str) -> str:
         f"{python} -m pip install {PIP_PACKAGES}; or put a python3 that has them first on the PATH: atc does not get this "
         "runner's virtual environment"
     )
+
+
+def operator_problems(environment: Mapping[str, str], soc_version: str) -> list[Problem]:
+    """Return a problem if the installed CANN has operators of other chips only, as packages for each chip bring them.
+
+    Each chip's are listed in opp/built-in/op_impl/ai_core/tbe/config/<chip> (ATC guide, --precision_mode_v2).
+    """
+    home = environment.get("ASCEND_HOME_PATH") or environment.get("ASCEND_TOOLKIT_HOME") or ""
+    opp = environment.get("ASCEND_OPP_PATH") or f"{home}/opp"
+    listed = Path(opp) / "built-in" / "op_impl" / "ai_core" / "tbe" / "config"
+    chips = sorted(folder.name for folder in listed.glob("ascend*") if folder.is_dir())
+    wanted = operators_of(soc_version)
+    if not chips or wanted in chips:
+        return []
+    return [
+        Problem(
+            f"CANN has operators for {', '.join(chips)}, and none for {wanted}, the chip {soc_version}: {listed}",
+            f"install CANN's operators of that chip (the package named kernels, or from CANN 8.5 ops, for "
+            f"{wanted.removeprefix('ascend')})",
+        )
+    ]
+
+
+def operators_of(soc_version: str) -> str:
+    """Return the folder name of a chip's operators: ascend310p for Ascend310P3, ascend910b for Ascend910B4.
+
+    Short_SoC_version of CANN's platform_config; Ascend910A, 910B, 910ProA and 910ProB are of the first generation.
+    """
+    name = soc_version.removeprefix("Ascend")
+    for start in ("310P", "310B", "910_93"):
+        if name.startswith(start):
+            return f"ascend{start.lower()}"
+    return "ascend910b" if re.match(r"910B\d", name) else f"ascend{name[:3]}"

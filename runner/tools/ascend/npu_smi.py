@@ -117,7 +117,11 @@ def chips(environment: Mapping[str, str] | None = None) -> list[Chip]:
     """
     if process.found("npu-smi", environment) is None:
         return []
-    with tempfile.TemporaryDirectory(prefix="npu-smi-") as folder, process.logging_to(Path(folder)):
+    with (
+        tempfile.TemporaryDirectory(prefix="npu-smi-") as folder,
+        process.logging_to(Path(folder)),
+        process.recording(),  # apart from the commands that make the results
+    ):
         finished = process.run(
             ["npu-smi", "info"],
             stage="preflight",

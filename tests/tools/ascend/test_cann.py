@@ -1,8 +1,9 @@
-"""CANN's environment script, and what npu-smi says."""
+"""CANN's environment script, and the environment of its compiler."""
 
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -10,98 +11,6 @@ import pytest
 
 from runner.core import ToolError
 from runner.tools.ascend import cann
-
-STANDINS = Path(__file__).parents[2] / "standins"
-
-GUIDES_TABLE = """
-+-------------------+-----------------+------------------------------------------------------+
-| NPU     Name      | Health          | Power(W)     Temp(C)           Hugepages-Usage(page) |
-| Chip    Device    | Bus-Id          | AICore(%)    Memory-Usage(MB)                        |
-+===================+=================+======================================================+
-| 0       310P3     | OK              | 15.8         42                0    / 0              |
-| 0       0         | 0000:82:00.0    | 0            1074 / 21534                            |
-+===================+=================+======================================================+
-| 1       310P3     | OK              | 15.4         43                0    / 0              |
-| 0       1         | 0000:89:00.0    | 0            1070 / 21534                            |
-+===================+=================+======================================================+
-"""
-CARD_OF_FOUR = """
-| 0     310        | OK            | 12.8              49           0   / 0                       |
-| 0     0          | 0000:05:00.0  | 0                 2621 / 8192                                |
-| 0     310        | OK            | 12.8              49           0   / 0                       |
-| 1     1          | 0000:06:00.0  | 0                 2621 / 8192                                |
-"""
-BOARD = """
-| 0       310B4     | Alarm           | 0.0          51                15    / 15            |
-| 0       0         | NA              | 0            1620 / 3513                             |
-"""
-TRAINING_CARD = """
-| npu-smi 25.5.2                   Version: 25.5.2                                               |
-| NPU   Name                | Health        | Power(W)    Temp(C)           Hugepages-Usage(page)|
-| Chip                      | Bus-Id        | AICore(%)   Memory-Usage(MB)  HBM-Usage(MB)        |
-| 5     910B4               | OK            | 89.9        39                0    / 0             |
-| 0                         | 0000:41:00.0  | 0           0    / 0          2922 / 32768         |
-| NPU     Chip              | Process id    | Process name             | Process memory(MB)      |
-| 5       0                 | 107           | python3                  | 120                     |
-"""
-A3 = """
-| 0     Ascend910           | OK            | 157.3       32                0    / 0             |
-| 0     0                   | 0000:9D:00.0  | 0           0    / 0          3130 / 65536         |
-"""
-
-
-@pytest.mark.parametrize(
-    ("table", "chips"),
-    [
-        (GUIDES_TABLE, ["310P3", "310P3"]),
-        (CARD_OF_FOUR, ["310", "310"]),
-        (BOARD, ["310B4"]),
-        (TRAINING_CARD, ["910B4"]),
-        (A3, ["910"]),
-        ("DrvMngGetConsoleLogLevel failed", []),
-    ],
-)
-def test_chips_are_read_off_the_table(table: str, chips: list[str]) -> None:
-    assert cann.npu_smi_chips(table) == chips
-
-
-def test_the_machine_s_chips_are_asked_of_npu_smi(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{STANDINS}:{Path(sys.executable).parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("STANDIN_CHIPS", "310P3,310B4")
-
-    assert cann.detected_chips() == ["310P3", "310B4"]
-
-
-@pytest.mark.parametrize("script", ["exit 1", "kill -9 $$"])
-def test_an_npu_smi_that_fails_names_no_chips(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    executable(tmp_path / "npu-smi", f"echo '| 0 310P3 | OK |'; {script}")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-
-    assert cann.detected_chips() == []
-
-
-def test_without_npu_smi_there_are_no_chips(tmp_path: Path) -> None:
-    assert cann.detected_chips({"PATH": str(tmp_path)}) == []
-
-
-@pytest.mark.parametrize(
-    ("soc_version", "chips", "faulty"),
-    [
-        ("Ascend310P3", ["310P3"], False),
-        ("Ascend310P3", ["310"], True),
-        ("Ascend310", ["310P3"], True),
-        ("Ascend310P3", ["310", "310P3"], False),
-        ("Ascend910_9392", ["910"], False),
-        ("Ascend310P3", [], False),
-    ],
-)
-def test_a_soc_that_is_not_the_card_s_is_a_problem(soc_version: str, chips: list[str], faulty: bool) -> None:
-    problems = cann.chip_problems(soc_version, chips)
-
-    assert bool(problems) == faulty
-    if problems:
-        assert chips[0] in problems[0].message
-        assert f"soc={chips[0]}" in problems[0].fix
 
 
 def test_where_cann_is_here_the_environment_is_this_process_s(tmp_path: Path) -> None:
@@ -165,6 +74,98 @@ def test_no_cann_at_all_is_an_error_with_a_fix(no_cann: None, tmp_path: Path) ->
     with pytest.raises(ToolError, match="CANN is not set up") as caught:
         cann.tool_environment(str(tmp_path / "set_env.sh"))
     assert "tool.environment_script" in caught.value.fix
+
+
+@pytest.mark.parametrize("place", ["Ascend/cann", "Ascend/ascend-toolkit"])
+def test_a_user_s_own_cann_serves_for_the_default(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "set_env.sh").write_text("")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    assert cann.environment_script(cann.ENVIRONMENT_SCRIPT) == tmp_path / place / "set_env.sh"
+
+
+def test_atc_does_not_get_this_runner_s_virtual_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", "/venv")
+    monkeypatch.setattr(sys, "base_prefix", "/usr")
+    environment = {
+        "PATH": "/venv/bin:/usr/bin",
+        "VIRTUAL_ENV": "/venv",
+        "PYTHONHOME": "/venv",
+        "PYTHONPATH": "/cann/python/site-packages:/venv/lib/python3.11/site-packages",
+    }
+
+    assert cann.compiler_environment(environment) == {
+        "PATH": "/usr/bin",
+        "PYTHONPATH": "/cann/python/site-packages",
+    }
+
+
+def test_without_a_driver_the_toolkit_s_library_is_linked_with(tmp_path: Path) -> None:
+    folder = tmp_path / f"{platform.machine()}-linux" / "devlib"
+    folder.mkdir(parents=True)
+    (folder / "libascend_hal.so").touch()
+    environment = {"ASCEND_HOME_PATH": str(tmp_path), "LD_LIBRARY_PATH": "/cann/lib64"}
+
+    assert cann.compiler_environment(environment)["LD_LIBRARY_PATH"] == f"/cann/lib64:{folder}"
+
+
+def test_a_driver_s_library_is_not_shadowed(tmp_path: Path) -> None:
+    (tmp_path / f"{platform.machine()}-linux" / "devlib").mkdir(parents=True)
+    (tmp_path / f"{platform.machine()}-linux" / "devlib" / "libascend_hal.so").touch()
+    (tmp_path / "libascend_hal.so").touch()
+    environment = {"ASCEND_HOME_PATH": str(tmp_path), "LD_LIBRARY_PATH": str(tmp_path)}
+
+    assert cann.compiler_environment(environment) == environment
+
+
+def test_a_python_without_cann_s_modules_is_a_problem_with_the_line_that_installs_them(tmp_path: Path) -> None:
+    executable(tmp_path / "python3", "echo decorator, scipy")
+
+    (problem,) = cann.python_problems({"PATH": str(tmp_path)})
+
+    assert problem.message == f"atc takes {tmp_path / 'python3'}, which lacks decorator, scipy"
+    assert f"{tmp_path / 'python3'} -m pip install attrs" in problem.fix
+
+
+def test_the_modules_are_looked_for_by_that_python(tmp_path: Path) -> None:
+    executable(tmp_path / "python3", f'exec {sys.executable} "$@"')
+    for name in cann.PYTHON_MODULES:
+        (tmp_path / f"{name}.py").touch()
+
+    assert cann.python_problems({"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": str(tmp_path)}) == []
+
+
+def test_no_python_for_atc_is_a_problem(tmp_path: Path) -> None:
+    (problem,) = cann.python_problems({"PATH": str(tmp_path)})
+    assert "there is none on the PATH" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("soc_version", "folder"),
+    [
+        ("Ascend310", "ascend310"),
+        ("Ascend310P3", "ascend310p"),
+        ("Ascend310B4", "ascend310b"),
+        ("Ascend910ProB", "ascend910"),
+        ("Ascend910B", "ascend910"),
+        ("Ascend910B4-1", "ascend910b"),
+        ("Ascend910_9392", "ascend910_93"),
+    ],
+)
+def test_each_chip_has_its_folder_of_operators(soc_version: str, folder: str) -> None:
+    assert cann.operators_of(soc_version) == folder
+
+
+def test_operators_of_another_chip_alone_are_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "built-in/op_impl/ai_core/tbe/config/ascend910b").mkdir(parents=True)
+    environment = {"ASCEND_OPP_PATH": str(tmp_path)}
+
+    (problem,) = cann.operator_problems(environment, "Ascend310P3")
+
+    assert "operators for ascend910b, and none for ascend310p" in problem.message
+    assert cann.operator_problems(environment, "Ascend910B4") == []
+    assert cann.operator_problems({}, "Ascend310P3") == []
 
 
 def executable(path: Path, script: str) -> None:
