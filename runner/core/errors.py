@@ -110,14 +110,18 @@ def text_of(error: BaseException) -> str:
         return ""
 
 
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and its chain of causes: `__cause__`, or `__context__` unless it was raised `from None`."""
+def causes(error: BaseException, *, with_suppressed: bool = True) -> Iterator[BaseException]:
+    """Yield the error and its chain of causes: `__cause__`, else `__context__`.
+
+    Without `with_suppressed`, the chain ends where an error was raised `from None`; OmegaConf raises all of its so.
+    """
     following: BaseException | None = error
     seen: list[BaseException] = []  # an error of a hook may have itself among its causes
     while following is not None and not any(following is each for each in seen):
         seen.append(following)
         yield following
-        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+        is_end = following.__suppress_context__ and not with_suppressed
+        following = following.__cause__ or (None if is_end else following.__context__)
 
 
 def cause_of(error: BaseException) -> RunnerError | None:

@@ -20,7 +20,9 @@ SIGNS = re.compile(
 
 def explained(error: BaseException, stage: str, batch: int) -> RunnerError | None:
     """Return an OutOfMemoryError that suggests a smaller batch if the error means out of memory; else None."""
-    if not any(isinstance(cause, MemoryError) or SIGNS.search(_text(cause)) for cause in causes(error)):
+    if not any(
+        isinstance(cause, MemoryError) or SIGNS.search(_text(cause)) for cause in causes(error, with_suppressed=False)
+    ):
         return None
     message = _text(error) if isinstance(error, RunnerError) else f"{type(error).__name__}: {text_of(error)}"
     if stage not in BATCHED:

@@ -110,6 +110,8 @@ def construct(target: Target) -> torch.nn.Module:
             f"{target.name} made a {type(network).__name__}, not a torch.nn.Module",
             "name the network's class, or a function that returns one, in model.network._target_",
         )
+    if torch.get_default_device().type == "meta":  # the caller wants shapes alone
+        return network.float().eval()
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         if torch.nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.layout is not torch.strided:
             raise ConfigError(

@@ -23,7 +23,7 @@ from runner.stages.compiled_elsewhere import ElsewhereSpec, compiled_elsewhere
 from runner.stages.import_onnx import fitted
 from runner.store import Store
 from runner.tasks import TASKS, decode_of, folder_of, metric_of
-from runner.tools import ProfilingTool
+from runner.tools import PathChecking, ProfilingTool
 
 SAMPLES = "samples"
 """Stands beside the metrics in result.json's `accuracy`."""
@@ -65,6 +65,7 @@ def find_problems(setup: Setup, store: Store) -> list[Problem]:
         ("score", _metrics),
         ("score", _results),
         ("compile", _soc_and_tool),
+        ("compile", lambda setup: _paths(setup, store)),
         ("compile", _gears),
         ("benchmark", _measuring),
         ("prepare", lambda setup: setup.reader.validate(setup.request)),
@@ -337,6 +338,15 @@ def _soc_and_tool(setup: Setup) -> Iterator[Problem]:
             f"model.aipp is true, and sizes of {', '.join(free)} are free: AIPP normalises pictures of one size",
             "set model.aipp=false: the host normalises then; or give the sizes in model.inputs",
         )
+
+
+def _paths(setup: Setup, store: Store) -> Iterator[Problem]:
+    """Check that the programs take the paths of the store, in which models and samples lie."""
+    users: list[Any] = [setup.compiler] if setup.compiler is not None else []
+    users += [setup.tool] if _wanted(setup) & {"infer", "benchmark"} else []
+    for user in users:
+        if isinstance(user, PathChecking):
+            yield from user.path_problems(store.root)
 
 
 def _gears(setup: Setup) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from runner.core import Command, CompiledModel, Placement, Problem, TensorSpec, Timing
 from runner.core.lazy import NDArray
@@ -40,6 +40,14 @@ class DryRunPaths:
     one_batch: Path
     """The first batch, which a measurement repeats."""
     results: Path
+
+
+@runtime_checkable
+class PathChecking(Protocol):
+    """A tool or a compiler that takes paths of certain characters alone."""
+
+    def path_problems(self, folder: Path) -> list[Problem]:
+        """Return the problems of the paths of files in this folder."""
 
 
 class Tool(Protocol):

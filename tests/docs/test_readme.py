@@ -32,4 +32,4 @@ def test_the_options_in_the_readme_are_those_that_are_there() -> None:
     conf = Path(__file__).parents[2] / "conf"
     for group, told in re.findall(r"^\| `(dataset|soc|tool)` \| (.*) \|$", README, re.MULTILINE):
         options = {path.stem for path in (conf / group).glob("*.yaml")}
-        assert set(re.findall(r"`(\w+)`", told)) - {"auto"} == options
+        assert set(re.findall(r"`([\w-]+)`", told)) - {"auto"} == options

@@ -166,7 +166,8 @@ def test_what_atc_prints_when_it_fails(
         placement=Placement(soc="310P3", kind="ascend", devices=(0,)),
         flags={},
     )
-    finished = Finished(("atc",), returncode, 0.1, Path("atc.log"), text)
+    (tmp_path / "atc.log").write_text(text, errors="replace")
+    finished = Finished(("atc",), returncode, 0.1, tmp_path / "atc.log", text)
     monkeypatch.setattr(process, "found", lambda program, environment=None: Path(program))
     monkeypatch.setattr(process, "run", lambda *arguments, **options: finished)
     with pytest.raises(ToolError, match=r"atc failed|left no \.om") as error:

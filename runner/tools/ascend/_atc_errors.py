@@ -32,9 +32,9 @@ _FIXES = {
     "E10001": "look at the value that atc names; for --soc_version: `npu-smi info` shows the chip, soc= chooses it",
     "E10007": "look at the flag and the choices that atc names; model.atc sets it",
     "E19010": "set model.export.opset=11, or rewrite the operator that atc names with a model.surgery",
-    "EZ3003": "the card has no such operator: rewrite it with a model.surgery, or raise model.export.opset; if atc names "
-    "common operators, the operators of this chip are not installed (CANN's kernels or ops package for it)",
-    "EZ9999": "an error inside CANN: the lines after the code name the operator or the shape that it failed on; rewrite "
+    "EZ3003": "the card has no such operator: rewrite it with a model.surgery, or raise model.export.opset; if atc "
+    "names common operators, the operators of this chip are not installed (CANN's kernels or ops package for it)",
+    "EZ9999": "an error inside CANN: the lines after the code name the operator or shape that it failed on; rewrite "
     "that with a model.surgery, or take another CANN",
 }
 _OF_CARDS = (

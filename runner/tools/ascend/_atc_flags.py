@@ -6,6 +6,7 @@ api/atc/atc_flags.cc).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,15 @@ CHOICES = {
         "allow_fp32_to_bf16",
         "must_keep_origin_dtype",
     ),
+    "precision_mode_v2": (
+        "fp16",
+        "origin",
+        "cube_fp16in_fp32out",
+        "mixed_float16",
+        "mixed_bfloat16",
+        "mixed_hif8",
+        "cube_hif8",
+    ),
 }
 """The values documented in the guide for ONNX."""
 FILE_FLAGS = (
@@ -68,6 +78,8 @@ FILE_FLAGS = (
     "op_name_map",
     "op_precision_mode",
 )
+_PATH = re.compile("[A-Za-z0-9/._\u4e00-\u9fa5-]+")
+"""The paths that atc takes (kPathValidReason in util.cc of gitcode.com/cann/ge)."""
 WORD_SWITCHES = (
     "allow_hf32",
     "enable_attr_compression",
@@ -82,6 +94,11 @@ WORD_SWITCHES = (
 def problems(flags: Mapping[str, Any], inputs: Sequence[TensorSpec] = ()) -> Iterator[Problem]:
     """Yield problems: unknown flags, flags that the runner sets, those that free sizes exclude, and invalid values."""
     free = [tensor.name for tensor in inputs if tensor.is_free]
+    if all(flags.get(name) is not None for name in ("precision_mode", "precision_mode_v2")):
+        yield Problem(
+            "model.atc.precision_mode and model.atc.precision_mode_v2 are both set, and atc takes one of them",
+            "leave one out, as with model.atc.precision_mode=null",
+        )
     for name, value in flags.items():
         if name in OWN_FLAGS:
             yield Problem(f"model.atc.{name} is set, which is the runner's own", f"take {name} out of model.atc")
@@ -102,6 +119,19 @@ def problems(flags: Mapping[str, Any], inputs: Sequence[TensorSpec] = ()) -> Ite
             yield Problem(f"model.atc.{name} is no flag of atc", fix)
         else:
             yield from _value_problems(name, value)
+
+
+def path_problems(folder: Path) -> list[Problem]:
+    """Return a problem if atc refuses the paths of models in this folder."""
+    path = str(folder.resolve())
+    if _PATH.fullmatch(path):
+        return []
+    return [
+        Problem(
+            f"atc refuses the path {path}: it takes a-z A-Z 0-9 . _ - and Chinese characters alone",
+            "give a folder without others: cache_dir=PATH, as in cache_dir=/tmp/zoo-cache",
+        )
+    ]
 
 
 def _value_problems(name: str, value: Any) -> Iterator[Problem]:

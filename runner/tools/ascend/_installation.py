@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ INSTALL = (
     " or name the interpreter that has them: tool.python=PATH"
 )
 ASKING_TIMEOUT_SECONDS = 60.0
+_PATH = re.compile(r"[A-Za-z0-9_/.-]+")
+"""PATH_WHITE_LIST_REGEX of github.com/Ascend/msit, ait/components/benchmark."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,19 @@ def problems(found: Installation, where: str) -> list[Problem]:
         are = "is" if len(absent) == 1 else "are"
         return [Problem(f"{' and '.join(absent)} {are} not installed in {where}", INSTALL)]
     return []
+
+
+def path_problems(found: Installation, folder: Path) -> list[Problem]:
+    """Return a problem if an installation refuses the paths of files in this folder: msit's line checks characters."""
+    path = str(folder.resolve())
+    if not found.divides_inputs or _PATH.fullmatch(path):
+        return []
+    return [
+        Problem(
+            f"this ais_bench refuses the path {path}: it takes a-z A-Z 0-9 . _ - alone",
+            "give a folder without others: cache_dir=PATH, as in cache_dir=/tmp/zoo-cache",
+        )
+    ]
 
 
 def command_line_problems(found: Installation, where: str, python: str) -> list[Problem]:

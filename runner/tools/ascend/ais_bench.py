@@ -126,6 +126,15 @@ class AisBench(CommandLineTool):
             problems += arguments.problems(self.arguments, OWN_FLAGS, found.flags, FILES)
         return problems
 
+    def path_problems(self, folder: Path) -> list[Problem]:
+        """Return a problem if this ais_bench refuses the paths of files in this folder."""
+        if self.mode == "api" or self.host is not None:
+            return []
+        try:
+            return installation.path_problems(self._installation(), folder)
+        except ToolError:  # told by validate
+            return []
+
     def measuring(self) -> Measuring:
         """Measures on the given inputs; in mode api in this process."""
         return Measuring(takes_inputs=True, in_process=self.mode == "api")

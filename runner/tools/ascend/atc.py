@@ -70,6 +70,10 @@ class Atc:
             *atc_flags.problems(flags, inputs),
         ]
 
+    def path_problems(self, folder: Path) -> list[Problem]:
+        """Return a problem if atc refuses the paths of models in this folder."""
+        return atc_flags.path_problems(folder)
+
     def commands(self, request: CompileRequest, out: Path) -> list[tuple[str, ...]]:
         """Return the only command line.
 

@@ -177,8 +177,8 @@ def python_problems(environment: Mapping[str, str]) -> list[Problem]:
 def python_fix(python: str) -> str:
     """Return how to give atc a Python that has CANN's packages."""
     return (
-        f"{python} -m pip install {PIP_PACKAGES}; or put a python3 that has them first on the PATH: atc does not get this "
-        "runner's virtual environment"
+        f"{python} -m pip install {PIP_PACKAGES}; or put a python3 that has them first on the PATH: atc does not get "
+        "this runner's virtual environment"
     )
 
 

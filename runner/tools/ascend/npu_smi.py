@@ -60,7 +60,7 @@ class Chip:
 def parsed(text: str) -> list[Chip]:
     """Return the chips of the table of `npu-smi info`, in its order, which is that of the device indices.
 
-    Each chip has two rows; the second has the memory, on 910 cards that of HBM at the end. A table of processes follows:
+    Each chip has two rows; the second has the memory, on 910 cards that of HBM at the end. Processes follow:
 
         | 0       310P3     | OK              | 15.8         42                0    / 0              |
         | 0       0         | 0000:82:00.0    | 0            1074 / 21534                            |

@@ -320,6 +320,114 @@ def test_a_broken_onnx_file_is_an_error(make: Make, tmp_path: Path, standins: No
         Atc().compile(request, tmp_path / "model")
 
 
+EZ3003 = """ATC run failed, Please check the detail log, Try 'atc --help' for more information
+EZ3003: [PID: 10490] 2024-03-18-09:01:02.345.678 No supported Ops kernel and engine are found for [MyOp_111], \
+optype [MyOp].
+        Possible Cause: The operator is not supported by the system.
+        TraceBack (most recent call last):
+        a frame
+        a frame
+        a frame
+        a frame
+        a frame
+        a frame
+        a frame
+        a frame
+        a frame
+        a frame
+        a frame
+"""
+EC0010 = """Environment_Error_Import_Python_Module_Failed(EC0010):
+Failed to import Python module ModuleNotFoundError: No module named 'decorator'."""
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "fix"),
+    [
+        (EZ3003, "error EZ3003: operator MyOp_111 (MyOp)", "rewrite it with a model.surgery"),
+        (
+            "E19010: No parser is registered for Op [pad_3, optype [ai.onnx::11::Pad]].",
+            "error E19010: operator pad_3 (ai.onnx::11::Pad)",
+            "model.export.opset=11",
+        ),
+        (EC0010, "error EC0010: its Python has no module decorator", "python3 -m pip install attrs"),
+        ("E40000: Failed to import te.platform.log_util", "error E40000", "python3 -m pip install attrs"),
+        ("EI0006: Getting socket times out.", "error EI0006", "connection between cards (HCCL)"),
+        ("EZ9999: Inner Error!", "error EZ9999", "an error inside CANN"),
+        ("E10007: [--framework] is required.", "error E10007", "the choices that atc names"),
+        (
+            "atc.bin: error while loading shared libraries: libascend_hal.so: cannot open shared object file",
+            "libascend_hal.so is not found",
+            "/$(uname -m)-linux/devlib",
+        ),
+    ],
+)
+def test_a_failure_names_the_operator_or_the_cause(
+    said: str, message: str, fix: str, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_atc(tmp_path / "bin", f"cat <<'END'\n{said}\nEND\nexit 255", monkeypatch)
+
+    with pytest.raises(ToolError) as error:
+        Atc().compile(make(), tmp_path / "model")
+
+    assert error.value.message.splitlines()[0].endswith(message)
+    assert fix in error.value.fix
+
+
+def test_the_line_with_the_code_is_quoted_before_a_trace(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_atc(tmp_path / "bin", f"cat <<'END'\n{EZ3003}\nEND\nexit 255", monkeypatch)
+
+    with pytest.raises(ToolError, match=r"\| EZ3003: .* found for \[MyOp_111\]"):
+        Atc().compile(make(), tmp_path / "model")
+
+
+def test_atc_s_own_log_folder_is_named(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASCEND_PROCESS_LOG_PATH", "/var/log/cann")
+    fake_atc(tmp_path / "bin", "echo EZ9999: Inner Error!; exit 255", monkeypatch)
+
+    with pytest.raises(ToolError) as error:
+        Atc().compile(make(), tmp_path / "model")
+
+    assert "atc's own log is below /var/log/cann" in error.value.fix
+
+
+@pytest.mark.parametrize(("release", "newest"), [("6.0.1", 13), ("7.0.RC1", 18), ("8.5.0", 18), ("21.0.4", 13)])
+def test_the_newest_opset_is_that_of_cann_s_version(
+    release: str, newest: int, standins: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"cann-{release}").mkdir()
+    fake_atc(tmp_path / f"cann-{release}" / "bin", "exit 1", monkeypatch)
+
+    assert Atc().version() == f"atc of CANN {release}"
+    assert Atc().validate(CARD, {}, newest) == []
+    (problem,) = Atc().validate(CARD, {}, newest + 1)
+    assert problem.message == f"model.export.opset is {newest + 1}; atc reads 8 to {newest}"
+
+
+def test_a_python_that_atc_cannot_use_is_a_problem(
+    standins: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "python3").write_text("#!/bin/sh\necho decorator\n")
+    (tmp_path / "python3").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    (problem,) = Atc().validate(CARD, {}, 11)
+
+    assert "lacks decorator" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("name", "is_taken"), [("cache-1.0_x", True), ("模型", True), ("my cache", False), ("a+b", False)]
+)
+def test_paths_that_atc_refuses_are_problems(name: str, is_taken: bool) -> None:
+    problems = Atc().path_problems(Path("/") / name)
+
+    assert (problems == []) == is_taken
+    assert is_taken or (name in problems[0].message and "cache_dir=" in problems[0].fix)
+
+
 @pytest.mark.parametrize("script", ["echo done", 'for a; do case "$a" in --output=*) : >"${a#*=}.om";; esac; done'])
 def test_an_atc_that_succeeds_without_an_om_is_an_error(
     script: str, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -421,6 +529,8 @@ def test_a_soc_without_a_soc_version_is_a_problem(standins: None) -> None:
         ({"log": "eror"}, "log is 'eror'", "did you mean error"),
         ({"input_format": "NHWC"}, "input_format is 'NHWC'", "NCHW, NCDHW, ND"),
         ({"precision_mode": "fp16"}, "precision_mode is 'fp16'", "force_fp16"),
+        ({"precision_mode_v2": "float16"}, "precision_mode_v2 is 'float16'", "mixed_float16"),
+        ({"precision_mode": "force_fp16", "precision_mode_v2": "fp16"}, "are both set", "leave one out"),
         ({"out_nodes": ["a:0"]}, "out_nodes is ['a:0']", "one value"),
         ({"fusion_switch_file": "/no/file.cfg"}, "no file /no/file.cfg", "existing file"),
     ],

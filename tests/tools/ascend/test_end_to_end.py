@@ -304,3 +304,12 @@ def test_what_free_sizes_exclude_is_told_before_anything_runs(options, told, car
     done = run_free(*options, check=1)
     assert told in done.stderr
     assert result(tiny_zoo)["error"]["stage"] == "preflight"
+
+
+def test_a_measurement_on_a_card_that_others_use_is_not_valid(card, run_tiny, tiny_zoo, monkeypatch) -> None:
+    monkeypatch.setenv("STANDIN_PROCESS", "python3")
+    run_tiny(*CARD)
+    performance = result(tiny_zoo)["performance"]
+    assert not performance["valid"]
+    assert "device 0 was in use before by python3 (process 1), says npu-smi info" in performance["reasons"]
+    assert "before: device 0 health OK, 42 °C, 1074 of 21534 MB in use" in performance["source"]

@@ -258,5 +258,5 @@ BATCH = ("--input_format=NCHW", "--input_shape=image:-1,1,4,4")
 )
 def test_the_stand_in_refuses_what_atc_refuses(flags, code, denoiser, tmp_path) -> None:
     common = (f"--model={denoiser.path}", "--framework=5", f"--output={tmp_path / 'm'}", "--soc_version=Ascend310P3")
-    done = subprocess.run([sys.executable, STANDINS / "atc", *common, *flags], capture_output=True, text=True)
+    done = subprocess.run([STANDINS / "python3", STANDINS / "atc", *common, *flags], capture_output=True, text=True)
     assert (done.returncode, code in done.stdout) == (255, True), done.stdout

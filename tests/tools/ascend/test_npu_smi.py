@@ -126,7 +126,7 @@ def test_npu_smi_s_own_words_are_told(tmp_path: Path, monkeypatch: pytest.Monkey
     executable(tmp_path / "npu-smi", f"cat <<'END'\n{CONTAINER}END\nexit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
-    with pytest.raises(ToolError, match="because the device is used. ret is -8020") as caught:
+    with pytest.raises(ToolError, match=r"because the device is used\. ret is -8020") as caught:
         npu_smi.options()
     assert "mount /usr/local/dcmi" in caught.value.fix
     assert npu_smi.detected() == []
