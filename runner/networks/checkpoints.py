@@ -179,7 +179,7 @@ def _read_pickle(path: Path) -> Any:
         code = _code_in(path, str(error))
         if _claims_more_than_it_holds(path, error):
             raise CheckpointError(
-                f"{path} ({path.stat().st_size} bytes) is no checkpoint: it claims to hold more than there is memory for",
+                f"{path} ({path.stat().st_size} bytes) is no checkpoint: it claims more than there is memory for",
                 "download it again, from a source that you trust",
             ) from None
         if code is None:
