@@ -161,4 +161,7 @@ def test_words_beyond_the_vocabulary_are_told_with_the_samples(run_answers, tmp_
     np.save(tmp_path / "arrays" / "question.npy", np.full((2, 6), 50))
     np.save(tmp_path / "arrays" / "mask.npy", np.ones((2, 6), np.float32))
     found = run_answers("dataset=arrays", "dataset.root=arrays", "stages=[reference]", check=1)
-    assert "cannot take the samples sample_00000, sample_00001: index out of range" in found["error"]["message"]
+    assert (
+        "cannot take the samples sample_00000, sample_00001: IndexError: index out of range"
+        in found["error"]["message"]
+    )

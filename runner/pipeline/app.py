@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from runner.config import options, overrides, refusals, schema, sources
 from runner.config.groups import CONF
-from runner.core import os_errors, signals, visible
+from runner.core import cause_of, os_errors, signals, visible
 from runner.pipeline import sweep, sweep_job
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -107,12 +107,12 @@ def _is_folder_typed() -> bool:
 
 
 def _description(error: Exception) -> str:
+    refused = os_errors.of_a_path(error)
+    if refused is not None and cause_of(error) is None:  # Hydra writes files before run_job begins
+        return str(os_errors.as_store_error(refused, _run_folder(sys.argv[1:]), os_errors.RUN_DIR))
     known = refusals.of_hydra(error, sys.argv[1:])
     if known is not None:
         return str(known)
-    refused = os_errors.of_a_path(error)
-    if refused is not None:  # Hydra writes files before run_job begins
-        return str(os_errors.as_store_error(refused, _run_folder(sys.argv[1:]), os_errors.RUN_DIR))
     return f"{error}\n({type(error).__name__}; set {FULL_ERROR}=1 for the traceback)".lstrip()
 
 

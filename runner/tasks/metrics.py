@@ -119,14 +119,14 @@ def metric_of(name: str, target: Target) -> Metric:
 
 
 def values_of(metric: Metric) -> dict[str, float]:
-    """Return the values that a metric computes, by name.
+    """Return the values that a metric computes, by name; those of its figures that are not defined may be missing.
 
     Raises:
-        HookError: they are not one number for each of its figures, or one is NaN.
+        HookError: there is none, or one is NaN, no number, or not among its figures.
     """
     values, wanted = metric.compute(), f"a number for each of {', '.join(metric.figures)}"
     by_name: dict[str, Any] = hooks.checked(values, dict, metric.compute)
-    if set(by_name) != set(metric.figures):
+    if not by_name or not set(by_name) <= set(metric.figures):
         raise hooks.wrong_result(metric.compute, f"values of {', '.join(map(str, by_name)) or 'nothing'}", wanted)
     for name, value in by_name.items():
         if not isinstance(value, (int, float, np.integer, np.floating)) or np.isnan(value):

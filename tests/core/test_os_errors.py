@@ -184,7 +184,7 @@ def _write_report(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for part in ("markdown", "csv_file", "html_page"):
         for name in ("page", "text"):
             monkeypatch.setattr(getattr(module, part), name, lambda *told: "", raising=False)
-    module._write(SimpleNamespace(sections=()), out)  # type: ignore[arg-type]
+    module._write(SimpleNamespace(sections=(), shown=()), out)  # type: ignore[arg-type]
 
 
 def test_a_disk_without_room_for_the_digests_of_inputs_stops_nothing(tmp_path, monkeypatch) -> None:

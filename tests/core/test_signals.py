@@ -68,7 +68,7 @@ def test_a_signal_ends_the_run_and_what_it_started(number: int, tiny_zoo: Path, 
         *tiny_arguments,
         "tool.adapter._target_=tiny_zoo.tool.Waiting",
         "stages=[infer]",
-        "~tool.adapter.threads",
+        *(f"~tool.adapter.{name}" for name in ("threads", "provider", "provider_options", "session_options")),
     ]
     with subprocess.Popen(command, cwd=tiny_zoo, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as runner:
         try:

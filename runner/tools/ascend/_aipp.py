@@ -10,7 +10,7 @@ MAX_SHIFT = 255.0
 """AIPP's limits of the source image's sides and of min_chn_i (ATC guide, AIPP configuration file template)."""
 
 
-def config(normalisation: Normalisation, inputs: tuple[TensorSpec, ...]) -> str:
+def aipp_config(normalisation: Normalisation, inputs: tuple[TensorSpec, ...]) -> str:
     """Return the AIPP file for normalising uint8 images [N, H, W, C] on the card as the model declares.
 
     AIPP computes (pixel - mean_chn_i - min_chn_i) * var_reci_chn_i per channel, in float16 (ATC guide, AIPP

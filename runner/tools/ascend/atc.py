@@ -93,7 +93,7 @@ class Atc:
         }
         settings |= {name: flags.pop(name) for name in settings if name in flags}
         if request.aipp is not None:
-            aipp.config(request.aipp, request.inputs)
+            aipp.aipp_config(request.aipp, request.inputs)
             _check_with_aipp(request.flags, settings["input_format"])
             flags = {"insert_op_conf": str(_aipp_file(out))} | flags
         return [("atc", *(f"--{name}={value}" for name, value in (settings | flags).items()))]
@@ -113,7 +113,7 @@ class Atc:
             raise ToolError(problem.message, problem.fix)
         out.parent.mkdir(parents=True, exist_ok=True)
         if request.aipp is not None:
-            _aipp_file(out).write_text(aipp.config(request.aipp, request.inputs))
+            _aipp_file(out).write_text(aipp.aipp_config(request.aipp, request.inputs))
         finished = self._run(argv, environment)
         made = _made(out)
         if finished.returncode != 0 or made is None:

@@ -189,7 +189,7 @@ def test_the_aipp_file_is_named_in_the_command() -> None:
 
 
 def test_the_aipp_file_subtracts_the_mean_in_pixels_and_multiplies_by_the_inverse_deviation() -> None:
-    assert aipp.config(IMAGENET, (PICTURE,)) == (
+    assert aipp.aipp_config(IMAGENET, (PICTURE,)) == (
         "aipp_op {\n"
         "    aipp_mode: static\n"
         "    related_input_rank: 0\n"
@@ -207,7 +207,7 @@ def test_the_aipp_file_subtracts_the_mean_in_pixels_and_multiplies_by_the_invers
 
 
 def test_one_value_of_the_normalisation_serves_all_channels() -> None:
-    config = aipp.config(Normalisation(1.0, (0.0,), (2.0,)), (PICTURE,))
+    config = aipp.aipp_config(Normalisation(1.0, (0.0,), (2.0,)), (PICTURE,))
 
     assert config.count("min_chn_") == 3
     assert "min_chn_2: 0\n" in config
@@ -225,7 +225,7 @@ def test_aipp_takes_pictures_only(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("normalisation", [Normalisation(1.0, (-1.0,), (1.0,)), Normalisation(0.001, (0.5,), (1.0,))])
 def test_a_mean_outside_of_the_pixels_is_refused_with_aipp(normalisation: Normalisation) -> None:
     with pytest.raises(ToolError, match="all that AIPP subtracts"):
-        aipp.config(normalisation, (PICTURE,))
+        aipp.aipp_config(normalisation, (PICTURE,))
 
 
 @pytest.mark.parametrize("flags", [{"insert_op_conf": "other.cfg"}, {"input_format": "ND"}])
