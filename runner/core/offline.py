@@ -9,6 +9,7 @@ import os
 import site
 import sys
 import sysconfig
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,12 +53,15 @@ def guard(name: str) -> Iterator[None]:
 @cache  # a hook cannot be taken away
 def _install() -> None:
     _packages()
+    tempfile.gettempdir()  # the first call tries the folder by writing into it
     sys.addaudithook(_check)
 
 
 def _check(event: str, arguments: tuple[Any, ...]) -> None:
     name = _guarded.get(threading.get_ident())
     if name is None:
+        return
+    if event == "os.mkdir" and _is_temporary(arguments[0]):
         return
     if event.startswith(REFUSED):
         raise _refusal(name, f"would {event}", arguments[0] if arguments else "")
@@ -66,6 +70,11 @@ def _check(event: str, arguments: tuple[Any, ...]) -> None:
         changes = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
         if not _is_open(path, changes):
             raise _refusal(name, "would write" if changes else "would read", path)
+
+
+def _is_temporary(folder: Any) -> bool:
+    """Return whether a folder is in the temporary one, where torch makes an empty one as some of it is imported."""
+    return Path(os.path.realpath(os.fsdecode(folder))).parent == Path(tempfile.gettempdir()).resolve()
 
 
 def _is_open(path: str, changes: bool) -> bool:

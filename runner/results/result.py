@@ -22,9 +22,9 @@ OUTSIDE = "ONNX Runtime without optimisation"
 """What outputs are compared with: those of a network, and those of an ONNX file from outside."""
 Status = Literal["ran", "reused", "skipped", "failed"]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Asked = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
-"""A number as it was typed: a run that was refused for it has it in its result."""
 """A number of things: up to it every whole number is a float64 too."""
+Asked = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""A number as it was typed: the result of a run that was refused for it holds it."""
 
 
 @dataclass(frozen=True)

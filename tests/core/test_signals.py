@@ -63,12 +63,14 @@ def is_running(pid: int) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
 def test_a_signal_ends_the_run_and_what_it_started(number: int, tiny_zoo: Path, tiny_arguments: list[str]) -> None:
     (tiny_zoo / "tiny_zoo" / "tool.py").write_text(WAITING)
+    (tiny_zoo / "conf" / "tool").mkdir()
+    described = "name: waiting\nserves: [cpu]\nadapter: {_target_: tiny_zoo.tool.Waiting}\n"
+    (tiny_zoo / "conf" / "tool" / "waiting.yaml").write_text(described)
     command = [sys.executable, "-m", "runner", "--config-dir", "conf", "weights=random", "allow=[tiny_zoo]"]
     command += [
         *tiny_arguments,
-        "tool.adapter._target_=tiny_zoo.tool.Waiting",
+        "tool=waiting",
         "stages=[infer]",
-        *(f"~tool.adapter.{name}" for name in ("threads", "provider", "provider_options", "session_options")),
     ]
     with subprocess.Popen(command, cwd=tiny_zoo, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as runner:
         try:
