@@ -160,14 +160,14 @@ def test_a_hook_whose_source_changed_redoes_what_calls_it(run_tiny, tiny_zoo) ->
     assert {found[name] for name in ("export", "simplify", "infer", "reference", "score", "benchmark")} == {"ran"}
 
 
-def test_a_normalisation_that_changed_keeps_the_prepared_samples(run_tiny, tiny_zoo) -> None:
+def test_a_normalisation_that_changed_keeps_the_prepared_samples(run_tiny, tiny_zoo, undisturbed) -> None:
     run_tiny(RANDOM)
     run_tiny(RANDOM, "model.preprocess.mean=[0.5]")
     found = statuses(result(tiny_zoo))
     assert [name for name, status in found.items() if status == "ran"] == ["infer", "reference", "score"]
 
 
-def test_a_crop_that_changed_prepares_anew(run_tiny, tiny_zoo) -> None:
+def test_a_crop_that_changed_prepares_anew(run_tiny, tiny_zoo, undisturbed) -> None:
     run_tiny(RANDOM)
     run_tiny(RANDOM, "model.preprocess.resize=9")
     found = statuses(result(tiny_zoo))

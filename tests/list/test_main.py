@@ -87,8 +87,7 @@ def test_the_fastest_row_is_the_highest_throughput_and_the_most_accurate_the_fir
 
 
 def test_the_keys_for_scripts_are_those_that_help_documents(rows, capsys) -> None:
-    with pytest.raises(SystemExit):
-        listing_command.main(["--help"])
+    assert listing_command.main(["--help"]) == 0
     told = capsys.readouterr().out
     for found in rows().values():
         for row in found.values():
@@ -134,7 +133,7 @@ def test_a_soc_is_found_by_its_tool_and_a_tool_by_its_kind(rows) -> None:
         (("model", "resnet81"), "did you mean resnet18"),
         (("resnet81",), "did you mean resnet18"),
         (("modle",), "did you mean model?"),
-        (("soc", "310P4"), "did you mean 310P3"),
+        (("soc", "310P4"), "did you mean 310P1, 310P3"),
         (("model", "dqn", "dcgna"), "did you mean dcgan"),
         (("zzzzzz",), "choose a group from model, dataset, soc, tool"),
         (("batch",), "any size"),
