@@ -1,6 +1,5 @@
 """A launcher's worker that is killed, as by the kernel where memory runs out: the sweep says so and can go on."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -29,8 +28,7 @@ LAUNCHERS = {
 @pytest.fixture(params=LAUNCHERS)
 def sweep(request: pytest.FixtureRequest, tiny_zoo: Path):
     """Run a sweep of two networks, the second of which kills its process while the file `deadly` is there."""
-    if importlib.util.find_spec(f"hydra_plugins.hydra_{request.param}_launcher") is None:
-        pytest.skip(f"needs the {request.param} extra")
+    pytest.importorskip(f"hydra_plugins.hydra_{request.param}_launcher", reason=f"needs the {request.param} extra")
     (tiny_zoo / "tiny_zoo" / "deadly.py").write_text(DEADLY)
     (tiny_zoo / "deadly").touch()
     command = [sys.executable, "-m", "runner", "--config-dir", "conf", "allow=[tiny_zoo]", "model=tiny"]
