@@ -302,7 +302,7 @@ def test_the_coverage_is_told_kept_and_gone_on_with(tmp_path) -> None:
 
 def test_the_coverage_list_is_long_and_names_each_network_once() -> None:
     sys.path.insert(0, str(COVERAGE.parent))
-    import coverage
+    import coverage_networks
 
-    listed = coverage.listed()
+    listed = coverage_networks.listed()
     assert len(listed) == len(set(listed)) >= 150
