@@ -18,15 +18,22 @@ with atheris.instrument_imports(include=["runner"]):
     from runner.core import RunnerError
     from runner.graph import onnx_files
     from runner.networks.checkpoints import read_state_dict
-    from runner.results import collection, sweeps
+    from runner.results import collection
     from runner.tasks.classification.image_folder import read_labels
     from runner.tasks.detection import coco, voc
     from runner.tasks.ocr_detection import icdar
     from runner.tasks.recognition.words import read_texts
 
+
+def _sort_results(path: Path) -> None:
+    found = collection.find([path])
+    collection.newest(found.results)
+    collection.failed(found.results)
+
+
 PARSERS: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "result": ("result.json", lambda path: collection.find([path])),
-    "sweep": ("sweep.json", sweeps.read),
+    "result": ("result.json", _sort_results),
+    "sweep": ("sweep.json", _sort_results),
     "yaml": ("model.yaml", yaml_files.load),
     "checkpoint": ("model.pth", read_state_dict),
     "onnx": ("model.onnx", onnx_files.load),

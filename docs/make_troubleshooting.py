@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.core import errors
+from runner.core import errors, modules
 
 SOURCE = Path(errors.__file__).parents[1]
 PAGE = Path(__file__).with_name("troubleshooting.md")
@@ -54,22 +54,19 @@ def entries() -> set[Entry]:
 
 def _entries_of(module: ast.Module) -> Iterator[Entry]:
     """Yield the errors that a module makes with a message of its own."""
-    constants = {
-        target.id: statement.value.value
-        for statement in module.body
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
+    assigned = modules.assigned(module)
     for node in ast.walk(module):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in HEADINGS:
             given = [*node.args[:2], *(keyword.value for keyword in node.keywords if keyword.arg == "fix")]
-            texts = [
-                str(constants.get(each.id, _text(each))) if isinstance(each, ast.Name) else _text(each)
-                for each in given
-            ]
+            texts = [_text(_constant(each, assigned)) for each in given]
             if texts and any(word.islower() for word in texts[0].split()):
                 yield Entry(node.func.id, texts[0], texts[1] if len(texts) > 1 else "")
+
+
+def _constant(node: ast.expr, assigned: Mapping[str, ast.expr]) -> ast.expr:
+    """Return the constant that a name stands for in its module; another expression as it is."""
+    value = assigned.get(node.id) if isinstance(node, ast.Name) else None
+    return value if isinstance(value, ast.Constant) else node
 
 
 def _text(node: ast.expr) -> str:

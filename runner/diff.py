@@ -129,7 +129,7 @@ def _words(text: str) -> list[str]:
 
 
 def _run(path: Path) -> Side:
-    if not path.exists():
+    if not path.is_file():
         raise DataError(f"{path.parent} holds no {results.NAME}", "name the folder of a run that has ended")
     found = results.find([path])
     if not found.results:

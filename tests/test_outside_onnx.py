@@ -1,6 +1,7 @@
 """An ONNX model from outside through whole runs, as a user types them."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -117,9 +118,50 @@ def test_a_fixed_batch_is_told_and_can_be_asked_for(run):
     assert result()["batch"] == 2
 
 
-def test_weights_in_other_files_are_told(run):
+def save_with_data(location="w.data"):
     onnx.save(network(), "checkpoints/outside.onnx", save_as_external_data=True, location="w.data", size_threshold=0)
-    assert "has weights in other files: w.data" in run(check=1).stderr
+    if location != "w.data":
+        model = onnx.load("checkpoints/outside.onnx", load_external_data=False)
+        model.graph.initializer[0].external_data[0].value = location
+        onnx.save(model, "checkpoints/outside.onnx")
+
+
+def test_weights_in_a_file_beside_it_are_taken(run):
+    run("hydra.run.dir=whole")
+    save_with_data()
+    run()
+    whole = json.loads(Path("whole/result.json").read_text())
+    assert result()["accuracy"] == whole["accuracy"]
+    assert result()["weights"]["sha256"] != whole["weights"]["sha256"]
+
+
+def test_a_changed_file_beside_it_makes_everything_anew(run):
+    save_with_data()
+    run()
+    before = result()["weights"]["sha256"]
+    Path("checkpoints/w.data").write_bytes(np.zeros((3, 5), np.float32).tobytes())
+    run()
+    assert result()["weights"]["sha256"] != before
+    assert {stage["status"] for stage in result()["stages"] if stage["name"] in ("export", "infer")} == {"ran"}
+
+
+@pytest.mark.parametrize(
+    ("location", "fault"),
+    [
+        ("../w.data", "is not in its own folder"),
+        ("/etc/hostname", "is not in its own folder"),
+        ("link", "is reached by a link"),
+        ("fifo", "is no regular file"),
+        ("nothing", "is missing"),
+    ],
+)
+def test_weights_that_are_not_in_a_file_beside_it_are_told_before_anything_runs(run, location, fault):
+    save_with_data(location)
+    Path("w.data").write_bytes(bytes(60))
+    Path("checkpoints/link").symlink_to("w.data")
+    os.mkfifo("checkpoints/fifo")
+    assert f"wants weights from '{location}', which {fault}" in " ".join(run(check=1).stderr.split())
+    assert not list(Path("outputs/cache").glob("export/*"))
 
 
 def test_a_file_that_an_installed_package_ships_is_found(run, tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from rich.progress import track
 from rich.table import Table
 
 from runner import cli
-from runner.core import ConfigError, visible
+from runner.core import ConfigError, at_home, visible
 from runner.core.terminal import Console
 from runner.stages import order
 from runner.store import Inventory, Listed, inventory, pruning
@@ -29,8 +29,8 @@ PIPED_WIDTH = 160
 """Characters per line if the output is not a terminal."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", re.IGNORECASE)
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d+)?)\s*([kmgt]?i?)b?", re.IGNORECASE)
+_AGE = re.compile(r"(\d{1,18}(?:\.\d+)?)\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -81,7 +81,7 @@ def _words(words: Sequence[str], cache_dir: Path | None) -> tuple[str, Path]:
             f"{' '.join(commands)!r} is no command", f"give one of {', '.join(COMMANDS)}, or none to list"
         )
     given = cache_dir or (folders[-1] if folders else None)
-    root = (given or DEFAULT).expanduser().absolute()
+    root = at_home(given or DEFAULT).absolute()
     if given is not None and not root.is_dir():
         raise ConfigError(
             f"cache_dir is {root}, which is no folder", "give the folder that runs store in: cache_dir=DIR"

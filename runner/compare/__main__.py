@@ -97,10 +97,10 @@ def _sides(words: Sequence[str]) -> tuple[str, str | None]:
 
 
 def exit_code(chosen: Chosen, comparisons: Sequence[Comparison]) -> int:
-    """Return 2 if anything fell; else 1 if a job failed or is missing, or nothing could be compared; else 0."""
+    """Return 2 if anything fell; 1 if a job failed or is missing, a file is spoilt, or nothing was compared; else 0."""
     if any(each.fell for each in comparisons):
         return FELL
-    failed = any(each.new.status == "failed" for each in comparisons)
+    failed = any(each.new.status == "failed" or each.problems for each in comparisons)
     return int(failed or bool(chosen.incomplete) or all(each.baseline is None for each in comparisons))
 
 

@@ -7,21 +7,28 @@ import statistics
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
-from runner.core import DataError
+from runner.core import JSON_ERRORS, DataError, read_regular
 from runner.measure import distribution
-from runner.results.result import LATENCIES
+from runner.results.result import LATENCIES, Count
 
 WINDOWS = 20
 """Schmeiser, Batch size effects in the analysis of simulation output, Operations Research 30(3), 1982: between 10 and
 30 windows are enough, and more of them give hardly a better estimate."""
 
 
+LARGEST_BYTES = 64 << 20
+"""As of a result.json: a million calls take 20 MB."""
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+"""A time of at most 30 years: squares of longer ones could overflow."""
+
+
 class _Latencies(msgspec.Struct):
-    latencies_ms: tuple[float, ...]
-    settled_after: int = 0
+    latencies_ms: tuple[Milliseconds, ...]
+    settled_after: Count = 0
 
 
 def latencies_ms(run: Path) -> Sequence[float]:
@@ -32,12 +39,12 @@ def latencies_ms(run: Path) -> Sequence[float]:
     """
     path = run / LATENCIES
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=_Latencies)
+        kept = msgspec.json.decode(read_regular(path, LARGEST_BYTES), type=_Latencies)
     except FileNotFoundError:
         return ()
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *JSON_ERRORS) as error:
         fix = "copy the run's folder again, or remove the file: the noise then is unknown"
-        raise DataError(f"{path} cannot be read: {error}", fix) from error
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}", fix) from error
     return kept.latencies_ms[kept.settled_after :]
 
 

@@ -12,7 +12,7 @@ from runner.compare.comparison import Comparison
 from runner.compare.judging import Change, Verdict
 from runner.report import junit
 from runner.report.junit import Case, Outcome
-from runner.results import Account, Result, values
+from runner.results import Account, Result, identity, values
 from runner.results.differences import Difference, as_text
 
 MOST_DIFFERENCES = 12
@@ -34,7 +34,7 @@ OUTCOMES: Mapping[Verdict, Outcome] = {
 def lines(comparison: Comparison) -> Iterator[str]:
     """Yield a comparison as lines of rich's markup."""
     new, baseline = comparison.new, comparison.baseline
-    yield f"[bold]{escape(junit.named(new))}[/]"
+    yield f"[bold]{escape(identity.named(new))}[/]"
     if new.status == "failed":
         yield f"  [red]failed[/]: {escape(_failure(new))}"
     elif baseline is None:
@@ -42,6 +42,7 @@ def lines(comparison: Comparison) -> Iterator[str]:
     else:
         yield f"  [red]- {escape(_folder(baseline))}[/]"
         yield f"  [green]+ {escape(_folder(new))}[/]"
+        yield from (f"  [red]error[/]: {escape(str(problem))}" for problem in comparison.problems)
         yield from _change_lines(comparison.changes)
         yield from _difference_lines("environment", comparison.environment)
         shown, more = comparison.configuration[:MOST_DIFFERENCES], len(comparison.configuration) - MOST_DIFFERENCES
@@ -70,12 +71,14 @@ def summary(comparisons: Sequence[Comparison], missing: int) -> str:
 
 
 def cases(comparison: Comparison) -> Iterator[Case]:
-    """Yield a test case for each figure, or one for a run that failed or has no baseline."""
+    """Yield a test case for each figure and each spoilt file, or one for a run that failed or has no baseline."""
     new = comparison.new
     if new.status == "failed":
         yield junit.failed_case(new)
     elif comparison.baseline is None:
         yield junit.case(new, "baseline", "skipped", NO_BASELINE)
+    for problem in comparison.problems:
+        yield junit.case(new, "files", "error", problem.message, f"fix: {problem.fix}")
     for change in comparison.changes:
         yield junit.case(new, change.figure, OUTCOMES[change.verdict], details(change))
 

@@ -7,11 +7,9 @@ from pathlib import Path
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from runner.config import flags, groups, options, overrides, refusals, schema, sources
+from runner.config import flags, groups, nulls, options, overrides, refusals, schema, sources
 from runner.config.groups import CONF
 from runner.core import ConfigError
 
@@ -28,9 +26,7 @@ def compose(arguments: Sequence[str]) -> DictConfig:
     if given_flags:
         raise ConfigError(f"{given_flags[0]} is a flag, and only key=value is taken here", "leave it out")
     config_dir, adapted = groups.split_config_dir(overrides.adapt(arguments, list))
-    overrides.register_batches(adapted)
-    schema.register()
-    sources.register()
+    register(adapted)
     if config_dir:
         if any(argument.lstrip("+").startswith("allow=") for argument in adapted):
             options.make_importable(config_dir)
@@ -38,8 +34,19 @@ def compose(arguments: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             return hydra_compose("config", overrides=adapted)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise refusals.of_hydra(error, arguments) or error from error
+    except Exception as error:  # Hydra's assertions and ValueErrors too, which of_hydra knows by where they are raised
+        known = refusals.of_hydra(error, arguments)
+        if known is None:
+            raise
+        raise known from error
+
+
+def register(adapted: Sequence[str]) -> None:
+    """Make Hydra compose the runner's configurations in this process, given the adapted command line."""
+    overrides.register_batches(adapted)
+    schema.register()
+    sources.register()
+    nulls.register()
 
 
 def _search_path(config_dir: Path) -> str:

@@ -9,7 +9,7 @@ from runner.core import ConfigError
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = ("model", "dataset", "soc", "batch", "tool")
-LISTED = ("model", "dataset", "soc", "tool")
+LISTED = ("model", "dataset", "soc", "tool", "experiment")
 """Groups whose options can be listed; a batch may have any size."""
 CONFIG_DIR = "--config-dir"
 CONFIG_DIR_FLAGS = (CONFIG_DIR, "-cd")

@@ -24,6 +24,7 @@ from runner.config.targets import Target
 from runner.core import HookError, RunnerError, os_errors
 from runner.core.errors import causes, text_of
 from runner.core.modules import OWN_PACKAGE, is_in
+from runner.core.signals import Terminated
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +32,16 @@ T = TypeVar("T")
 
 _REMOTE_LINE = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>\S+)')
 """A line of the traceback that concurrent.futures brings from another process, as text."""
-_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_OF_PATHS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG})
+"""Errors that a hook's own choice of a path may cause."""
 
 
 @contextmanager
-def watched() -> Iterator[None]:
+def watched(*, has_log: bool = True) -> Iterator[None]:
     """Raise whatever a hook does in the block as a HookError that names its line; os._exit counts as an exception.
 
-    An interruption, a RunnerError and what is raised without a hook are passed on.
+    An interruption, a RunnerError and what is raised without a hook are passed on. `has_log` says that logging goes to
+    a run.log, which then gets the traceback.
 
     Raises:
         HookError: a hook raised any other exception, or ended the program.
@@ -47,24 +50,26 @@ def watched() -> Iterator[None]:
     try:
         with _exits_raised():
             yield
-    except (KeyboardInterrupt, RunnerError):
+    except RunnerError:
         raise
     except BaseException as error:
-        known = explained(error)
+        known = None if type(error) in (KeyboardInterrupt, Terminated) else explained(error, has_log)
         if known is None:
             raise
-        log.error("".join(traceback.format_exception(error)))
+        if has_log:
+            log.error("".join(traceback.format_exception(error)))
         raise known from error
 
 
-def explained(error: BaseException) -> RunnerError | None:
+def explained(error: BaseException, has_log: bool = True) -> RunnerError | None:
     """Return the error of the hook that raised it; None if no hook did, or if the machine refused something to it."""
     found = _raised_in(error)
     if isinstance(error, MemoryError) or _is_of_the_machine(error):
         return None
     if found is not None:
         cause, line = found
-        return HookError(f"{_kind_and_text(cause)}\n    at {line}", "correct it there; run.log has the traceback")
+        fix = "correct it there" + ("; run.log has the traceback" if has_log else "")
+        return HookError(f"{_kind_and_text(cause)}\n    at {line}", fix)
     if isinstance(error, Warning):
         return RunnerError(
             f"a warning was raised as an error: {_kind_and_text(error)}", "leave out -W error and PYTHONWARNINGS"
@@ -157,9 +162,9 @@ def _is_of_a_hook(module: object) -> bool:
 
 
 def _is_of_the_machine(error: BaseException) -> bool:
-    """Return whether the machine is to blame: a full disk, or a permission that the runner's own code lacks."""
+    """Return whether the machine is to blame: a full disk, or a path that is refused to the runner's own code."""
     refused = os_errors.of_the_machine(error)
-    if refused is None or refused.errno not in _PERMISSION:
+    if refused is None or refused.errno not in _OF_PATHS:
         return refused is not None
     names = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
     own = [name for name in names if _is_of_a_hook(name) or is_in(name, (OWN_PACKAGE,))]

@@ -9,20 +9,11 @@ from functools import cache
 from pathlib import Path
 
 from runner.config import groups
-from runner.core import did_you_mean
+from runner.core import did_you_mean, modules
 
 SEE_ALL = "`python -m runner --cfg job model=NAME` shows every key"
 PATHS = (
-    *(
-        "weights",
-        "compiled",
-        "dataset.root",
-        "dataset.labels",
-        "compiled",
-        "cache_dir",
-        "hydra.run.dir",
-        "hydra.sweep.dir",
-    ),
+    *("weights", "compiled", "dataset.root", "dataset.labels", "cache_dir", "hydra.run.dir", "hydra.sweep.dir"),
     *("tool.python", "tool.script", "tool.program", "tool.environment_script"),
 )
 """Keys whose value is a path."""
@@ -53,13 +44,7 @@ def known() -> Mapping[str, Key]:
     """Return every key of the schema by its name, such as benchmark.min_seconds, those that hold others included."""
     tree = ast.parse(_SCHEMA.read_text(encoding="utf-8"))
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    aliases = {
-        target.id: node.value.id
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    aliases = {name: value.id for name, value in modules.assigned(tree).items() if isinstance(value, ast.Name)}
     return dict(_keys(classes, aliases, _ROOT, ""))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
 
-from runner.config import yaml_files
+from runner.config import groups, yaml_files
 from runner.config.groups import CONF, GROUPS, LISTED
 from runner.core import ConfigError, did_you_mean
 
@@ -62,12 +62,16 @@ def unknown(group: str, name: str, names: Sequence[str], where: str = "") -> Con
 
 def missing(error: MissingConfigException) -> ConfigError | None:
     """Convert Hydra's error about an unknown option, adding similar names; None if it is another error."""
-    group, slash, name = (error.missing_cfg_file or "").rpartition("/")
-    if not slash or error.options is None:
+    file = error.missing_cfg_file or ""
+    group, _, name = file.partition("/")
+    if group not in groups.names():  # one of Hydra's own, which has slashes in its name
+        group, _, name = file.rpartition("/")
+    names = error.options or groups.ordered(groups.files(group))
+    if not group or not names:
         return None
     place = re.match(r"In '([^']+)'", str(error))
     where = f"In '{place[1]}': " if place and place[1] not in ("config", "hydra/config") else ""
-    return unknown(group, name, list(error.options), where)
+    return unknown(group, name, list(names), where)
 
 
 def refuse_hidden(arguments: Iterable[str], config_dir: Path) -> None:

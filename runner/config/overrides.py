@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep, Sweep
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeSweep, Sweep
 from hydra.errors import HydraException
 
 from runner.config import flags, groups, keys, options
@@ -46,7 +46,7 @@ def adapt(arguments: Sequence[str], detect_chips: Callable[[], Sequence[str]]) -
     is_sweep = "--multirun" in given_flags or any(_SWEEPS.match(argument) for argument in typed)
     for argument in typed:
         _check_key(argument, config_dir)
-    adapted = [_adapt_one(argument, is_sweep) for argument in typed]
+    adapted = [_adapt_one(argument, is_sweep, config_dir) for argument in typed]
     adapted = [_soc_detected(text, detect_chips, config_dir) if text == AUTO else text for text in adapted]
     if config_dir:
         options.refuse_hidden(adapted, config_dir)
@@ -104,7 +104,7 @@ def _no_override(word: str, config_dir: Path | None) -> ConfigError:
     )
 
 
-def _adapt_one(argument: str, is_sweep: bool) -> str:
+def _adapt_one(argument: str, is_sweep: bool, config_dir: Path | None) -> str:
     typed, equals, text = argument.partition("=")
     name = typed.lstrip("+")
     if not equals:
@@ -117,7 +117,9 @@ def _adapt_one(argument: str, is_sweep: bool) -> str:
     if override is None:
         return argument  # Hydra itself reports an error of the syntax
     if name in GROUPS:
-        return f"{typed}={_option_name(name, override, text)}"
+        is_pattern = is_sweep and isinstance(override.value(), Glob)
+        named = _matching(name, override, config_dir) if is_pattern else _option_name(name, override, text)
+        return f"{typed}={named}"
     return f"{typed}={_as_list(override, text, is_sweep)}"
 
 
@@ -135,6 +137,16 @@ def _option_name(group: str, override: Override, text: str) -> str:
         )
     name = _quoted(override, text)
     return _long_names_shortened(name) if group == "soc" else name
+
+
+def _matching(group: str, override: Override, config_dir: Path | None) -> str:
+    """Return the options that a pattern, glob(...), stands for: Hydra would read those that are numbers as numbers."""
+    pattern = override.value()
+    assert isinstance(pattern, Glob)
+    names = pattern.filter(groups.ordered(groups.files(group, config_dir)))
+    if not names:
+        raise ConfigError(f"{override.input_line}: no {group} has such a name", f"give {group}=A,B")
+    return ",".join(f"'{name}'" if name.isdecimal() else name for name in names)
 
 
 def _as_list(override: Override, text: str, is_sweep: bool) -> str:
@@ -188,13 +200,11 @@ def _long_names_shortened(names: str) -> str:
 def _quoted(override: Override, text: str) -> str:
     value = override.value()
     if isinstance(value, (ChoiceSweep, RangeSweep)):
-        return ",".join(_quote_number(element) for element in override.sweep_iterator())
-    return f"'{text}'" if _is_number(value) else text
+        return ",".join(_quoted_unless_text(element, str(element)) for element in override.sweep_iterator())
+    return _quoted_unless_text(value, text)
 
 
-def _quote_number(element: object) -> str:
-    return f"'{element}'" if _is_number(element) else str(element)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _quoted_unless_text(value: object, text: str) -> str:
+    """Quote what Hydra would not take as a name: a number, true, false or null."""
+    is_unquoted = isinstance(value, (int, float)) or value is None
+    return f"'{text}'" if is_unquoted else text

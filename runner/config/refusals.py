@@ -24,10 +24,22 @@ _SEVERAL = re.compile(
 _NUMBER = re.compile(r"'(-?\d+)'")
 _PRESENT = re.compile(r"Could not append to config\. An item is already at '(?P<key>.*)'")
 _ABSENT = re.compile(r"Could not delete from config\. '(?P<key>.*)' does not exist")
+_MISSING = re.compile(r"Missing mandatory value: (?P<key>[\w.]+)")
 _OVERRIDE = re.compile(r"(?:Could not override|Error merging override) '?(?P<override>.*?)'?\.?$", re.MULTILINE)
 _IN_FILE = re.compile(r"In '(?P<place>[^']+)': ")
+_DEFAULTS = "defaults"
+"""The key of an option's file that Hydra reads itself."""
+_NO_MAPPING = re.compile(r".*: (?!dict)(?P<kind>\w+) is not a subclass of (?P<holder>\w+)\. value: .*")
+_PLAIN = (
+    (_NO_MAPPING, r"it takes keys and their values, not a value of type \g<kind>"),
+    (re.compile(r"field '.*' is not Optional"), "it cannot be null"),
+    (re.compile(r"Cannot merge DictConfig with ListConfig"), "a list is given for a mapping, or a mapping for a list"),
+)
+"""What OmegaConf says of values of another type, and the same in plain words."""
 _LOGGING = re.compile(r"Unable to configure (?P<part>.+)")
 """Error of logging.config for a configuration that Hydra composed."""
+_EXPECTED = re.compile(r" expecting \{.*\}$")
+"""Names of the grammar's tokens."""
 _NOISE = re.compile(r"^(?:See https?:|full_key:|object_type=|reference_type=|\(?set HYDRA_FULL_ERROR).*$")
 
 
@@ -71,29 +83,45 @@ def _by_message(text: str) -> ConfigError | None:
         return ConfigError(f"{key} is there already, and + adds a key", f"leave the + out: {key}=VALUE")
     if found := _ABSENT.search(text):
         return ConfigError(f"~{found['key']}: there is no key {found['key']}", keys.SEE_ALL)
+    if found := _MISSING.search(text):
+        return ConfigError(f"{found['key']} is not given", f"write it in the YAML file, or give {found['key']}=VALUE")
     return None
 
 
 def _by_cause(error: Exception, arguments: Sequence[str]) -> ConfigError | None:
     """Return the error about a key or a value, with the file or the argument that has it."""
     cause = next((each for each in causes(error) if isinstance(each, OmegaConfBaseException)), None)
-    if cause is None or not cause.full_key:
+    key = "" if cause is None else str(cause.full_key or "") or _key_of_holder(str(cause))
+    if cause is None or not key:
         return None
-    key = str(cause.full_key)
     path = _file(str(error), arguments)
     where = "" if path is None else f"{path}{_line(path, key)}: "
     if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
         adds = "" if path is not None or keys.problem(key) else f"; `+{key}=VALUE` adds it"
         see_all = keys.SEE_ALL.replace("job", "hydra") if key.startswith("hydra") else keys.SEE_ALL
-        return ConfigError(where + keys.absent(key, _siblings(cause, key)), see_all + adds)
+        of_files = [f"{path.parent.name}.{_DEFAULTS}"] if path is not None else []
+        return ConfigError(where + keys.absent(key, [*_siblings(cause, key), *of_files]), see_all + adds)
     typed = _OVERRIDE.search(str(error))
     shown = where or (f"{typed['override']}: " if typed else f"{key}: ")
     of_key = f"{key}: " if where else ""
-    return ConfigError(f"{shown}{of_key}{str(cause).splitlines()[0]}", keys.SEE_ALL)
+    return ConfigError(f"{shown}{of_key}{_in_plain_words(str(cause).splitlines()[0])}", keys.SEE_ALL)
+
+
+def _key_of_holder(text: str) -> str:
+    """Return the key whose class OmegaConf names for a value of another type; empty if it names none."""
+    found = _NO_MAPPING.match(text)
+    known = keys.known().items() if found else ()
+    return next((name for name, key in known if found and found["holder"] in key.annotation), "")
+
+
+def _in_plain_words(text: str) -> str:
+    for pattern, plain in _PLAIN:
+        text = pattern.sub(plain, text)
+    return text
 
 
 def _in_one_line(error: Exception) -> ConfigError:
-    lines = [line.strip() for line in str(error).splitlines()]
+    lines = [_EXPECTED.sub("", line.strip()) for line in str(error).splitlines()]
     told = [line for line in lines if line and not _NOISE.match(line)] or [type(error).__name__]
     if isinstance(error, OverrideParseException) and str(error.override) not in told[0]:
         told.insert(0, f"error parsing override {str(error.override)!r}")

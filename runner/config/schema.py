@@ -28,8 +28,12 @@ CHECKPOINTS = Path("checkpoints")
 """Where `weights=auto` looks for files."""
 LANGUAGES = ("en", "zh")
 """The languages of a guide."""
+BASE = "_base_"
+"""In a decoder: the mapping that its other keys are laid over."""
 Text = Any
 """A text, or the same text by language: {en: ..., zh: ...}; English is the one that must be there."""
+MOST_BITS = 63
+"""Of whole numbers: what computes with them has integers of 64 bits, one of which is the sign."""
 
 
 @dataclass
@@ -192,7 +196,9 @@ class ModelConfig:
     outputs: list[str] = MISSING
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
     decode: dict[str, Any] = field(default_factory=dict)
-    """A callable (`_target_`): outputs of some rows, their metadata -> one result per row; {}: the first output."""
+    """A callable (`_target_`): outputs of some rows, their metadata -> one result per row; {}: the first output.
+
+    `_base_` is a mapping that these keys are laid over, unless they name another `_target_`."""
     export: ExportConfig = field(default_factory=ExportConfig)
     simplify: SimplifyConfig = field(default_factory=SimplifyConfig)
     surgery: list[str] = field(default_factory=list)
@@ -386,11 +392,11 @@ def load(config: DictConfig) -> RunConfig:
         known = cause_of(error)
         if known is not None:
             raise known from error
-        first, *rest = str(error).splitlines()
-        context = "; ".join(line.strip() for line in rest)
-        raise ConfigError(f"{first} ({context})", "see --cfg job for the value") from error
+        place = f"{error.full_key}: " if error.full_key else ""
+        raise ConfigError(place + str(error).splitlines()[0], "see --cfg job for the value") from error
     if not isinstance(loaded, RunConfig):
         raise ConfigError("the configuration lacks the runner's schema", "keep `- schema` first in the defaults")
+    loaded.model.decode = _over_base(loaded.model.decode)
     _check(loaded)
     if loaded.model.arch is not None and "${model.arch}" not in OmegaConf.to_yaml(config.model):
         raise ConfigError(
@@ -399,6 +405,17 @@ def load(config: DictConfig) -> RunConfig:
         )
     targets.allow(loaded.allow)
     return loaded
+
+
+def _over_base(decode: dict[str, Any]) -> dict[str, Any]:
+    """Return a decoder's keys with those of its `_base_` that they leave out; all of them are another decoder's."""
+    keys = {key: value for key, value in decode.items() if key != BASE}
+    base = decode.get(BASE)
+    if base is None or "_target_" in keys:
+        return keys
+    if not isinstance(base, dict):
+        raise ConfigError(f"model.decode.{BASE} is {base!r}, no mapping", "refer to one, or leave it out")
+    return base | keys
 
 
 def in_language(text: Text, language: str = "en") -> Optional[str]:
@@ -411,7 +428,7 @@ def _check(loaded: RunConfig) -> None:
     """Check types, which OmegaConf does not do for interpolated values and for items of lists.
 
     Raises:
-        ConfigError: a value has another type, or is text with a NUL or invalid Unicode.
+        ConfigError: a value has another type, is text with a NUL or invalid Unicode, or a number beyond 64 bits.
     """
     try:
         builtins = msgspec.to_builtins(loaded, enc_hook=str)
@@ -424,10 +441,15 @@ def _check(loaded: RunConfig) -> None:
             raise ConfigError(
                 f"{path} is {text!r}", "give a text, or one by language with English among them: {en: ..., zh: ...}"
             )
-    for path, text in _texts(builtins, ""):
-        if "\0" in text or not is_unicode(text):
+    for path, leaf in _leaves(builtins, ""):
+        if isinstance(leaf, str) and ("\0" in leaf or not is_unicode(leaf)):
             raise ConfigError(
-                f"{path} is {text[:80]!a}, which holds a NUL or is not UTF-8", "write it anew, or rename the file"
+                f"{path} is {leaf[:80]!a}, which holds a NUL or is not UTF-8", "write it anew, or rename the file"
+            )
+        if isinstance(leaf, int) and leaf.bit_length() > MOST_BITS:
+            raise ConfigError(
+                f"{path} is a whole number of {leaf.bit_length()} bits, and {MOST_BITS} is the most",
+                f"give one of at most {2**MOST_BITS - 1}",
             )
 
 
@@ -448,17 +470,17 @@ def _is_text(text: Any) -> bool:
     return text is None or isinstance(text, str)
 
 
-def _texts(node: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the path and text of every string in a tree, including keys of mappings."""
-    if isinstance(node, str):
-        yield path, node
-    elif isinstance(node, (list, tuple)):
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield the path and value of everything in a tree that holds nothing else, including keys of mappings."""
+    if isinstance(node, (list, tuple)):
         for index, item in enumerate(node):
-            yield from _texts(item, f"{path}[{index}]")
+            yield from _leaves(item, f"{path}[{index}]")
     elif isinstance(node, dict):
         for key, item in node.items():
-            yield from _texts(key, path)
-            yield from _texts(item, f"{path}.{key}" if path else str(key))
+            yield path, key
+            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, node
 
 
 def _unknown_keys(node: Any, path: str) -> Iterator[str]:

@@ -16,11 +16,12 @@ from typing import Any
 from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.config import options, references, yaml_files
 from runner.config.groups import CONF, GROUPS
+from runner.config.schema import BASE
 from runner.core import ConfigError
 
 PROGRAMS = ("program", "python", "script", "environment_script")
@@ -58,7 +59,9 @@ class FileConfigSource(file_config_source.FileConfigSource):
             ConfigError: a file of an added folder sets more than its own group, or is too large.
         """
         if self._is_own():
-            return super().load_config(config_path)
+            result = super().load_config(config_path)
+            _open_over_base(result.config)
+            return result
         path = Path(self.path, self._normalize_file_name(config_path))
         text = yaml_files.text_of(path)
         try:
@@ -75,6 +78,7 @@ class FileConfigSource(file_config_source.FileConfigSource):
             raise yaml_files.not_yaml(path, error) from error
         header = self._get_header_dict(text)
         _check_reach(path, header["package"], content)
+        _open_over_base(content)
         return ConfigResult(
             config=content, path=f"{self.scheme()}://{self.path}", provider=self.provider, header=header
         )
@@ -92,6 +96,16 @@ class FileConfigSource(file_config_source.FileConfigSource):
 def register() -> None:
     """Make Hydra load files with `FileConfigSource`, in this process and in those of its launchers."""
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = FileConfigSource
+
+
+def _open_over_base(content: Any) -> None:
+    """Let any key be given beside the `_base_` of a decoder: which ones it takes is not known before that is resolved.
+
+    They are checked against the decoder's signature later, as all of its arguments are.
+    """
+    decode = content._get_node("decode") if isinstance(content, DictConfig) else None
+    if isinstance(decode, DictConfig) and BASE in decode:
+        OmegaConf.set_struct(decode, False)
 
 
 def _check_reach(path: Path, package: str | None, config: Any) -> None:

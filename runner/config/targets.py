@@ -71,6 +71,10 @@ _LOADING_ARGUMENT = re.compile(
 _PLACE = re.compile(r"[/\\:~]")
 """Characters that a path or an address has, and no choice of a network's."""
 
+_PLAIN_TEXT = re.compile(r"[A-Za-z0-9_.,+ -]*")
+"""Names of parts, and choices. torch.fx writes names of parts into Python code between quotation marks, and runs it:
+https://github.com/pytorch/pytorch/blob/main/torch/fx/graph.py, `_format_target`."""
+
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """A model in timm itself; `hf-hub:` and `local-dir:` load a model and its weights from elsewhere."""
 
@@ -247,6 +251,13 @@ def _check_library_arguments(target: Target) -> None:
                 f"{target.name} is given {argument}={value!r}, by which the library itself would load weights",
                 "leave it out: weights come through model.checkpoint, or weights=PATH",
             )
+        for text in (argument, value):
+            if isinstance(text, str) and not _PLAIN_TEXT.fullmatch(text):
+                raise ConfigError(
+                    f"{target.name} is given the text {text!r}, and what names a part of a network or a choice of it "
+                    "is plain",
+                    "write it with letters, digits, spaces, and _ . , + - alone",
+                )
     model = target.arguments.get("model_name", "resnet50")
     if not isinstance(model, str) or not _MODEL_NAME.fullmatch(model):
         raise ConfigError(

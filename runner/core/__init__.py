@@ -42,10 +42,11 @@ from runner.core.errors import (
     cause_of,
 )
 from runner.core.files import (
+    JSON_ERRORS,
     NOTE_SUFFIX,
     PARTIAL_SUFFIX,
+    at_home,
     check_regular,
-    distrust,
     entries_of,
     path_decoder,
     path_encoder,
@@ -57,4 +58,5 @@ from runner.core.hashing import FileHashes, Stat, core_count, sha256_of, stat_of
 from runner.core.os_errors import as_store_errors
 from runner.core.process import Finished
 from runner.core.progress import Advance, Waits, counted_by, shown_by, track, waiting
+from runner.core.shared_folders import distrust, entries_in, make_folder
 from runner.core.text import did_you_mean, either, first_few, is_unicode, likeness, nearest, visible

@@ -11,20 +11,32 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runner.core import locks
+import msgspec
 
+from runner.core import locks
+from runner.core.errors import ConfigError
+from runner.core.shared_folders import is_trusted, make_folder
+
+JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for JSON that is malformed, of another shape, not UTF-8, or nested too deep."""
 PARTIAL_SUFFIX = ".partial"
 NOTE_SUFFIX = ".note"
 """Suffix of progress files, from which making an artifact is resumed; they are not part of the artifact."""
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, root: Path | None = None) -> None:
     """Write a file atomically: readers see the old bytes or the new ones, even after a crash.
 
     Removes partial files left by killed writers of the same file; an active writer, here or on another host, holds a
-    lock.
+    lock. With `root`, a folder that others may write, the file's folder is made as a folder of it (make_folder).
+
+    Raises:
+        OSError: it cannot be written. StoreError: below `root` its folder is a link, or not trusted.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if root is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        make_folder(path.parent, root)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL_SUFFIX}"):
         remove_broken_write(left)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PARTIAL_SUFFIX}")
@@ -52,7 +64,7 @@ def remove_broken_write(partial: Path) -> bool:
     return True
 
 
-def read_regular(path: Path, most_bytes: int, root: Path | None = None) -> bytes:
+def read_regular(path: Path | str, most_bytes: int, root: Path | None = None) -> bytes:
     """Return the content of a regular file, without waiting on a FIFO or reading a device.
 
     With `root`, a folder that others may write, links are not followed, and the owner must be trusted in it.
@@ -71,32 +83,12 @@ def read_regular(path: Path, most_bytes: int, root: Path | None = None) -> bytes
         if root is not None and not is_trusted(status, root):
             raise OSError(errno.EINVAL, "it belongs to another user", str(path))
         is_larger = status.st_size > most_bytes  # before memory is taken
-        content = b"" if is_larger else file.read(most_bytes + 1)
+        content = b"" if is_larger else file.read(status.st_size + 1) or b""  # None where a read would wait
+        if len(content) > status.st_size:  # it grows, or is one of /proc, which tell no size
+            content += file.read(most_bytes) or b""
     if is_larger or len(content) > most_bytes:
         raise OSError(errno.EFBIG, f"it has more than {most_bytes} bytes", str(path))
     return content
-
-
-def is_trusted(status: os.stat_result, root: Path) -> bool:
-    """Return whether the owner of something below `root` is this user, the administrator, or who owns or shares `root`.
-
-    Those of its group share a folder whose group may write it and passes on (setgid), and that others may not write.
-    """
-    top = root.stat()
-    is_shared = top.st_mode & (stat.S_ISGID | stat.S_IWGRP | stat.S_IWOTH) == stat.S_ISGID | stat.S_IWGRP
-    return status.st_uid in (0, os.geteuid(), top.st_uid) or (is_shared and status.st_gid == top.st_gid)
-
-
-def distrust(folder: Path, root: Path) -> str:
-    """Return why a folder below `root` is not used: it is a link, or of an owner who is not trusted; empty if it is.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode):
-        return "is no folder" if not stat.S_ISLNK(status.st_mode) else "is a link"
-    return "" if is_trusted(status, root) else f"belongs to another user ({status.st_uid})"
 
 
 def check_regular(path: Path) -> None:
@@ -107,6 +99,18 @@ def check_regular(path: Path) -> None:
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+
+
+def at_home(path: str | Path) -> Path:
+    """Return a path with `~` or `~USER` at its beginning replaced by the home folder.
+
+    Raises:
+        ConfigError: there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{path}: the home folder of that user is not known", "give a full path") from error
 
 
 def entries_of(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from runner.core.files import read_regular, write_atomically
+from runner.core.files import JSON_ERRORS, read_regular, write_atomically
 
 Stat = tuple[int, int, int, int]
 MOST_BYTES = 1 << 30
@@ -84,10 +84,10 @@ def _read(path: Path) -> dict[str, tuple[Stat, str]]:
         if digest != hashlib.sha256(data).hexdigest().encode():
             return {}
         return msgspec.json.decode(data, type=dict[str, tuple[Stat, str]])
-    except (OSError, RecursionError, msgspec.DecodeError):
+    except (OSError, *JSON_ERRORS):
         return {}
 
 
 def _write(path: Path, remembered: dict[str, tuple[Stat, str]]) -> None:
     data = msgspec.json.encode(remembered)
-    write_atomically(path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+    write_atomically(path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data, path.parents[1])

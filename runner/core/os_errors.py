@@ -21,7 +21,7 @@ _PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FILES = frozenset({errno.EMFILE, errno.ENFILE})
 _NO_FOLDER = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR})
 _DEVICE = frozenset({errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT, errno.EHOSTDOWN})
-_MACHINE = _ROOM | _PERMISSION | _FILES | _DEVICE | {errno.EFBIG, errno.ENOLCK}
+_MACHINE = _ROOM | _PERMISSION | _FILES | _DEVICE | {errno.EFBIG, errno.ENOLCK, errno.ENAMETOOLONG}
 """Errors caused by the environment, not by a bug."""
 _RUST = re.compile(r"\(os error (\d+)\)")
 
@@ -29,6 +29,8 @@ _RUST = re.compile(r"\(os error (\d+)\)")
 def as_store_error(error: OSError, path: Path, option: str = CACHE_DIR, needed_bytes: int | None = None) -> StoreError:
     """Return a StoreError about the OSError's file, or `path`; `option` is the option that chooses another folder."""
     place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes, os.PathLike)) else path
+    if error.errno == errno.ENOENT and not place.is_absolute() and not _has_working_folder():
+        return StoreError(f"{place}: the working folder has been removed", "change into a folder that is there")
     reason = error.strerror or str(error) or type(error).__name__
     return StoreError(f"{place}: {reason}{_need(error, place, needed_bytes)}", _fix(error, option))
 
@@ -52,10 +54,26 @@ def of_the_machine(error: BaseException) -> OSError | None:
     return None
 
 
+def of_a_folder(error: BaseException, folder: Path) -> OSError | None:
+    """Return the environment's OSError, or one that means that `folder`, or what it is to hold, cannot be made."""
+    refused = of_the_machine(error)
+    if refused is not None or not isinstance(error, OSError) or error.errno not in _NO_FOLDER - {errno.ENOENT}:
+        return refused
+    return error if Path(os.fsdecode(error.filename or b"")).is_relative_to(folder) else None
+
+
 def of_a_path(error: BaseException) -> OSError | None:
     """Return the first OSError in the causes that is the environment's or means that a path is no folder."""
     numbers = _MACHINE | _NO_FOLDER
     return next((cause for cause in causes(error) if isinstance(cause, OSError) and cause.errno in numbers), None)
+
+
+def _has_working_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _need(error: OSError, place: Path, needed_bytes: int | None) -> str:

@@ -11,6 +11,7 @@ BATCHED = ("compile", "infer", "benchmark")
 SIGNS = re.compile(
     r"fail\w* to allocate|unable to allocate|can(?:no|')t allocate memory|bad_?alloc|out ?of ?memory"  # libraries
     r"|\bMemoryError\b|memory_allocation_failure|\bEL0004\b|\b207001\b|malloc\w*(?: \w+){0,3} fail"  # CANN, aclruntime
+    r"|array is too big|failed to map segment from shared object(?!: Operation not)"  # numpy, the dynamic linker
     r"|GPU memory \(\d+ bytes\) could not be allocated"  # TensorRT
     r"|killed by SIGKILL|exit status 137\b",  # the kernel, directly and through a shell
     re.IGNORECASE,

@@ -73,6 +73,14 @@ class Finished:
     tail: str
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A program that runs beside this one: `read_line` waits for its next line, and returns "" when it has ended."""
+
+    read_line: Callable[[], str]
+    has_ended: Callable[[], bool]
+
+
 @contextmanager
 def logging_to(folder: Path) -> Iterator[None]:
     """Write the logs of programs started in the block to `folder`, created when the first one starts."""
@@ -121,14 +129,33 @@ def run(
         ToolError: it cannot be started, it ran longer than `timeout_seconds`, or a signal killed it.
     """
     command = tuple(argv)
-    _check(command, cwd)
-    record = _record.get()
-    if record is not None:
-        record.append(Command(stage, command))
-    folder = _log_folder.get() or Path(_temporary_folder().name)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _new_log(folder, name) as file:
+    with _recorded_log(command, cwd, stage, name) as file:
         return _supervise(command, timeout_seconds, environment, cwd, file, stdin)
+
+
+@contextmanager
+def beside(argv: Sequence[str], *, stage: str, name: str) -> Iterator[Beside]:
+    """Run a program without input while the block lasts; afterwards it and all that it started are killed.
+
+    Its output goes to `<log folder>/<name>.log`, as that of `run`.
+
+    Raises:
+        ToolError: it cannot be started.
+    """
+    command = tuple(argv)
+    with _recorded_log(command, None, stage, name) as file:
+        log = _BoundedLog(file)
+        try:
+            with _supervised(command, None, None, log, None) as (process, pipe):
+
+                def read_line() -> str:
+                    line = pipe.readline()
+                    log.write(line)
+                    return line.decode(errors="replace")
+
+                yield Beside(read_line, lambda: _has_exited(process))
+        finally:
+            log.finish()
 
 
 def sourced(script: Path) -> dict[str, str]:
@@ -165,6 +192,17 @@ def _sourced(script: Path, changed_ns: int) -> dict[str, str]:
     read = dict(entry.split("=", 1) for entry in entries if "=" in entry)
     read.pop(FAMILY, None)
     return read
+
+
+def _recorded_log(argv: tuple[str, ...], cwd: Path | None, stage: str, name: str) -> IO[bytes]:
+    """Check and record a command that is about to start; return the file for its output."""
+    _check(argv, cwd)
+    record = _record.get()
+    if record is not None:
+        record.append(Command(stage, argv))
+    folder = _log_folder.get() or Path(_temporary_folder().name)
+    folder.mkdir(parents=True, exist_ok=True)
+    return _new_log(folder, name)
 
 
 def _check(argv: tuple[str, ...], cwd: Path | None) -> None:
@@ -239,21 +277,12 @@ def _supervise(
     stdin: Path | None = None,
 ) -> Finished:
     started = time.monotonic()
-    family = f"<{uuid.uuid4().hex}>"
-    inherited = _inherited(os.environ if environment is None else environment)
     log = _BoundedLog(file)
-    timed_out = False
-    with _guarded(family) as tell_guard:
-        process = _start(argv, {**inherited, FAMILY: os.environ.get(FAMILY, "") + family}, cwd, stdin)
-        assert process.stdout is not None
-        with process.stdout as pipe:
-            try:
-                tell_guard(process.pid)
-                timed_out = not _read_until(pipe, log, lambda: _has_exited(process), started + timeout_seconds)
-            finally:
-                # Also on KeyboardInterrupt: the program has its own session and receives no Ctrl-C.
-                _end_all(process, family, pipe, log)
-                tail = log.finish()
+    try:
+        with _supervised(argv, environment, cwd, log, stdin) as (process, pipe):
+            timed_out = not _read_until(pipe, log, lambda: _has_exited(process), started + timeout_seconds)
+    finally:
+        tail = log.finish()
     seconds = time.monotonic() - started
     place = Path(file.name)
     if timed_out:
@@ -269,6 +298,25 @@ def _supervise(
             _signal_fix(-process.returncode),
         )
     return Finished(argv, process.returncode, seconds, place, tail)
+
+
+@contextmanager
+def _supervised(
+    argv: tuple[str, ...], environment: Mapping[str, str] | None, cwd: Path | None, log: _BoundedLog, stdin: Path | None
+) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """Start a program; yield it and its output. At the end of the block, it and its descendants are killed."""
+    family = f"<{uuid.uuid4().hex}>"
+    inherited = _inherited(os.environ if environment is None else environment)
+    with _guarded(family) as tell_guard:
+        process = _start(argv, {**inherited, FAMILY: os.environ.get(FAMILY, "") + family}, cwd, stdin)
+        assert process.stdout is not None
+        with process.stdout as pipe:
+            try:
+                tell_guard(process.pid)
+                yield process, pipe
+            finally:
+                # Also on KeyboardInterrupt: the program has its own session and receives no Ctrl-C.
+                _end_all(process, family, pipe, log)
 
 
 def _inherited(environment: Mapping[str, str]) -> dict[str, str]:

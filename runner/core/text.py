@@ -11,9 +11,13 @@ MOST_NEAREST = 5
 LEAST_ALIKE = 0.6
 """Minimum similarity, from 0 to 1, at which a name is suggested for a mistyped one."""
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
 )
-"""What moves the cursor, colours, reorders or hides text; neither the tab nor the line feed."""
+"""What moves the cursor, colours, reorders or hides text, or is no character; neither the tab nor the line feed.
+
+What XML 1.0 cannot hold is among it: https://www.w3.org/TR/xml/#charsets.
+"""
 
 
 def first_few(names: Sequence[str], shown: int = 4) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from runner.core import DataError, Problem, Samples, TensorSpec, check_regular, shown_size, track
+from runner.core import DataError, Problem, Samples, TensorSpec, at_home, check_regular, shown_size, track
 from runner.core.lazy import Image, NDArray, np
 from runner.data import storage
 from runner.data.picture_files import root_folder
@@ -78,7 +78,7 @@ class ArrayFolder:
         }
 
     def stored_bytes(self, request: Request) -> int:
-        arrays = {tensor: _read(self._folder, tensor, request) for tensor in request.inputs}
+        arrays = self._arrays(request)
         first = arrays[request.inputs[0]]
         count = storage.wanted_count(request.limit, len(first))
         if _is_resized(first, request):
@@ -86,7 +86,8 @@ class ArrayFolder:
         return storage.stored_bytes([_as_stored(*pair) for pair in arrays.items()], count)
 
     def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        first = _read(self._folder, request.inputs[0], request)
+        arrays = self._arrays(request)
+        first = arrays[request.inputs[0]]
         available = len(first)
         count = storage.wanted_count(request.limit, available)
         ids = storage.numbered("sample_", count, 5, available)
@@ -97,19 +98,24 @@ class ArrayFolder:
             in_order = replace(request, geometry=replace(request.geometry, channels="rgb"))  # as the array has them
             return write_samples(self._source(request, first), pictures, in_order, out, available=available)
         with track("prepare", count * len(request.inputs), "arrays") as advance:
-            for tensor in request.inputs:
-                _store(_read(self._folder, tensor, request), tensor, count, out, advance)
+            for tensor, array in arrays.items():
+                _store(array, tensor, count, out, advance)
         note = storage.limit_note(request.limit, available, "samples")
         return storage.finish(out, request.inputs, ids, truths, note=note)
 
-    def _source(self, request: Request, array: NDArray[Any]) -> PictureSource:
+    def _arrays(self, request: Request) -> dict[TensorSpec, np.memmap[Any, Any]]:
+        return {tensor: _read(self._folder, tensor, request) for tensor in request.inputs}
+
+    def _source(self, request: Request, array: np.memmap[Any, Any]) -> PictureSource:
         """Return the source of the only input's pictures; their items are indices."""
         path = array_path(self._folder, request.inputs[0].name)
-        return PictureSource(load=partial(_picture, path), size_of=partial(_size, array.shape[2:]))
+        order: Literal["C", "F"] = "F" if array.flags.fnc else "C"
+        load = partial(_picture, path, array.offset, array.shape, order)
+        return PictureSource(load=load, size_of=partial(_size, array.shape[2:]))
 
     def _labels_path(self, folder: Path) -> Path:
         path = folder / LABELS if self.labels is None else Path(self.labels)
-        return path.expanduser().absolute()
+        return at_home(path).absolute()
 
     def _read_labels(self) -> NDArray[Any] | None:
         if not self.has_truth:
@@ -138,7 +144,7 @@ def _store(array: NDArray[Any], tensor: TensorSpec, count: int, out: Path, advan
     )
 
 
-def _read(folder: Path, tensor: TensorSpec, request: Request) -> NDArray[Any]:
+def _read(folder: Path, tensor: TensorSpec, request: Request) -> np.memmap[Any, Any]:
     """Open an input's array memory-mapped.
 
     Raises:
@@ -181,9 +187,15 @@ def _size_problems(path: Path, array: NDArray[Any], request: Request) -> list[Pr
     return [Problem(f"{path} is uint8 {list(array.shape)}: {problem.message}", problem.fix)] if problem else []
 
 
-def _picture(path: Path, item: str) -> Image.Image:
-    """Return one of an array's pictures; three channels count as RGB, in whatever order they are."""
-    values = _mapped(path)[int(item)]
+def _picture(path: Path, offset: int, shape: tuple[int, ...], order: Literal["C", "F"], item: str) -> Image.Image:
+    """Return one of a file's pictures; three channels count as RGB, in whatever order they are.
+
+    The file is mapped without its header, whose parsing takes longer than a small picture.
+    """
+    try:
+        values = np.memmap(path, np.uint8, "r", offset, shape, order)[int(item)]
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
     return Image.fromarray(np.ascontiguousarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0)))
 
 
@@ -191,17 +203,21 @@ def _size(size: tuple[int, int], item: str) -> tuple[int, int]:
     return size
 
 
-def _mapped(path: Path) -> NDArray[Any]:
+def _mapped(path: Path) -> np.memmap[Any, Any]:
     try:
         check_regular(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (EOFError, OSError, OverflowError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        there = ", ".join(sorted(file.name for file in path.parent.glob("*.npy"))) or "no .npy files"
-        missing = isinstance(error, FileNotFoundError)
-        raise DataError(
-            f"{path} {'is not there' if missing else f'cannot be read: {error}'}",
-            f"write it with numpy.save; the folder holds {there}",
-        ) from error
-    if not isinstance(array, np.ndarray) or array.ndim < 1:
+        raise _unreadable(path, error) from error
+    if not isinstance(array, np.memmap) or array.ndim < 1:
         raise DataError(f"{path} holds no array of samples", "write it with numpy.save, samples first")
     return array
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    there = ", ".join(sorted(file.name for file in path.parent.glob("*.npy"))) or "no .npy files"
+    missing = isinstance(error, FileNotFoundError)
+    return DataError(
+        f"{path} {'is not there' if missing else f'cannot be read: {error}'}",
+        f"write it with numpy.save; the folder holds {there}",
+    )

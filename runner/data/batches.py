@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from io import FileIO
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, TypeVar
 
 from runner.core import DataError, Samples, TensorSpec
 from runner.core.lazy import NDArray, np
 from runner.data import rows
 from runner.data.preprocess import Normalisation, normalise
 from runner.data.storage import StoredArray, open_array, read_into
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,18 @@ def one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
         while (batch := pending.result()) is not None:
             pending = thread.submit(next, batches, None)
             yield batch
+
+
+def one_behind(items: Iterable[T], use: Callable[[T], None]) -> None:
+    """Call `use` with each item in order, in a thread, while the next item is made here. Memory holds two."""
+    pending: Future[None] | None = None
+    with ThreadPoolExecutor(1, "use") as thread:
+        for item in items:
+            if pending is not None:
+                pending.result()
+            pending = thread.submit(use, item)
+    if pending is not None:
+        pending.result()
 
 
 def _as_taken(

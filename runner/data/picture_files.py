@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from runner.core import DataError, is_unicode
+from runner.core import DataError, at_home, check_regular, is_unicode
 from runner.core.lazy import Image, NDArray, np
 from runner.data.pictures import PictureSource, TruthArrays
-from runner.data.preprocess import Geometry, open_picture, picture_size
+from runner.data.preprocess import Geometry
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+_SIXTEEN_BIT_FORMATS = ("PNG", "PPM")
+"""Formats whose grey pictures of 16 bits some versions of Pillow give as mode I, of 32."""
 
 
 def files_source(
@@ -55,7 +59,7 @@ def root_folder(root: str | None, fix: str) -> Path:
     """
     if root is None:
         raise DataError("dataset.root is not set", fix)
-    base = Path(root).expanduser().absolute()
+    base = at_home(root).absolute()
     if not base.is_dir():
         raise DataError(f"dataset.root: {base} is {'a file, not' if base.exists() else 'not'} a folder", fix)
     return base
@@ -125,3 +129,60 @@ def same_name(files: Sequence[str], names: Sequence[str]) -> tuple[str, str]:
             return seen[name], file
         seen[name] = file
     raise ValueError("all names differ")
+
+
+def open_picture(source: Path | IO[bytes], channels: str = "rgb") -> Image.Image:
+    """Decode a picture, as grey for `channels` "grey", else as RGB; its transparency and EXIF's rotation are left out.
+
+    Raises:
+        DataError: it is unreadable or truncated, or has 32 bits a pixel for one channel.
+    """
+    return _decode(source, "L" if channels == "grey" else "RGB")
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return a picture's [height, width], read from its header.
+
+    Raises:
+        DataError: it is unreadable.
+    """
+    try:
+        check_regular(path)
+        with _bombs_refused(), Image.open(path) as picture:
+            return picture.height, picture.width
+    except Exception as error:  # PIL's decoders raise nearly anything on broken files, even SyntaxError
+        raise _unreadable(path, error) from error
+
+
+def _decode(source: Path | IO[bytes], mode: str) -> Image.Image:
+    try:
+        if isinstance(source, Path):
+            check_regular(source)
+        with _bombs_refused(), Image.open(source) as picture:
+            if picture.mode not in ("F", "I") or picture.format in _SIXTEEN_BIT_FORMATS:
+                return _in_bytes(picture).convert(mode)
+            kind = picture.mode
+    except Exception as error:  # PIL's decoders raise nearly anything on broken files, even SyntaxError
+        raise _unreadable(source, error) from error
+    raise DataError(
+        f"{source} is of mode {kind}, numbers of 32 bits, of which it is not known what is white",
+        "convert it to 8 or 16 bits a channel, or take it out of the data set",
+    )
+
+
+def _in_bytes(picture: Image.Image) -> Image.Image:
+    """Return a picture with a byte a channel: of 16 bits the upper 8, as Pillow takes them of colours."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+
+
+@contextmanager
+def _bombs_refused() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _unreadable(source: Path | IO[bytes], error: Exception) -> DataError:
+    return DataError(f"{source} is not a readable picture: {error}", "fetch it again, or take it out of the data set")

@@ -1,42 +1,26 @@
 """Pictures -> arrays of the rows that a network takes, on all cores, in bounded memory, resuming after a killed run.
 
-Workers are spawned, not forked (the parent may have torch's threads), and write at their own offsets of one file.
-Finished chunks are fsynced and then recorded in the journal `chunks.note`: the digest of the plan in the first line, in
-each further line a chunk's index and how its pictures were placed.
+Workers write chunks of pictures at their own offsets of one file. Finished chunks are fsynced and then recorded in a
+journal.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from runner.core import (
-    FREE,
-    NOTE_SUFFIX,
-    DataError,
-    Problem,
-    Samples,
-    TensorSpec,
-    core_count,
-    track,
-    write_atomically,
-)
+from runner.core import FREE, DataError, Problem, Samples, TensorSpec, track
 from runner.core.lazy import Image, NDArray, np
+from runner.data import _journal
+from runner.data._journal import JOURNAL, Placements
+from runner.data._workers import run_jobs
 from runner.data.preprocess import Geometry, Placed, fit_picture, place
 from runner.data.reader import Request
 from runner.data.rows import Row
@@ -53,9 +37,7 @@ from runner.data.storage import (
 )
 
 CHUNK_PICTURES = 32
-JOURNAL = f"chunks{NOTE_SUFFIX}"
 BROKEN_SHOWN = 5
-CHUNKS_IN_FLIGHT_PER_WORKER = 2
 FIT_FIX = "set model.preprocess.fit to stretch or inside, or its resize and crop, so that all become that size"
 
 
@@ -117,9 +99,6 @@ class _Chunk:
     first_row: int
     first_truth: int
     placed: tuple[tuple[Placed, ...], ...] | None
-
-
-Placements = list[tuple[Placed, ...]]
 
 
 def picture_tensor(request: Request, source: PictureSource | None = None) -> TensorSpec:
@@ -204,11 +183,11 @@ def write_pictures(source: PictureSource, pictures: Sequence[Picture], request: 
     chunks = _chunks(items, placed)
     jobs = {index: partial(_write_chunk, task, chunk) for index, chunk in enumerate(chunks) if index not in finished}
     broken: list[Problem] = []
-    with track("prepare", len(items), "pictures") as advance, closing(_run(jobs)) as results:
+    with track("prepare", len(items), "pictures") as advance, closing(run_jobs(jobs)) as results:
         advance(sum(len(chunks[index].items) for index in finished))
         for index, (problems, done) in results:
             if not problems:
-                _append(journal, index, done)
+                _journal.append(journal, index, done)
                 finished[index] = done
             broken += problems
             advance(len(chunks[index].items))
@@ -331,7 +310,7 @@ def _resume(
     journal: Path, plan: str, *, there: Callable[[], Arrays], new: Callable[[], Arrays]
 ) -> tuple[Arrays, dict[int, Placements]]:
     """Return the arrays to write into and the chunks that an earlier attempt finished."""
-    finished = _read_journal(journal, plan)
+    finished = _journal.read_finished(journal, plan)
     try:
         arrays = there() if finished else None
     except DataError:  # removed or truncated since
@@ -340,8 +319,7 @@ def _resume(
         if arrays is None:
             journal.unlink(missing_ok=True)  # before the arrays are recreated, since it would describe the new ones
             arrays = new()
-        # rewritten, so that a partial last line is not continued
-        write_atomically(journal, b"\n".join([plan.encode(), *map(msgspec.json.encode, finished.items()), b""]))
+        _journal.begin(journal, plan, finished)
     except OSError as error:
         raise unwritable(journal, error) from error
     return arrays, finished
@@ -361,30 +339,6 @@ def _create_truths(truth: TruthArrays | None, items: Sequence[str], out: Path) -
     folder.mkdir(exist_ok=True)
     shapes = [truth.shape_of(item) for item in items]
     return create_array(folder, TensorSpec(TRUTH, truth.dtype, (FREE,) * len(shapes[0])), len(shapes), shapes)
-
-
-def _read_journal(journal: Path, plan: str) -> dict[int, Placements]:
-    """Return the finished chunks of an earlier attempt at the same plan; a partial last line is left out."""
-    if not journal.exists():
-        return {}
-    lines = journal.read_bytes().split(b"\n")[:-1]
-    if not lines or lines[0] != plan.encode():
-        return {}
-    decoder = msgspec.json.Decoder(tuple[int, Placements])
-    try:
-        return dict(map(decoder.decode, lines[1:]))
-    except msgspec.MsgspecError:
-        return {}
-
-
-def _append(journal: Path, index: int, placed: Placements) -> None:
-    try:
-        with journal.open("ab") as file:
-            file.write(msgspec.json.encode((index, placed)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise unwritable(journal, error) from error
 
 
 Written = tuple[list[Problem], Placements]
@@ -453,53 +407,3 @@ def _write_truth(task: _Task, item: str, index: int, descriptor: int) -> None:
 def _check_shape(item: str, values: NDArray[Any], shape: Iterable[int], fix: str) -> None:
     if values.shape != tuple(shape):
         raise DataError(f"{item} is {list(values.shape)} after preprocessing, the model takes {list(shape)}", fix)
-
-
-Job = Callable[[], Written]
-
-
-def _run(jobs: Mapping[int, Job]) -> Generator[tuple[int, Written], None, None]:
-    """Run all jobs on all cores, including this process; yield (index, result) as they finish.
-
-    Working in this process too saves a worker and its memory, and makes progress while the workers start.
-    """
-    workers = min(core_count(), len(jobs)) - 1
-    if workers < 1:
-        for index, job in jobs.items():
-            yield index, job()
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_serve_parent)
-    waiting = iter(jobs.items())
-    pending: dict[Future[Written], int] = {}
-    try:
-        while True:
-            for index, job in islice(waiting, workers * CHUNKS_IN_FLIGHT_PER_WORKER - len(pending)):
-                pending[pool.submit(job)] = index
-            for index, job in islice(waiting, 1):
-                yield index, job()
-            if not pending:
-                return
-            done = [future for future in pending if future.done()]
-            for future in done or wait(pending, return_when=FIRST_COMPLETED).done:
-                yield pending.pop(future), future.result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a process that prepares pictures was killed, perhaps for want of memory",
-            "run again: it goes on where it stopped; fewer cores (taskset) need less memory",
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _serve_parent() -> None:
-    """Ignore Ctrl-C, and exit when the parent dies: workers of a killed parent would wait forever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -7,20 +7,15 @@ to an integer, the crop's offset rounded, and values are scaled before mean and 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from runner.core import FREE, DataError, Problem, TensorSpec, check_regular, shown_size
+from runner.core import FREE, DataError, shown_size
 from runner.core.lazy import Image, NDArray, cv2, np
 
 OPENCV = "cv2"
 """Begins the names of OpenCV's interpolations, as in cv2_linear for cv2.INTER_LINEAR."""
-SCALES = f"{1 / 255} (1/255) where the training had 0 to 1, 1.0 where it had 0 to 255"
-"""Usual values of model.preprocess.scale."""
 LARGEST_PIXELS = 1 << 26
 """Maximum pixels of a resized image: resizing a strip one pixel wide could exceed any memory."""
 
@@ -198,50 +193,6 @@ def _resize(picture: Image.Image, size: tuple[int, int], interpolation: str) -> 
     return Image.fromarray(resized)
 
 
-def open_picture(source: Path | IO[bytes], channels: str = "rgb") -> Image.Image:
-    """Decode a picture, as grey for `channels` "grey", else as RGB.
-
-    Raises:
-        DataError: it is unreadable or truncated.
-    """
-    return _decode(source, "L" if channels == "grey" else "RGB")
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Return a picture's [height, width], read from its header.
-
-    Raises:
-        DataError: it is unreadable.
-    """
-    try:
-        check_regular(path)
-        with _bombs_refused(), Image.open(path) as picture:
-            return picture.height, picture.width
-    except Exception as error:  # PIL's decoders raise nearly anything on broken files, even SyntaxError
-        raise _unreadable(path, error) from error
-
-
-def _decode(source: Path | IO[bytes], mode: str) -> Image.Image:
-    try:
-        if isinstance(source, Path):
-            check_regular(source)
-        with _bombs_refused(), Image.open(source) as picture:
-            return picture.convert(mode)
-    except Exception as error:  # PIL's decoders raise nearly anything on broken files, even SyntaxError
-        raise _unreadable(source, error) from error
-
-
-@contextmanager
-def _bombs_refused() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
-def _unreadable(source: Path | IO[bytes], error: Exception) -> DataError:
-    return DataError(f"{source} is not a readable picture: {error}", "fetch it again, or take it out of the data set")
-
-
 def resized_size(width: int, height: int, resize: int | None, keep_ratio: bool = True) -> tuple[int, int]:
     """Return width and height with the shorter side `resize` and the longer one truncated, or both `resize`."""
     if resize is None:
@@ -272,100 +223,3 @@ def normalise(stored: NDArray[Any], normalisation: Normalisation) -> NDArray[np.
     np.multiply(values, slope.astype(np.float32).reshape(per_channel), out=result)
     result += intercept.astype(np.float32).reshape(per_channel)
     return result
-
-
-def geometry_problems(geometry: Geometry, normalisation: Normalisation, inputs: Sequence[TensorSpec]) -> list[Problem]:
-    """Return all problems with the preprocessing of a model that takes `inputs`."""
-    return [*_size_problems(geometry, inputs), *_normalisation_problems(normalisation, inputs)]
-
-
-def _size_problems(geometry: Geometry, inputs: Sequence[TensorSpec]) -> list[Problem]:
-    problems = list(_contradictions(geometry))
-    sides = [geometry.resize, geometry.crop, *(geometry.size or ()), *(geometry.tile or ())]
-    out_of_bounds = any(side is not None and side < 1 for side in sides)
-    made = (geometry.crop, geometry.crop) if geometry.crop is not None else _made(geometry)
-    if made is None or problems or out_of_bounds:
-        return problems
-    if geometry.resize is not None and geometry.crop is not None and geometry.crop > geometry.resize:
-        problems.append(
-            Problem(
-                f"model.preprocess.crop {geometry.crop} is larger than model.preprocess.resize {geometry.resize}",
-                "make the crop at most the shorter side that pictures are resized to",
-            )
-        )
-    name = "crop" if geometry.crop is not None else "tile" if geometry.tile is not None else "size"
-    value = geometry.crop if geometry.crop is not None else list(made)
-    wanted = (1 if geometry.channels == "grey" else 3, *made)
-    if not any(tensor.takes(wanted) for tensor in inputs):
-        problems.append(
-            Problem(
-                f"model.preprocess.{name} {value} makes pictures {list(wanted)}, "
-                + ", ".join(f"input {tensor.name!r} takes {tensor.shown_shape}" for tensor in inputs),
-                f"correct model.preprocess.{name} or the shape in model.inputs",
-            )
-        )
-    return problems
-
-
-def _made(geometry: Geometry) -> tuple[int, int] | None:
-    """Return the size that all rows have by the geometry alone; None if it depends on the pictures or the network."""
-    if geometry.tile is not None:
-        return geometry.tile
-    return geometry.size if geometry.fit in ("shorter", "stretch") else None
-
-
-def _contradictions(geometry: Geometry) -> Iterator[Problem]:
-    if geometry.resize is None and not geometry.keep_ratio:
-        yield Problem(
-            "model.preprocess.keep_ratio is false without a model.preprocess.resize",
-            "give model.preprocess.resize the side that pictures are stretched to, or leave keep_ratio out",
-        )
-    for name in ("resize", "crop"):
-        if getattr(geometry, name) is not None and (geometry.fit != "shorter" or geometry.size is not None):
-            given = "a model.preprocess.size" if geometry.size is not None else f"fit {geometry.fit}"
-            yield Problem(
-                f"model.preprocess.{name} is {getattr(geometry, name)} beside {given}",
-                f"leave model.preprocess.{name} out: it belongs to fit: shorter without a size",
-            )
-    channels = 1 if geometry.channels == "grey" else 3
-    if len(geometry.pad_value) not in (1, channels) or not all(0 <= value <= 255 for value in geometry.pad_value):
-        yield Problem(
-            f"model.preprocess.pad_value is {list(geometry.pad_value)}",
-            f"give a byte, 0 to 255, or a list of {channels}, in the order of the channels",
-        )
-    if geometry.tile is not None and geometry.fit == "shorter":
-        yield Problem("model.preprocess.tile is given with fit shorter", "set model.preprocess.fit=none")
-    if geometry.tile is not None and geometry.overlap >= min(geometry.tile):
-        yield Problem(
-            f"model.preprocess.overlap is {geometry.overlap}, and tiles are {list(geometry.tile)}",
-            "give an overlap smaller than the tile",
-        )
-
-
-def _normalisation_problems(normalisation: Normalisation, inputs: Sequence[TensorSpec]) -> list[Problem]:
-    problems = []
-    given = {"scale": (normalisation.scale,), "mean": normalisation.mean, "std": normalisation.std}
-    if math.isnan(normalisation.scale):
-        problems.append(Problem("model.preprocess.scale is to be set", f"in the model's YAML: {SCALES}"))
-        del given["scale"]
-    for name, values in given.items():
-        if not all(map(math.isfinite, values)):
-            problems.append(Problem(f"model.preprocess.{name} is {list(values)}", "give finite numbers only"))
-    if 0 in normalisation.std:
-        problems.append(
-            Problem(
-                f"model.preprocess.std is {list(normalisation.std)}: values cannot be divided by 0",
-                "give the standard deviations that the network was trained with, or [1.0] for none",
-            )
-        )
-    channels = {tensor.name: tensor.shape[0] if tensor.shape else 1 for tensor in inputs}
-    for name in ("mean", "std"):
-        if len(given[name]) not in (1, *channels.values()):
-            channels_text = ", ".join(f"input {tensor!r} has {count} channels" for tensor, count in channels.items())
-            problems.append(
-                Problem(
-                    f"model.preprocess.{name} has {len(given[name])} values, {channels_text}",
-                    f"give model.preprocess.{name} one value, or one a channel",
-                )
-            )
-    return problems

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from runner.core import DataError
+from runner.core import JSON_ERRORS, DataError
 from runner.core.lazy import NDArray, np
 
 FILE = "rows.jsonl"
@@ -98,7 +98,7 @@ def read(folder: Path, indices: Sequence[int] | None = None) -> Iterator[Row]:
                 line = next(islice(file, index - done, None))
                 done = index + 1
                 yield decoder.decode(line)
-    except (OSError, StopIteration, msgspec.MsgspecError) as error:
+    except (OSError, StopIteration, *JSON_ERRORS) as error:
         raise DataError(
             f"the prepared samples {path} cannot be read: {error}", "run again with force=[prepare]"
         ) from error

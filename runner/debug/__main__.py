@@ -7,7 +7,6 @@ import logging
 import math
 import sys
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -18,7 +17,7 @@ import msgspec
 
 from runner import cli
 from runner.cli import Parser
-from runner.config import groups
+from runner.config import groups, hooks
 from runner.core import ComparisonError, ConfigError, RunnerError, StoreError, write_atomically
 from runner.core.lazy import NDArray
 from runner.debug import closeness, runtimes
@@ -68,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dump",
         type=Path,
         metavar="DIR",
-        help="the dumps of a card, converted to .npy, against the one --onnx on the same --input=FILE.npz",
+        help="a card's dumps, binary or converted to .npy, against the one --onnx on the same --input=FILE.npz",
     )
     parser.add_argument(
         "--input",
@@ -246,7 +245,7 @@ def _compare(
 
 
 def _folder(out: Path | None, name: str) -> Path:
-    folder = out or FOLDER / name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")
+    folder = (out or FOLDER / name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S.%f")).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -271,15 +270,8 @@ def _logged(folder: Path) -> Iterator[None]:
     root.addHandler(handler)
     root.setLevel(min(before, logging.INFO))
     try:
-        yield
-    except RunnerError:
-        raise
-    except Exception as error:  # a bug of the runner, or of a callable that YAML names
-        root.error(traceback.format_exc())
-        message = f"{type(error).__name__}: {error}"
-        raise RunnerError(
-            message, f"{folder / LOG} has the traceback; unless a hook of yours is in it, report it"
-        ) from error
+        with hooks.watched():
+            yield
     finally:
         root.setLevel(before)
         root.removeHandler(handler)

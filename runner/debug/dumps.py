@@ -1,9 +1,9 @@
-"""What a card computed, operator by operator, against ONNX Runtime: the dumps of its outputs, converted to .npy.
+"""What a card computed, operator by operator, against ONNX Runtime: the dumps of its outputs.
 
 A dump is named TYPE.NAME.TASK.STREAM.TIME, some without STREAM, as CANN's aicpu_sd writes it (op_dump_task.cpp,
 DumpPath): in TYPE and NAME, " ", ".", "/" and a backslash are "_". `msaccucmp.py convert` turns it into an .npy for
-each input and output, with `.input.N.npy` or `.output.N.npy` behind its name. An operator that atc fused keeps the name
-of one of its parts: such an output is matched by value with the tensors behind it.
+each input and output, with `.input.N.npy` or `.output.N.npy` behind its name; both are read. An operator that atc fused
+keeps the name of one of its parts: such an output is matched by value with the tensors behind it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from typing import Any
 
 from runner.core import ComparisonError, DataError, first_few
 from runner.core.lazy import NDArray, np
-from runner.debug import graphs, runtimes
+from runner.debug import card_dumps, graphs, runtimes
+from runner.debug.card_dumps import Output
 from runner.debug.closeness import Closeness, CosineFloor, closeness
 from runner.debug.graphs import Graph
-from runner.debug.layers import FUSED_AT_MOST, Feeds, Node
+from runner.debug.layers import FUSED_AT_MOST, Feeds, Node, described
 from runner.debug.runtimes import Model
 
 LIMIT = CosineFloor(0.999)
 """For what a card computes in float16: the fidelity gate's own limit, unless a model has another."""
 
-_FILE = re.compile(r"[^.]+\.(?P<name>[^.]+)\.\d+(\.\d+)?\.(?P<time>\d+)\.output\.(?P<index>\d+)\.npy")
+_FILE = re.compile(r"[^.]+\.(?P<name>[^.]+)\.\d+(\.\d+)?\.(?P<time>\d+)(\.output\.(?P<index>\d+)\.npy)?")
 _REPLACED = str.maketrans(" ./\\", "____")
 
 
@@ -97,34 +98,39 @@ def compare(model: Model, folder: Path, feeds: Feeds) -> DumpsCompared:
     )
 
 
-def find(folder: Path) -> dict[tuple[str, int], Path]:
-    """Return the converted dumps below a folder by operator's name and number of the output, the latest of each.
+def find(folder: Path) -> dict[tuple[str, int], Path | Output]:
+    """Return the dumped outputs below a folder by operator's name and number of the output, the latest of each.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or a binary one is damaged.
     """
-    found: dict[tuple[str, int], tuple[int, Path]] = {}
-    for path in folder.rglob("*.npy"):
+    found: dict[tuple[str, int], tuple[int, Path | Output]] = {}
+    for path in sorted(folder.rglob("*")):
         match = _FILE.fullmatch(path.name)
-        if match:
-            key, made = (match["name"], int(match["index"])), (int(match["time"]), path)
-            found[key] = max(found.get(key, made), made)
+        if match is None or not path.is_file():
+            continue
+        converted: dict[int, Path | Output] = {int(match["index"]): path} if match["index"] else {}
+        for index, dump in (converted or card_dumps.outputs(path)).items():
+            key, time = (match["name"], index), int(match["time"])
+            if key not in found or found[key][0] < time:
+                found[key] = time, dump
     if not found:
         raise DataError(
-            f"{folder} holds no dump that is named TYPE.NAME.TASK.STREAM.TIME.output.N.npy",
-            "convert the dumps with CANN's msaccucmp.py convert (see docs/debug.md)",
+            f"{folder} holds no dump that is named TYPE.NAME.TASK.STREAM.TIME, or so with .output.N.npy behind it",
+            "give the folder that the tool wrote with --dump 1 (docs/debug.md), or convert its files:"
+            f" {card_dumps.CONVERT.format(folder)}",
         )
-    return {key: path for key, (_, path) in found.items()}
+    return {key: dump for key, (_, dump) in found.items()}
 
 
-def of_tensors(graph: Graph, files: Mapping[tuple[str, int], Path]) -> dict[str, Path]:
-    """Return the files of the model's tensors, in order, by the names of the nodes that compute them."""
+def of_tensors(graph: Graph, dumped: Mapping[tuple[str, int], Path | Output]) -> dict[str, Path | Output]:
+    """Return the dumps of the model's tensors, in order, by the names of the nodes that compute them."""
     matched = {}
     for name in graph.computed:
         node = graph.nodes[graph.producer[name]]
         key = node.name.translate(_REPLACED), list(node.output).index(name)
-        if key in files:
-            matched[name] = files[key]
+        if key in dumped:
+            matched[name] = dumped[key]
     return matched
 
 
@@ -142,7 +148,7 @@ def fitted(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
 
 
 def _compared(
-    model: Model, dumped_as: Mapping[str, str], files: Mapping[str, Path], feeds: Feeds
+    model: Model, dumped_as: Mapping[str, str], files: Mapping[str, Path | Output], feeds: Feeds
 ) -> dict[str, Closeness]:
     """Compare tensors with the dumps of the tensors that `dumped_as` maps them to."""
     results: dict[str, Closeness] = {}
@@ -153,17 +159,18 @@ def _compared(
     return results
 
 
-def _read(path: Path) -> NDArray[Any]:
+def _read(dump: Path | Output) -> NDArray[Any]:
+    path = dump.path if isinstance(dump, Output) else dump
     try:
-        array = np.load(path, allow_pickle=False)
+        array = dump.read() if isinstance(dump, Output) else np.load(dump, allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"the dump {path} cannot be read: {error}", "convert the dumps again") from error
+        raise DataError(f"the dump {path} cannot be read: {error}", "dump or convert it again") from error
     if not isinstance(array, np.ndarray) or not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
-        raise DataError(f"the dump {path} holds no array of numbers", "convert the dumps again")
+        raise DataError(f"the dump {path} holds no array of numbers", "convert it again")
     return array
 
 
-def _nodes_without(graph: Graph, files: Mapping[str, Path]) -> list[str]:
+def _nodes_without(graph: Graph, files: Mapping[str, Path | Output]) -> list[str]:
     computing = [node for place, node in enumerate(graph.nodes) if graph.computes(place)]
     return [graphs.label(node) for node in computing if not any(name in files for name in node.output)]
 
@@ -173,7 +180,7 @@ def _described(graph: Graph, compared: Mapping[str, Closeness], name: str) -> Fi
     node = graph.nodes[graph.producer[name]]
     return First(
         tensor=name,
-        node=Node(graphs.label(node), node.op_type, tuple(graphs.node_inputs(node)), tuple(node.output)),
+        node=described(node),
         between=tuple(graphs.label(graph.nodes[place]) for place in segment.nodes if graph.computes(place)),
         inputs={each: compared[each] for each in segment.inputs if each in compared},
         output=compared[name],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.core import RunnerError
 from runner.core.lazy import NDArray, np, onnx
-from runner.debug import graphs, runtimes
+from runner.debug import graphs, node_differences, runtimes
 from runner.debug.closeness import Closeness, Tolerance, closeness
 from runner.debug.graphs import Segment
 from runner.debug.runtimes import Model
@@ -200,15 +200,15 @@ class _Search:
         node, other_node = reference.nodes[reference.producer[name]], candidate.nodes[candidate.producer[twin]]
         divergence = Divergence(
             tensor=name,
-            node=_node(node),
-            other_node=_node(other_node),
+            node=described(node),
+            other_node=described(other_node),
             between=tuple(graphs.label(reference.nodes[place]) for place in segment.nodes if reference.computes(place)),
             inputs={each: self.compared[each] for each in segment.inputs if each in self.compared},
             output=self.compared[name],
             alone=None,
             diverges_alone=False,
             alone_fails="",
-            differences=tuple(_differences(self.reference, node, self.candidate, other_node)),
+            differences=tuple(node_differences.of(self.reference, node, self.candidate, other_node)),
             swallowed=tuple(
                 graphs.followers(reference, name, set(reference.computed) - set(self.pairs), FUSED_AT_MOST)
             ),
@@ -260,48 +260,6 @@ def _cut_out(
     return cut
 
 
-def _node(node: onnx.NodeProto) -> Node:
+def described(node: onnx.NodeProto) -> Node:
+    """Return a node of a graph as reports show it."""
     return Node(graphs.label(node), node.op_type, tuple(graphs.node_inputs(node)), tuple(node.output))
-
-
-def _differences(reference: Model, node: onnx.NodeProto, candidate: Model, other_node: onnx.NodeProto) -> Iterator[str]:
-    """Yield the constants and attributes that differ between two nodes of the same type."""
-    if (node.op_type, len(node.input)) != (other_node.op_type, len(other_node.input)):
-        return
-    for name, twin in zip(node.input, other_node.input, strict=True):
-        values = _constant(reference, name), _constant(candidate, twin)
-        if values[0] is None or values[1] is None:
-            continue
-        difference = closeness(values[1], values[0])
-        if difference.incomparable or difference.max_abs > 0:
-            description = (
-                difference.incomparable or f"it differs by up to {difference.max_abs:.3g}, its largest value is "
-            )
-            description += "" if difference.incomparable else f"{difference.largest:.3g}"
-            yield f"constant {name}{'' if name == twin else f' ({twin} in the second)'}: {description}"
-    values_of = [_attributes(each) for each in (node, other_node)]
-    for name in sorted(values_of[0].keys() | values_of[1].keys()):
-        before, after = (values.get(name, "its default") for values in values_of)
-        if before != after:
-            yield f"attribute {name}: {before} and {after}"
-
-
-def _constant(model: Model, name: str) -> NDArray[Any] | None:
-    """Return the value of an initializer or a Constant, also through an Identity, as torch writes shared parameters."""
-    place = model.graph.producer.get(name)
-    if place is None:
-        tensor = next((each for each in model.proto.graph.initializer if each.name == name), None)
-    elif model.graph.nodes[place].op_type == "Identity":
-        return _constant(model, model.graph.nodes[place].input[0])
-    else:
-        made = model.graph.nodes[place].attribute if model.graph.nodes[place].op_type == "Constant" else ()
-        tensor = next((each.t for each in made if each.name == "value"), None)
-    if tensor is None:
-        return None
-    array = onnx.numpy_helper.to_array(tensor, str(model.folder))
-    return array if np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_ else None
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, str]:
-    plain = (each for each in node.attribute if not each.HasField("g") and not each.graphs and not each.HasField("t"))
-    return {each.name: str(onnx.helper.get_attribute_value(each)) for each in plain}

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError, ToolError
+from runner.core import DataError, ToolError, check_regular
 from runner.core.lazy import NDArray, np, onnx, onnxruntime
 from runner.debug import graphs
 from runner.debug.graphs import Graph
-from runner.graph import onnx_files
+from runner.graph import onnx_files, running
 
 UNOPTIMISED, FUSED, OPTIMISED, REFERENCE = "onnxruntime-unoptimised", "onnxruntime-fused", "onnxruntime", "reference"
 RUNTIMES = {
@@ -72,6 +72,7 @@ def read(path: Path) -> onnx.ModelProto:
     from google.protobuf.message import DecodeError
 
     try:
+        check_regular(path)
         model = onnx.load(path, load_external_data=False)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}", "name an ONNX file") from error
@@ -177,7 +178,7 @@ def _write_optimised(path: Path, runtime: str, optimised: Path) -> None:
             str(path),
             options,
             providers=["CPUExecutionProvider"],
-            disabled_optimizers=onnx_files.MISTAKEN_OPTIMIZERS,
+            disabled_optimizers=running.MISTAKEN_OPTIMIZERS,
         )
     except Exception as error:  # its exceptions share no base class
         raise ToolError(

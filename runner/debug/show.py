@@ -10,7 +10,7 @@ from rich.table import Table
 
 from runner.core.terminal import Console
 from runner.debug.closeness import Closeness, Limit
-from runner.debug.dumps import LIMIT, DumpsCompared
+from runner.debug.dumps import LIMIT, DumpsCompared, First
 from runner.debug.findings import Comparison, Findings, LayersFound
 from runner.debug.layers import Divergence
 from runner.debug.steps import Step
@@ -46,13 +46,21 @@ def _dumps(compared: DumpsCompared, model: Path, folder: Path, report: Path) -> 
     )
     first = compared.first
     if first is not None:
-        yield f"first node that diverges: {first.node.name} ({first.node.op})"
-        if len(first.between) > 1:
-            yield f"  or one before it without a dump: {_listed(first.between[:-1])}"
-        for name, close in first.inputs.items():
-            yield f"  input {name}: {_close(close)}"
-        yield f"  output {first.tensor}: {_close(first.output)}"
+        yield from _first(first, "", "without a dump")
     yield f"report: {report}"
+
+
+def _first(first: First | Divergence, twin: str, unseen: str) -> Iterator[str]:
+    """Yield the first node that diverges, with its `twin` in the second model, and what it was given and computed.
+
+    `unseen` says of the nodes before it why one of them may be at fault instead.
+    """
+    yield f"first node that diverges: {first.node.name} ({first.node.op}){twin}"
+    if len(first.between) > 1:
+        yield f"  or one before it {unseen}: {_listed(first.between[:-1])}"
+    for name, close in first.inputs.items():
+        yield f"  input {name}: {_close(close)}"
+    yield f"  output {first.tensor}: {_close(first.output)}"
 
 
 def _table(results: Findings) -> Table:
@@ -141,12 +149,7 @@ def _layers(layers_found: LayersFound) -> Iterator[str]:
 def _divergence(divergence: Divergence) -> Iterator[str]:
     node, other = divergence.node, divergence.other_node
     twin = "" if (other.name, other.op) == (node.name, node.op) else f"; in the second model {other.name} ({other.op})"
-    yield f"first node that diverges: {node.name} ({node.op}){twin}"
-    if len(divergence.between) > 1:
-        yield f"  or one before it that the other model lacks: {_listed(divergence.between[:-1])}"
-    for name, close in divergence.inputs.items():
-        yield f"  input {name}: {_close(close)}"
-    yield f"  output {divergence.tensor}: {_close(divergence.output)}"
+    yield from _first(divergence, twin, "that the other model lacks")
     if divergence.alone is None:
         yield f"  it cannot be run alone: {divergence.alone_fails}"
     elif divergence.diverges_alone:

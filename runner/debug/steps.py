@@ -15,7 +15,6 @@ from runner.debug import inputs, runtimes
 from runner.debug.closeness import CosineFloor, Limit, Tolerance
 from runner.debug.inputs import Inputs
 from runner.debug.runtimes import Model
-from runner.measure import shared
 from runner.networks import build_network, named_outputs
 from runner.pipeline import preflight
 from runner.pipeline.execute import Run
@@ -24,7 +23,7 @@ from runner.pipeline.setup import Setup, open_store
 from runner.stages import simplify
 from runner.stages.export import ExportSpec
 from runner.stages.simplify import SimplifySpec
-from runner.tools import command_line
+from runner.tools import command_line, using_devices
 
 COMPARED = ("export", "simplify", "compile")
 """The stages whose models are compared."""
@@ -85,7 +84,7 @@ class Steps:
         samples, tensors = self._run.artifacts.get("prepare"), self.setup.inputs
         if isinstance(samples, Samples):
             if self.source == inputs.REAL:
-                return inputs.of_samples(samples, self.setup.normalisation, batch, self.config.model.aipp)
+                return inputs.of_samples(samples, self.setup.normalisation, batch, self.setup.aipp is not None)
             first = next(batches.shapes_of(samples))
             tensors = tuple(tensor.at(shape) for tensor, shape in zip(tensors, first, strict=True))
         return inputs.of_model(tensors, batch, self.source, self.setup.aipp)
@@ -159,7 +158,7 @@ class Steps:
         at_shapes = model
         if any(tensor.is_free for tensor in model.inputs):
             at_shapes = model.at([array.shape[1:] for array in given.compiled.values()])
-        with process.logging_to(self.folder), shared(placement, "runner.debug"):
+        with process.logging_to(self.folder), using_devices(tool, placement, "runner.debug", is_shared=True):
             (outputs,) = tool.infer(at_shapes, placement, iter([Batch(ids, given.compiled)]), work)
         by = f"{tool.version()} on {model.soc}"
         if self.config.soc.kind != "cpu" or model.path != self._onnx_artifact("simplify").path:

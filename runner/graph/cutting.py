@@ -12,20 +12,6 @@ STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 BATCH = "batch"
 
 
-def refuse_outside_data(model: onnx.ModelProto, path: object) -> None:
-    """Check that a model has its weights in itself.
-
-    Raises:
-        ExportError: weights are in other files.
-    """
-    elsewhere = onnx_files.data_files(model)
-    if elsewhere:
-        raise ExportError(
-            f"{path} has weights in other files: {first_few(elsewhere, 3)}",
-            "write it as one file: onnx.save(onnx.load(path), new_path)",
-        )
-
-
 def cut(
     model: onnx.ModelProto, inputs: Sequence[TensorSpec], outputs: Sequence[str], batch: int | None
 ) -> onnx.ModelProto:
@@ -61,6 +47,7 @@ def cut(
     cut_model: onnx.ModelProto = onnx.helper.make_model(
         part, opset_imports=opsets, ir_version=model.ir_version, functions=model.functions
     )
+    cut_model.metadata_props.extend(model.metadata_props)
     return cut_model
 
 

@@ -1,22 +1,18 @@
-"""Reading, writing, checking and running ONNX files."""
+"""Reading, writing and checking ONNX files."""
 
 from __future__ import annotations
 
-import hashlib
+import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from runner.core import FREE, ExportError, TensorSpec, check_regular, sha256_of
-from runner.core.lazy import np, onnx, onnxruntime
-
-MISTAKEN_OPTIMIZERS = ["Pad_Fusion"]
-"""Disabled ONNX Runtime optimizers. Pad_Fusion merges a Pad into the following MaxPool whatever the padding value, but
-MaxPool pads with minus infinity (seen in 1.31; github.com/onnx/optimizer/pull/318 is about the same bug elsewhere).
-Pads before convolutions are merged by onnxsim."""
+from runner.core import FREE, ExportError, TensorSpec, check_regular
+from runner.core.lazy import onnx
+from runner.graph import external_data
 
 LARGEST_BYTES = (1 << 31) - (1 << 24)
 """Most bytes of weights inside a file: protobuf holds less than 2 GiB, and the rest of a model is far below 16 MiB."""
@@ -34,10 +30,7 @@ def load(path: Path) -> onnx.ModelProto:
         ExportError: it cannot be read, or refers to weights outside its own folder.
     """
     model = load_without_data(path)
-    try:
-        onnx.load_external_data_for_model(model, str(path.parent))
-    except Exception as error:  # missing, truncated, or of another shape: a different exception class each
-        raise ExportError(f"the weights of {path} cannot be read: {error}", "export it again") from error
+    load_data(model, path)
     return model
 
 
@@ -56,6 +49,23 @@ def load_without_data(path: Path) -> onnx.ModelProto:
     return model
 
 
+def load_data(model: onnx.ModelProto, path: Path, most_bytes: int | None = None) -> None:
+    """Read into a model, or a part of one, that was read from `path`, the weights that are in files beside it.
+
+    With `most_bytes`, only tensors of at most that size.
+
+    Raises:
+        ExportError: they cannot be read.
+    """
+    for tensor in _tensors(model):
+        is_elsewhere = onnx.external_data_helper.uses_external_data(tensor)
+        if is_elsewhere and (most_bytes is None or _bytes_of(tensor) <= most_bytes):
+            try:
+                onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
+            except Exception as error:  # missing, truncated, or of another shape: a different exception class each
+                raise ExportError(f"the weights of {path} cannot be read: {error}", "export it again") from error
+
+
 def save(model: onnx.ModelProto, path: Path) -> None:
     """Write a model, with its weights beside it if they are more than LARGEST_BYTES; the model itself stays whole."""
     if _weight_bytes(model) <= LARGEST_BYTES:
@@ -70,7 +80,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
 
 def gather_data(path: Path) -> None:
     """Write a model anew as `save` does if it has weights in other files, as torch leaves one for each tensor."""
-    beside = data_files(load_without_data(path))
+    beside = external_data.locations(path)
     if beside:
         model = load(path)
         for name in beside:
@@ -78,16 +88,9 @@ def gather_data(path: Path) -> None:
         save(model, path)
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a model's file, or of the digests of it and of the files with its weights."""
-    names = [path.name, *data_files(load_without_data(path))]
-    digests = [sha256_of(path.parent / name) for name in names]
-    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
 def copy(path: Path, target: Path) -> None:
     """Copy a model and its weights, in the file or beside it."""
-    if data_files(load_without_data(path)):
+    if external_data.locations(path):
         save(load(path), target)
     else:
         shutil.copyfile(path, target)
@@ -109,41 +112,24 @@ def _weight_bytes(model: onnx.ModelProto) -> int:
     return sum(len(tensor.raw_data) for tensor in _tensors(model) if tensor.HasField("raw_data"))
 
 
+def _bytes_of(tensor: onnx.TensorProto) -> float:
+    """Return the size of a tensor's values; infinity if its type is unknown."""
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    except (KeyError, TypeError):
+        return math.inf
+    size: int = math.prod(tensor.dims) * dtype.itemsize
+    return size
+
+
 def check_weights_beside(model: onnx.ModelProto, path: Path) -> None:
     """Check that a model read from `path` has its weights in itself or in files below its own folder.
 
     Raises:
-        ExportError: it refers to weights elsewhere.
+        ExportError: it refers to weights elsewhere, or to a file that is missing, a link, or no regular file.
     """
-    folder = path.parent.resolve()
-    for name, location in _data_locations(model):
-        if not _is_inside(folder, location):
-            raise ExportError(
-                f"{path} wants the weights of {name!r} from {location!r}, which is not in its own folder",
-                "put the file beside the model: onnx.save(model, path, save_as_external_data=True)",
-            )
-
-
-def data_files(model: onnx.ModelProto) -> list[str]:
-    """Return the files beside the model that hold its weights."""
-    return sorted({str(location) for _, location in _data_locations(model)})
-
-
-def _data_locations(model: onnx.ModelProto) -> Iterator[tuple[str, str | bytes]]:
-    """Yield each tensor that is in another file, with the file."""
-    for tensor in _tensors(model):
-        yield from ((tensor.name, entry.value) for entry in tensor.external_data if entry.key == "location")
-
-
-def _is_inside(folder: Path, location: str | bytes) -> bool:
-    """Return whether a relative path resolves to below `folder`; protobuf returns bytes for invalid UTF-8."""
-    if isinstance(location, bytes):
-        return False
-    try:
-        place = folder / location
-        return not Path(location).is_absolute() and place.resolve().is_relative_to(folder) and place.resolve() != folder
-    except (OSError, RuntimeError, ValueError):  # a name that is too long, a symlink loop, a NUL
-        return False
+    entries = [entry for tensor in _tensors(model) for entry in tensor.external_data]
+    external_data.check(path, (entry.value for entry in entries if entry.key == "location"))
 
 
 def _tensors(message: Any) -> Iterator[Any]:
@@ -169,15 +155,16 @@ def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
 
 
 def check(
-    model: onnx.ModelProto, inputs: Sequence[TensorSpec], outputs: Sequence[str], opset: int, batch: int | None
+    given: onnx.ModelProto | Path, inputs: Sequence[TensorSpec], outputs: Sequence[str], opset: int, batch: int | None
 ) -> None:
-    """Check a model against its declaration; `batch` is None for a dynamic batch axis.
+    """Check a model, or a file of one, against its declaration; `batch` is None for a dynamic batch axis.
 
     Raises:
         ExportError: the model is invalid, or its opset, names, shapes or types differ.
     """
+    model = load_without_data(given) if isinstance(given, Path) else given
     try:
-        with for_libraries(model) as source:
+        with nullcontext(str(given)) if isinstance(given, Path) else for_libraries(given) as source:
             onnx.checker.check_model(source)
     except onnx.checker.ValidationError as error:
         raise ExportError(f"the ONNX model is invalid: {error}", "try another model.export.opset") from error
@@ -228,29 +215,6 @@ def fix_batch(model: onnx.ModelProto, batch: int) -> None:
                 axis.dim_value = batch
 
 
-def outputs_of(path: Path, names: Sequence[str], probes: Sequence[Mapping[str, np.ndarray]]) -> tuple[TensorSpec, ...]:
-    """Return the outputs that ONNX Runtime computes from each of the inputs [batch, ...] in `probes`.
-
-    This reveals sizes that are hard-coded in the graph. Axes that differ between the probes are FREE.
-
-    Raises:
-        ExportError: the model cannot be run, or an output's first axis is not the batch.
-    """
-    batch = len(next(iter(probes[0].values())))
-    specs = []
-    loaded = session(path, probes[0])
-    for name, arrays in zip(names, zip(*map(loaded, probes), strict=True), strict=True):
-        shapes = [array.shape for array in arrays]
-        if any(len(shape) == 0 or shape[0] != batch or len(shape) != len(shapes[0]) for shape in shapes):
-            raise ExportError(
-                f"for {batch} samples the output {name} of the ONNX model is {list(shapes[-1])}",
-                "set model.export.fixed_batch=true, or make the network keep its first axis for the batch",
-            )
-        common = [axis[0] if len(set(axis)) == 1 else FREE for axis in zip(*shapes, strict=True)]
-        specs.append(TensorSpec(name, str(arrays[0].dtype), tuple(common[1:])))
-    return tuple(specs)
-
-
 def axes_of(value: onnx.ValueInfoProto) -> tuple[Dimension, ...]:
     """Return the sizes of a tensor, or the names of its dynamic axes ("?" if they have none)."""
     return tuple(
@@ -265,53 +229,3 @@ def _is_batch(axes: tuple[Dimension, ...], batch: int | None) -> bool:
 
 def _shown(batch: int | None) -> Dimension:
     return "batch" if batch is None else batch
-
-
-Run = Callable[[Mapping[str, "np.ndarray"]], "list[np.ndarray]"]
-"""Inputs by name -> outputs in order."""
-
-
-def run(model: onnx.ModelProto | Path, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Run a model once, as `session` does.
-
-    Raises:
-        ExportError: ONNX Runtime rejects the model or the inputs.
-    """
-    return session(model, feeds)(feeds)
-
-
-def session(model: onnx.ModelProto | Path, feeds: Mapping[str, np.ndarray] | None = None) -> Run:
-    """Load a model in ONNX Runtime on the CPU without optimisations; return what runs it.
-
-    It raises ExportError where ONNX Runtime rejects the inputs.
-
-    Raises:
-        ExportError: ONNX Runtime rejects the model; `feeds` are named then.
-    """
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    if isinstance(model, Path):
-        load_without_data(model)  # checks the weights' location; ONNX Runtime would read any file
-    opened = nullcontext(str(model)) if isinstance(model, Path) else for_libraries(model)
-    with opened as given, _as_export_error(feeds or {}):
-        source = given if isinstance(given, str) else given.SerializeToString()
-        loaded = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-
-    def run_it(given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        with _as_export_error(given):
-            return list(loaded.run(None, dict(given)))
-
-    return run_it
-
-
-@contextmanager
-def _as_export_error(feeds: Mapping[str, np.ndarray]) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # the binding has an exception class for each status, without a common base
-        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in feeds.items())
-        raise ExportError(
-            f"ONNX Runtime cannot run the ONNX model on {shapes}: {error}",
-            "set model.export.fixed_batch=true if it runs with another batch size, or try another model.export.opset",
-        ) from error

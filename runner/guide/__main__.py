@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from runner.core import (
     ConfigError,
     DataError,
     OnnxModel,
-    RunnerError,
     StoreError,
     TensorSpec,
     visible,
@@ -162,11 +162,11 @@ def _outputs_of_network(config: RunConfig) -> dict[str, TensorSpec]:
     if setup.is_outside or any(tensor.is_free for tensor in setup.inputs):
         return {}
     try:
-        with torch.device("meta"), torch.no_grad():
+        with torch.device("meta"), torch.no_grad(), redirect_stdout(sys.stderr):  # stdout is the guide's
             network = construct(setup.network.target)
             inputs = [torch.empty((1, *spec.shape), dtype=getattr(torch, spec.dtype)) for spec in setup.inputs]
             outputs = named_outputs(network(*inputs), setup.outputs)
-    except (RunnerError, RuntimeError, NotImplementedError):  # it needs values, or a checkpoint says how it is built
+    except Exception:  # it needs values, a checkpoint says how it is built, or it fails: a run tells
         return {}
     return {
         name: TensorSpec(name, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape[1:]))
@@ -189,6 +189,8 @@ def _script(subject: Subject, path: Path) -> str:
 
 
 def _write(path: Path, text: str, kind: str, option: str) -> None:
+    if path.is_dir():
+        raise StoreError(f"{path} cannot be written: it is a folder", f"name a file with {option}")
     try:
         write_atomically(path, visible(text).encode())
     except OSError as error:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from runner.config.schema import PublishedConfig
-from runner.guide.wording import SOURCES_ZH, Words
+from runner.guide.wording import Words
 from runner.report import tables
 from runner.report.markdown import grid
 from runner.results import Meaning, Result, values
 
 Meanings = Mapping[str, Meaning]
 """The meanings of metrics, by name."""
-_BATCH_OF_SOURCE = re.compile(r",? (?:bs|batch )\d+$", re.IGNORECASE)
 
 
 def standing(results: Iterable[Result], soc: str, tool: str) -> list[Result]:
@@ -117,28 +115,6 @@ def published_accuracy(words: Words, published: Sequence[PublishedConfig], meani
     ]
     headings = [words["soc"], words["batch_size"], *(_heading(name, meanings) for name in names)]
     return _without_empty(headings, rows)
-
-
-def sources(published: Sequence[PublishedConfig], language: str) -> list[str]:
-    """Return where the published figures are from, each place once and without the batch size."""
-    places = list(dict.fromkeys(_BATCH_OF_SOURCE.sub("", row.source) for row in published))
-    told = [place for place in places if not any(place != other and _is_part(place, other) for other in places)]
-    return [_in_chinese(place) for place in told] if language == "zh" else told
-
-
-def _is_part(place: str, other: str) -> bool:
-    """Return whether a place, "NAME guide, table 1", is named by another, "NAME guide, tables 1 and 2"."""
-    name, _, where = place.partition(", ")
-    other_name, _, others = other.partition(", ")
-    numbers = re.findall(r"(?:tables?|section) [\d.]+(?: and [\d.]+)?", others)
-    listed = {f"{part.split()[0].rstrip('s')} {number}" for part in numbers for number in re.findall(r"[\d.]+", part)}
-    return name == other_name and where in {*others.split(" and "), *listed}
-
-
-def _in_chinese(place: str) -> str:
-    for pattern, replacement in SOURCES_ZH:
-        place = re.sub(pattern, replacement, place)
-    return place
 
 
 def _heading(name: str, meanings: Meanings) -> str:

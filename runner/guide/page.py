@@ -11,7 +11,7 @@ from typing import Any
 
 from runner.config.schema import ModelConfig, PreprocessConfig, RunConfig, in_language
 from runner.core import FREE, TensorSpec
-from runner.guide import by_hand, figures, wording
+from runner.guide import by_hand, figures, parameters, sources, wording
 from runner.guide.by_hand import Commands
 from runner.guide.figures import Meanings
 from runner.guide.wording import Words
@@ -313,7 +313,7 @@ def _conversion(subject: Subject, commands: Commands) -> Iterator[str]:
         yield words["find_chip"].format(soc_version=config.soc.soc_version)
         yield _fence(["npu-smi info", f"chip_name={commands.chip}"])
         yield words["chip_shown"]
-        yield _fence(wording.NPU_SMI.format(chip=commands.chip).split("\n"), "text")
+        yield _fence(parameters.NPU_SMI.format(chip=commands.chip).split("\n"), "text")
     if any(tensor.is_free for tensor in Setup(config).inputs):
         yield words["gears"]
     yield _fence(commands.compile)
@@ -323,17 +323,11 @@ def _conversion(subject: Subject, commands: Commands) -> Iterator[str]:
 
 def _parameters(subject: Subject, program: str, lines: Sequence[str], known: Sequence[str] = ()) -> Iterator[str]:
     """Yield what the flags of a program mean that stand in `lines` and not in `known`."""
-    told = wording.PARAMETERS[subject.language].get(program, {})
-    used, before = (_flags(each, program) for each in (lines, known))
-    listed = [f"`{name}`{subject.words['colon']}{told[name]}" for name in used if name in told and name not in before]
+    told, before = (parameters.meanings(program, each, subject.language) for each in (lines, known))
+    listed = [f"`{name}`{subject.words['colon']}{meaning}" for name, meaning in told.items() if name not in before]
     if listed:
         yield subject.words["parameters"]
         yield _items(listed)
-
-
-def _flags(lines: Sequence[str], program: str) -> dict[str, None]:
-    words = (word for line in lines if program in line for word in line.split())
-    return dict.fromkeys(word.partition("=")[0] for word in words if word.startswith("-"))
 
 
 def _weights(subject: Subject) -> str:
@@ -410,7 +404,7 @@ def _results(subject: Subject) -> Iterator[str]:
     notes = [words["misprint"]] if performance and any(row.misprint for row in published) else []
     if performance and any(row.soc == "310" and row.samples_per_second for row in published):
         notes.append(words["published_310"])
-    told = words["semicolon"].join(escaped(place) for place in figures.sources(published, subject.language))
+    told = words["semicolon"].join(map(escaped, sources.places(published, subject.language)))
     link = f"{words['comma']}<{config.model.guide.url}>" if config.model.guide.url else ""
     yield _items([*notes, f"{words['sources']}{told}{link}"])
 

@@ -8,32 +8,24 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from runner.config import groups, options, references, targets
-from runner.config.schema import CHECKPOINTS
-from runner.core import ConfigError, Placement, Problem, RunnerError, process
-from runner.core.environment import package_version
+from runner.config import groups, options, references
+from runner.config.schema import CHECKPOINTS, in_language
+from runner.core import ConfigError
 from runner.core.modules import LIBRARIES, module_path
-from runner.tools.ascend import npu_smi
+from runner.list.machine import Machine
 
 Row = dict[str, Any]
 """The properties of an option, by the names that `python -m runner.list --help` documents."""
 
 ITS_LIBRARYS = "as its library says"
 """Stands for a value that depends on the network chosen from a library."""
-ANY_OPSET = 11
-"""An opset that every compiler supports."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,8 @@ class Zoo:
     @cached_property
     def files(self) -> Mapping[str, Mapping[str, Path]]:
         """Group -> name -> file."""
-        return {group: groups.files(group, self.config_dir) for group in groups.LISTED}
+        own = {group: self.config_dir if group in groups.GROUPS else None for group in groups.LISTED}
+        return {group: groups.files(group, folder) for group, folder in own.items()}
 
     def source(self, group: str, name: str) -> str:
         """Return `conf` for the runner's own options, else the user's folder."""
@@ -109,58 +102,12 @@ def _content(path: Path) -> Mapping[str, Any]:
     return content if refused is None else {"broken": "{}: {} is {!r}, and {}".format(path, *refused)}
 
 
-@dataclass
-class Machine:
-    """The tools and cards of this machine, each looked up once."""
-
-    tools: Mapping[str, Mapping[str, Any]]
-    own_tools: frozenset[str]
-    missing_modules: Callable[[object], Iterator[str]]
-    _known: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-
-    def lacks(self, tool: str, kind: str) -> list[str]:
-        """Return what a tool lacks here to run on SoCs of a kind: programs, packages, settings."""
-        if (tool, kind) not in self._known:
-            self._known[tool, kind] = list(dict.fromkeys(self._lacks(tool, kind)))
-        return self._known[tool, kind]
-
-    def _lacks(self, tool: str, kind: str) -> Iterator[str]:
-        try:
-            resolved: Any = OmegaConf.to_container(OmegaConf.create({"tool": dict(self.tools[tool])}), resolve=True)
-        except OmegaConfBaseException as error:
-            yield str(error).splitlines()[0]
-            return
-        present = f"Ascend{self.chips[0].name}" if kind == "ascend" and self.chips else ""
-        placement = Placement(soc=kind, kind=kind, devices=(0,), soc_version=present)
-        for role in ("adapter", "compiler"):
-            node = resolved["tool"].get(role)
-            if node and not str(node.get("_target_")).startswith("runner."):
-                yield from self.missing_modules(node.get("_target_"))  # listing must not run code of others
-            elif node:
-                yield from _problems(node, role, placement, starts_programs=tool in self.own_tools)
-
-    def lacks_card(self, kind: str, soc_version: str | None) -> list[str]:
-        """Return why no tool can use a SoC here: the card is missing or another one."""
-        if kind == "ascend":
-            if not self.chips:
-                return ["npu-smi names no Ascend card"]
-            return [problem.message for problem in npu_smi.problems(soc_version or "", 1, self.chips)]
-        if kind in ("cuda", "nvidia") and shutil.which("nvidia-smi") is None:
-            return ["nvidia-smi is not on the PATH: no NVIDIA GPU is set up"]
-        return []
-
-    @cached_property
-    def chips(self) -> list[npu_smi.Chip]:
-        """The Ascend chips that npu-smi reports."""
-        return npu_smi.detected()
-
-
 def row(zoo: Zoo, group: str, name: str) -> Row:
     """Return the row of one option.
 
     If its file cannot be read or does not match the schema, its needs say so.
     """
-    make = {"model": _model, "dataset": _dataset, "soc": _soc, "tool": _tool}[group]
+    make = {"model": _model, "dataset": _dataset, "soc": _soc, "tool": _tool, "experiment": _experiment}[group]
     content = zoo.content[group][name]
     broken = content.get("broken")
     try:
@@ -238,7 +185,7 @@ def _weights(checkpoint: Mapping[str, Any], can_be_random: bool) -> tuple[str, l
         return "file" if package is None else "package", []
     if checkpoint.get("url"):
         return "url", []
-    source = checkpoint.get("where") or "the model's YAML names no source"
+    source = in_language(checkpoint.get("where")) or "the model's YAML names no source"
     if package is not None:
         lacking = f"{package} is not installed" if own is None else f"{package} does not hold {file}"
     else:
@@ -297,23 +244,15 @@ def _tool(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
     }
 
 
-def _problems(node: Mapping[str, Any], role: str, placement: Placement, starts_programs: bool) -> Iterator[str]:
-    """Yield the problems of one of the runner's own adapters or compilers, and of its programs if it may start them."""
-    if str(node["_target_"]).startswith("runner.tools.onnxruntime.") and placement.kind == "cuda":
-        if package_version("onnxruntime-gpu") is None:  # its own check imports onnxruntime
-            yield "onnxruntime-gpu is not installed"
-        return
-    try:
-        adapter = targets.call(targets.parse(node, f"tool.{role}"))
-        if not starts_programs:
-            return
-        with tempfile.TemporaryDirectory(prefix="runner-list-") as folder, process.logging_to(Path(folder)):
-            problems: Sequence[Problem] = (
-                adapter.validate(placement) if role == "adapter" else adapter.validate(placement, {}, ANY_OPSET)
-            )
-    except RunnerError as error:
-        problems = [Problem(error.message)]
-    yield from (problem.message.splitlines()[0] for problem in problems)
+def _experiment(zoo: Zoo, _: str, content: Mapping[str, Any]) -> Row:
+    chosen = {group: _override(content, group) or zoo.default.get(group) for group in ("model", "soc")}
+    swept = ((content.get("hydra") or {}).get("sweeper") or {}).get("params") or {}
+    needs = [need for group, name in chosen.items() if name for need in row(zoo, group, name)["needs"]]
+    return {
+        **chosen,
+        "sweeps": {key: [value.strip("' ") for value in str(values).split(",")] for key, values in swept.items()},
+        "needs": list(dict.fromkeys(needs)),
+    }
 
 
 def _imported(path: Path) -> set[str]:

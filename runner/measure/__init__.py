@@ -1,6 +1,6 @@
 """Measuring: the loop, locks of devices, detection of disturbances, and statistics of raw latencies."""
 
-from runner.measure.device_lock import exclusive, shared
+from runner.measure.device_lock import using_devices
 from runner.measure.loop import (
     Measured,
     MeasuringLimits,

@@ -18,45 +18,42 @@ FOLDER_VARIABLE = "MODEL_ZOO_LOCKS"
 
 
 @contextmanager
-def exclusive(placement: Placement, purpose: str) -> Iterator[None]:
-    """Use the devices of the placement alone; wait until nobody else uses them.
+def using_devices(placement: Placement, purpose: str, *, is_shared: bool) -> Iterator[None]:
+    """Use the devices of the placement alone, or beside others that share them; wait until that is possible.
 
     Raises:
         StoreError: a lock's file cannot be opened, or the file system has no locks.
     """
-    with _held(placement, purpose, is_shared=False):
-        yield
-
-
-@contextmanager
-def shared(placement: Placement, purpose: str) -> Iterator[None]:
-    """Use the devices of the placement beside others; wait while one of them is used alone.
-
-    Raises:
-        StoreError: a lock's file cannot be opened, or the file system has no locks.
-    """
-    with _held(placement, purpose, is_shared=True):
-        yield
-
-
-@contextmanager
-def _held(placement: Placement, purpose: str, *, is_shared: bool) -> Iterator[None]:
     folder = Path(os.environ.get(FOLDER_VARIABLE) or tempfile.gettempdir())
     with ExitStack() as stack:
-        for device in sorted(placement.devices):  # in one order everywhere, so that two runs cannot wait for each other
-            name = f"device {device} ({placement.soc})"
-            path = folder / f"model-zoo-runner-{placement.kind}-{device}.lock"
-            since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-            holder = f"pid {os.getpid()} on {socket.gethostname()}, {purpose}, since {since}"
+        for file_name, device in devices_by_file(placement).items():
+            path = folder / file_name
             try:
-                stack.enter_context(locks.held(path, holder, partial(_wait, name), is_shared=is_shared))
+                stack.enter_context(locks.held(path, holder(purpose), partial(_wait, device), is_shared=is_shared))
             except OSError as error:
                 raise StoreError(
-                    f"the lock of {name}, {path}: {error.strerror or error}",
+                    f"the lock of {device}, {path}: {error.strerror or error}",
                     f"name a folder that is there, and writable, with the environment variable {FOLDER_VARIABLE}",
                 ) from error
         yield
 
 
-def _wait(device: str, holder: str) -> AbstractContextManager[None]:
-    return waiting(f"for {device}: {holder}")
+def _wait(device: str, user: str) -> AbstractContextManager[None]:
+    return waiting(f"for {device}: {user}")
+
+
+def devices_by_file(placement: Placement) -> dict[str, str]:
+    """Return the devices in words, by the names of their locks' files.
+
+    They are in one order everywhere, so that two runs cannot wait for each other.
+    """
+    return {
+        f"model-zoo-runner-{placement.kind}-{device}.lock": f"device {device} ({placement.soc})"
+        for device in sorted(placement.devices)
+    }
+
+
+def holder(purpose: str) -> str:
+    """Return who holds a lock, for those who wait for it."""
+    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    return f"pid {os.getpid()} on {socket.gethostname()}, {purpose}, since {since}"

@@ -124,12 +124,23 @@ def load(
     counters = {name: own[name] for name in own if name.endswith(".num_batches_tracked") and name not in given}
     _check_names_and_shapes(given, {name: own[name] for name in own if name not in counters}, path)
     # Only what has the network's own shapes takes memory: a view in a file may be of any size.
-    params = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in given.items()}
+    params = {name: _as_float32(name, tensor) for name, tensor in given.items()}
     _check_finite(params, own, path)
     loaded = OrderedDict(params | counters)
     # Layers read their format version here; the parameters checked above are in the network's current version.
     loaded._metadata = own._metadata  # type: ignore[attr-defined]
     network.load_state_dict(loaded)
+
+
+def _as_float32(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Return a floating point parameter as float32, and another one as it is."""
+    try:
+        return tensor.float() if tensor.is_floating_point() else tensor
+    except NotImplementedError as error:  # several values packed into a byte
+        raise CheckpointError(
+            f"{name} is {tensor.dtype}, which torch cannot convert to float32",
+            "save it as float16 or float32, where it can be unpacked",
+        ) from error
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Write the text of a model's YAML and of a starter network for `python -m runner.new`. Pure."""
+"""What is known of a model that `python -m runner.new` writes down, and the text of its YAML. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from runner.new import tasks
 from runner.tasks import TASKS
 from runner.tasks.decode import METADATA
 
-CLASSES = 10
-"""How many outputs a starter network has."""
 REFERENCE = "URL @ commit of the code that it was trained with"
 
 _PLAIN = re.compile(r"[A-Za-z_][\w./@:-]*[\w/]|[A-Za-z_]")
@@ -63,27 +61,6 @@ class Draft:
 def model_yaml(draft: Draft, command: str) -> str:
     """Return the text of the file; its first lines show `command`, which runs the model."""
     return "\n".join([*_heading(draft, command), *_body(draft), ""])
-
-
-def network_module(class_name: str, inputs: Sequence[TensorSpec]) -> str:
-    """Return the code of a small network with CLASSES outputs, to be replaced by the user's own."""
-    convolves = len(inputs) == 1 and len(inputs[0].shape) == 3
-    return (_CONVOLUTIONAL if convolves else _LINEAR).format(
-        name=class_name,
-        classes=CLASSES,
-        channels=inputs[0].shape[0] if convolves else 0,
-        numbers=sum(_numbers(spec) for spec in inputs),
-        arguments=", ".join(f"{spec.name}: Tensor" for spec in inputs),
-        first=inputs[0].name,
-        flattened=", ".join(f"{spec.name}.flatten(1).float()" for spec in inputs),
-    )
-
-
-def _numbers(spec: TensorSpec) -> int:
-    count = 1
-    for size in spec.shape:
-        count *= size
-    return count
 
 
 def _heading(draft: Draft, command: str) -> Iterator[str]:
@@ -210,6 +187,8 @@ def _fit(preprocess: PreprocessConfig) -> Iterator[str]:
         yield f"  pad_value: {_flow(preprocess.pad_value)}  # 0 to 255"
     if preprocess.multiple > 1:
         yield f"  multiple: {preprocess.multiple}  # free sides are padded to a multiple of it"
+    elif preprocess.fit == "none":
+        yield "  # multiple: 32  # what sides are padded to a multiple of, if the network needs that"
     yield f"  channels: {preprocess.channels}"
 
 
@@ -233,35 +212,3 @@ def scalar(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.casefold() not in _WORDS_OF_YAML:
         return value
     return json.dumps(value, ensure_ascii=False)
-
-
-_CONVOLUTIONAL = '''"""A small network to begin with: put yours in its place."""
-
-from torch import Tensor, nn
-
-
-class {name}(nn.Module):
-    def __init__(self, classes: int = {classes}) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d({channels}, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(8)
-        )
-        self.classifier = nn.Linear(16 * 8 * 8, classes)
-
-    def forward(self, {arguments}) -> Tensor:
-        return self.classifier(self.features({first}).flatten(1))
-'''
-_LINEAR = '''"""A small network to begin with: put yours in its place."""
-
-import torch
-from torch import Tensor, nn
-
-
-class {name}(nn.Module):
-    def __init__(self, classes: int = {classes}) -> None:
-        super().__init__()
-        self.classifier = nn.Sequential(nn.Linear({numbers}, 64), nn.ReLU(), nn.Linear(64, classes))
-
-    def forward(self, {arguments}) -> Tensor:
-        return self.classifier(torch.cat([{flattened}], dim=1))
-'''

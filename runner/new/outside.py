@@ -10,7 +10,7 @@ from pathlib import Path
 from runner.core import DTYPES, FREE, ConfigError, ExportError, TensorSpec, Weights, sha256_of
 from runner.core.lazy import onnx
 from runner.data import random_inputs
-from runner.graph import onnx_files
+from runner.graph import onnx_files, running
 from runner.new.probing import Probed, Wanted
 from runner.stages.import_onnx import ImportSpec, import_onnx
 
@@ -40,6 +40,8 @@ def read(path: Path, wanted: Sequence[Wanted]) -> OutsideModel:
     if not path.is_file():
         raise ConfigError(f"--onnx {path} is no file", "name an ONNX file")
     model = onnx_files.load_without_data(path)
+    if not model.graph.node or not model.graph.output:
+        raise ConfigError(f"--onnx {path} is no ONNX model: it has no nodes or no outputs", "name an ONNX file")
     values = onnx_files.inputs_of(model.graph)
     inputs = tuple(_given(list(map(_input, values)), wanted))
     batch = _batch(values)
@@ -49,7 +51,7 @@ def read(path: Path, wanted: Sequence[Wanted]) -> OutsideModel:
         try:
             read_back = import_onnx(spec, Weights(path, sha256, "file"), Path(folder))
             feeds = random_inputs.batch_of(inputs, batch or _PROBE_BATCH)
-            outputs = onnx_files.outputs_of(read_back.path, spec.outputs, [feeds])
+            outputs = running.outputs_of(read_back.path, spec.outputs, [feeds])
         except ExportError as error:
             if not any(tensor.is_free for tensor in inputs):
                 raise

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from runner.config import targets
+from runner.config import hooks, targets
 from runner.config.targets import Target
 from runner.core import ConfigError, RunnerError, TensorSpec
 from runner.core.lazy import torch
@@ -41,10 +43,14 @@ def probe(target: Target, wanted: Sequence[Wanted]) -> Probed:
     Raises:
         ConfigError: it cannot be built or called; its inputs cannot be found, or do not fit.
     """
-    network = _made(target)
-    names = _input_names(network)
-    inputs = _named(wanted, names, target) if wanted else (_found_input(network, names, target),)
-    return Probed(inputs, tuple(_outputs(_called(network, inputs, target), target)))
+    folder = Path.cwd()
+    try:
+        network = _made(target)
+        names = _input_names(network)
+        inputs = _named(wanted, names, target) if wanted else (_found_input(network, names, target),)
+        return Probed(inputs, tuple(_outputs(_called(network, inputs, target), target)))
+    finally:
+        os.chdir(folder)  # where files are written, whatever the network's code did
 
 
 def _made(target: Target) -> torch.nn.Module:
@@ -127,10 +133,11 @@ def _candidates(network: torch.nn.Module) -> Iterator[tuple[int, ...]]:
 
 
 def _called(network: torch.nn.Module, inputs: Sequence[TensorSpec], target: Target) -> Any:
-    arrays = [torch.zeros(BATCH, *example(spec).shape, dtype=getattr(torch, spec.dtype)) for spec in inputs]
     try:
         with torch.no_grad():
-            return network(*arrays)
+            return network(
+                *(torch.zeros(BATCH, *example(spec).shape, dtype=getattr(torch, spec.dtype)) for spec in inputs)
+            )
     except Exception as error:  # user code may raise anything
         shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in inputs)
         raise _refused(target, f"cannot be called with {shapes}", error) from error
@@ -160,5 +167,5 @@ def _outputs(result: Any, target: Target) -> Iterator[TensorSpec]:
 
 
 def _refused(target: Target, what: str, error: Exception) -> ConfigError:
-    message = " ".join(str(error).split()) or "no message"
-    return ConfigError(f"{target.name} {what}: {type(error).__name__}: {message}", "correct the network, or --input")
+    told = " ".join(hooks.told(error).split())
+    return ConfigError(f"{target.name} {what}: {told}", "correct the network, or --input")

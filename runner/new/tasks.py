@@ -43,10 +43,10 @@ def decoded(task: str, inputs: Specs, outputs: Specs, metadata: Metadata) -> Dec
         ConfigError: the network does not take pictures.
     """
     picture = inputs[0]
-    if len(inputs) != 1 or len(picture.shape) != 3 or picture.shape[0] not in (1, 3) or picture.dtype != "float32":
-        taken = ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in inputs)
+    if not takes_pictures(inputs):
         raise ConfigError(
-            f"the network takes {taken}, and --task {task} is for pictures: one float32 input [1 or 3, height, width]",
+            f"the network takes {shown(inputs)}, and --task {task} is for pictures:"
+            " one float32 input [1 or 3, height, width]",
             "leave --task out, or say what the network takes, as in --input 3,640,640",
         )
     if task == "detection":
@@ -60,12 +60,28 @@ def decoded(task: str, inputs: Specs, outputs: Specs, metadata: Metadata) -> Dec
     return _ocr_detection(outputs[0].shape)
 
 
+def takes_pictures(inputs: Specs) -> bool:
+    """Whether there is one input, which is a float32 picture, grey or in colour."""
+    if len(inputs) != 1 or len(inputs[0].shape) != 3:
+        return False
+    return inputs[0].shape[0] in (1, 3) and inputs[0].dtype == "float32"
+
+
+def shown(tensors: Specs) -> str:
+    """Return the names, types and shapes of tensors as text."""
+    return ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in tensors)
+
+
 def preprocessing(task: str, picture: TensorSpec) -> PreprocessConfig:
-    """Return a usual preprocessing for a task: pictures of any size fitted into what the network takes."""
+    """Return a usual preprocessing for a task: pictures of any size fitted into what the network takes.
+
+    Those to be restored keep their size: what is padded would change the pixels beside it, and so the figures.
+    """
     channels = picture.shape[0]
+    padded = FREE in picture.shape[1:] and task != "restoration"
     return PreprocessConfig(
         **FITS[task],
-        multiple=MULTIPLE if FREE in picture.shape[1:] else 1,
+        multiple=MULTIPLE if padded else 1,
         channels="rgb" if channels == 3 else "grey",
         mean=[0.0] * channels,
         std=[1.0] * channels,

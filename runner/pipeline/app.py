@@ -17,12 +17,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from runner.config import options, overrides, refusals, schema, sources
+from runner.cli import FULL_ERROR
+from runner.config import compose, options, overrides, refusals
 from runner.config.groups import CONF
 from runner.core import cause_of, os_errors, signals, visible
 from runner.pipeline import sweep, sweep_job
-
-FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 def run_job(config: DictConfig) -> sweep_job.JobEnd:
@@ -44,18 +43,13 @@ def run_job(config: DictConfig) -> sweep_job.JobEnd:
 
 def main() -> int:
     """Compose the configuration, run it, and return the exit code: 0 done, 1 an error, 2 a gate failed."""
-    sweep.forget()
     logging.raiseExceptions = False  # Hydra prints --info through logging, maybe to a pipe that is closed by then
     try:
         sys.argv[1:] = overrides.adapt(sys.argv[1:], _detect_chips)
-        overrides.register_batches(sys.argv[1:])
-        schema.register()
-        sources.register()
-        with _errors_raised(), _mode_as_typed(), sweep.ends_kept(), signals.ending_the_run():
+        compose.register(sys.argv[1:])
+        with signals.ending_the_run(), sweep.accounted(), _errors_raised(), _mode_as_typed():
             hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(run_job)()
-        sweep.finish()
     except KeyboardInterrupt as error:
-        sweep.finish()
         ended = signals.description(error)
         print(f"{ended}; run the same command again to go on from the last finished stage", file=sys.stderr)
         return 1
@@ -64,7 +58,6 @@ def main() -> int:
     except Exception as error:  # run_job prints its own; this one is Hydra's, a launcher's or the terminal's
         if os.environ.get(FULL_ERROR):
             raise
-        sweep.finish()
         print(visible(f"error: {_description(error)}"), file=sys.stderr)
         return 1
     return sweep.worst_code()

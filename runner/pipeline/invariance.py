@@ -29,7 +29,7 @@ def find_other(
     """Find the smallest other batch size of this run with stored predictions; also record this run's batch size."""
     folder = store.folder("batches") / _run_key(setup, artifacts)
     batch = setup.config.batch.size
-    write_atomically(folder / str(batch), infer_key.encode())
+    write_atomically(folder / str(batch), infer_key.encode(), store.root)
     for other, key in _others(folder, batch, store.root):
         entry = store.pin("infer", key, Predictions)
         if entry is not None:

@@ -53,6 +53,7 @@ def run_job(composed: DictConfig, folder: Path, keeps_refused: bool = True) -> i
 def _run_job(composed: DictConfig, folder: Path, keeps_refused: bool) -> int:
     try:
         config = schema.load(composed)
+        store = open_store(config)
     except RunnerError as error:
         display.failure(str(error))
         if not keeps_refused:
@@ -62,9 +63,10 @@ def _run_job(composed: DictConfig, folder: Path, keeps_refused: bool) -> int:
             failure = Failure("config", error.message, error.fix)
             result.write(folder, outcome.refused(failure, sweep_job.typed_overrides()))
         return 1
-    setup, store = Setup(config), open_store(config)
+    setup = Setup(config)
     if config.dry_run:
-        code = dry_run.show(setup, store)
+        with os_errors.as_store_errors(store.root):
+            code = dry_run.show(setup, store)
         if not keeps_refused:
             run_folder.discard(folder)
         return code
@@ -135,7 +137,7 @@ def _known(run: Run, error: BaseException) -> RunnerError | None:
     shortage = out_of_memory.explained(error, run.stage, run.setup.config.batch.size)
     if shortage is not None or isinstance(error, RunnerError):
         return shortage or error  # type: ignore[return-value]
-    refused = os_errors.of_the_machine(error)
+    refused = os_errors.of_a_folder(error, run.store.root)
     return None if refused is None else os_errors.as_store_error(refused, run.store.root)
 
 

@@ -12,6 +12,7 @@ from runner.config.schema import ModelConfig
 from runner.config.targets import Target
 from runner.core import CompiledModel, OnnxModel, Predictions, Samples, Scores, Timing, Weights, environment, modules
 from runner.data import HashFiles
+from runner.graph import external_data
 from runner.networks import NetworkSpec
 from runner.pipeline.keys import COUNTED, Stage
 from runner.pipeline.setup import Setup
@@ -79,11 +80,16 @@ def _weights(setup: Setup, hash_files: HashFiles) -> Stage:
         )
     spec: FileSpec | UrlSpec
     if path is not None:
-        digest = hash_files(path.parent, [Path(path.name)])[0] if path.is_file() else None
-        spec = FileSpec(path, digest)
+        spec = FileSpec(path, weights_digest(setup, path, hash_files) if path.is_file() else None, setup.is_outside)
     else:
-        mirror = setup.config.mirror
-        spec = UrlSpec(published.url or "", published.file, published.sha256, published.size_bytes, mirror)
+        spec = UrlSpec(
+            published.url or "",
+            published.file,
+            published.sha256,
+            published.size_bytes,
+            setup.config.mirror,
+            setup.is_outside,
+        )
     return Stage(
         name="weights",
         needs=setup.needs["weights"],
@@ -92,6 +98,17 @@ def _weights(setup: Setup, hash_files: HashFiles) -> Stage:
         excluded_from_key=("mirror",),
         resumes=True,
     )
+
+
+def weights_digest(setup: Setup, path: Path, hash_files: HashFiles) -> str:
+    """Return the SHA-256 of the weights' file; of an ONNX model from outside, with the files beside it.
+
+    Raises:
+        ExportError: a file with weights of the ONNX model is not usable.
+    """
+    if setup.is_outside:
+        return external_data.digest(path, hash_files)
+    return hash_files(path.parent, [Path(path.name)])[0]
 
 
 def export(setup: Setup) -> Stage:

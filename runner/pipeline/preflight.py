@@ -223,7 +223,7 @@ def _outside(setup: Setup, store: Store) -> list[Problem]:
     if not setup.is_outside or path is None or not path.is_file():
         return []
     export = plan.export(setup)
-    weights = Weights(path, store.hash_files(path.parent, [Path(path.name)])[0], origin)
+    weights = Weights(path, plan.weights_digest(setup, path, store.hash_files), origin)
     if store.find("export", keys.key(export, {"weights": weights}), export.kind) is None:
         fitted(export.spec, path)
     return []

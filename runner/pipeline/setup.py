@@ -14,7 +14,7 @@ from typing import Any
 from runner.config import hooks, targets
 from runner.config.schema import CHECKPOINTS, CheckpointConfig, OnnxConfig, RunConfig, in_language
 from runner.config.targets import Target
-from runner.core import FREE, Command, ConfigError, Origin, Placement, Problem, TensorSpec
+from runner.core import FREE, Command, ConfigError, Origin, Placement, Problem, TensorSpec, at_home
 from runner.data import Geometry, Normalisation, Reader, Request
 from runner.measure import MeasuringLimits
 from runner.networks import CheckpointLayout, NetworkSpec
@@ -109,7 +109,7 @@ class Setup:
                     "leave weights out, or give another file of the same model with weights=PATH",
                 )
             return "random", None
-        path = self.own_file if chosen == "auto" else Path(chosen).expanduser()
+        path = self.own_file if chosen == "auto" else at_home(chosen)
         if chosen == "auto" and not path.exists():
             return "url", None
         return "file", path.absolute()
@@ -243,7 +243,7 @@ class Setup:
         if self.config.compiled is None:
             return None
         return ElsewhereSpec(
-            folder=Path(self.config.compiled).expanduser().absolute(),
+            folder=at_home(self.config.compiled).absolute(),
             model=self.config.model.name,
             soc=self.config.soc.name,
             batch=self.config.batch.size,
@@ -306,7 +306,7 @@ class Setup:
         """The SoC and the devices."""
         device, soc = self.config.device, self.config.soc
         devices = device if isinstance(device, list) else [device]
-        if not devices or not all(isinstance(each, int) and each >= 0 for each in devices):
+        if not devices or not all(type(each) is int and each >= 0 for each in devices):  # true is no index
             raise ConfigError(
                 f"device is {device!r}", "give a device index, as in device=0, or a list, as in device=[0,1]"
             )
@@ -356,4 +356,4 @@ def _bytes(given: Any) -> tuple[int, ...]:
 
 def open_store(config: RunConfig) -> Store:
     """Open the store of a run, which records the model's name with its artifacts."""
-    return Store(Path(config.cache_dir).expanduser().absolute(), config.model.name)
+    return Store(at_home(config.cache_dir).absolute(), config.model.name)

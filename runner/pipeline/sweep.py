@@ -190,8 +190,12 @@ def config_dirs(runtime: Any) -> list[str]:
 
 
 @contextmanager
-def ends_kept() -> Iterator[None]:
-    """Keep what the jobs of a sweep return through their launcher, which Hydra does not hand on."""
+def accounted() -> Iterator[None]:
+    """Account for the runs and sweeps of the block: `worst_code` is theirs; a sweep's table ends it, however it ended.
+
+    What jobs return through their launcher is kept for that: Hydra does not hand it on.
+    """
+    forget()
     multirun = Hydra.multirun
 
     def kept(self: Hydra, *arguments: Any, **named: Any) -> Any:
@@ -204,6 +208,7 @@ def ends_kept() -> Iterator[None]:
         yield
     finally:
         Hydra.multirun = multirun  # type: ignore[method-assign]
+        finish()
 
 
 def _ends_in(returned: Any) -> Iterator[JobEnd]:

@@ -39,8 +39,9 @@ def _print_and_write(options: argparse.Namespace) -> int:
     folders: list[Path] = options.folders or [Path("outputs")]
     own = groups.config_folder([options.config_dir]) if options.config_dir is not None else None
     content = _contents(folders, options.model, own)
+    _show_problems(content)
     if not content.results:
-        return _nothing_found(content, folders, options.model)
+        return _nothing_found(folders, options.model)
     if options.table:
         print("\n".join(markdown.one_table(content.shown)))
         return 0
@@ -79,8 +80,7 @@ def _contents(folders: Sequence[Path], model: str | None, config_dir: Path | Non
     return contents.gather(found, published.of_results(found.results, config_dir))
 
 
-def _nothing_found(content: Contents, folders: Sequence[Path], model: str | None) -> int:
-    _show_problems(content)
+def _nothing_found(folders: Sequence[Path], model: str | None) -> int:
     print(
         f"error: no results{f' of {model}' if model else ''} below {', '.join(map(str, folders))}\n"
         "    fix: run a model first, as in `python -m runner model=dqn weights=random`, or name the folder that"
@@ -95,7 +95,6 @@ def _report(content: Contents, out: Path, junit_file: Path | None) -> int:
     if junit_file:
         runs = [*content.shown, *results.failed(content.results)]
         junit.write(junit_file, "runner.report", junit.cases(runs, content.sweeps))
-    _show_problems(content)
     _show_tables(content)
     print(f"{content.overview}\nreport: {', '.join(map(str, written))}")
     return 0

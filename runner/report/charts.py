@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from html import escape
 from typing import Literal
+
+from runner.report.html_text import escaped
 
 WIDTH, HEIGHT = 400, 250
 LEFT, RIGHT, TOP, BOTTOM = 50, 8, 14, 38
@@ -73,7 +74,7 @@ Up = tuple[Callable[[float], float], list[float]]
 
 def _figure(title: str, unit: str, drawn: Sequence[Line], axis: _Axis, up: Up, scale: str = "") -> str:
     height_of, ticks = up
-    label = escape(f"{title} in {unit} by {axis.name}", quote=True)
+    label = escaped(f"{title} in {unit} by {axis.name}")
     elements = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">']
     elements += [_tick(height_of(value), value) for value in ticks]
     elements += [
@@ -85,9 +86,9 @@ def _figure(title: str, unit: str, drawn: Sequence[Line], axis: _Axis, up: Up, s
     elements.append("</svg>")
     legend = "".join(_legend(line) for line in drawn)
     legend += "<li>hollow: not a valid measurement</li>" if any(line.apart for line in drawn) else ""
-    told = f" ({escape(unit)}{scale})" if unit or scale else ""
+    told = f" ({escaped(unit)}{scale})" if unit or scale else ""
     return (
-        f"<figure><figcaption>{escape(title)}{told}</figcaption>{''.join(elements)}"
+        f"<figure><figcaption>{escaped(title)}{told}</figcaption>{''.join(elements)}"
         f'<ul class="legend">{legend}</ul></figure>'
     )
 
@@ -220,7 +221,7 @@ def _dot(
 ) -> str:
     place, value = point
     kind, doubt = ("", "") if is_valid else (' class="hollow"', ", not valid")
-    told = escape(f"{line.name}, {axis.in_words(place)}: {value:.6g} {unit}".rstrip() + doubt)
+    told = escaped(f"{line.name}, {axis.in_words(place)}: {value:.6g} {unit}".rstrip() + doubt)
     x, y = axis.across(place), height_of(value)
     return f'<circle{kind} cx="{x:.1f}" cy="{y:.1f}" r="3"><title>{told}</title></circle>'
 
@@ -229,5 +230,5 @@ def _legend(line: Line) -> str:
     kind = f"c{line.colour} {line.style}"
     return (
         f'<li><svg class="key" viewBox="0 0 28 8" aria-hidden="true"><g class="{kind}">'
-        f'<polyline points="0,4 28,4"/></g></svg>{escape(line.name)}</li>'
+        f'<polyline points="0,4 28,4"/></g></svg>{escaped(line.name)}</li>'
     )

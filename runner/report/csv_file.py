@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
+from runner.core import visible
 from runner.report import failures, tables
 from runner.report.contents import Contents
 from runner.results import Account, Performance, Result, SweepJob, WorstFidelity, identity
 
 Cell = str | int | float | None
-FORMULA_STARTS = tuple("=+-@\t\r")
+FORMULA_STARTS = tuple("=+-@\t\n\uff1d\uff0b\uff0d\uff20")
 """A spreadsheet takes a text that begins so as a formula: https://owasp.org/www-community/attacks/CSV_Injection."""
 
 
@@ -19,7 +21,7 @@ def text(contents: Contents) -> str:
     """Return the file's content: a header with units, then a row for each result; what was not measured is blank.
 
     The column `newest` is yes for the results that the tables show. Each overridden key has a column. A text that a
-    spreadsheet would take as a formula begins with an apostrophe.
+    spreadsheet would take as a formula begins with an apostrophe, and control characters are shown as escapes.
     """
     shown = {result.path for result in contents.shown}
     metrics = list(dict.fromkeys(name for result in contents.results for name in result.figures))
@@ -37,8 +39,8 @@ def text(contents: Contents) -> str:
     header = list(dict.fromkeys(name for names in dict.fromkeys(map(tuple, rows)) for name in names))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_without_formulas({name: name for name in header}).values())
-    writer.writerows([row.get(name) for name in header] for row in map(_without_formulas, rows))
+    writer.writerow(map(_literal, header))
+    writer.writerows([_literal(cell) if type(cell) is str else cell for cell in map(row.get, header)] for row in rows)
     return out.getvalue()
 
 
@@ -47,9 +49,11 @@ def _published(result: Result, rates: Mapping[tuple[str, str, int], float | None
     return None if result.includes_copies else rates.get((result.model, result.soc, result.batch))
 
 
-def _without_formulas(row: dict[str, Cell]) -> dict[str, Cell]:
-    dangerous = [name for name, cell in row.items() if type(cell) is str and cell.startswith(FORMULA_STARTS)]
-    return row | {name: f"'{row[name]}" for name in dangerous} if dangerous else row
+@lru_cache(maxsize=4096)
+def _literal(text: str) -> str:
+    """Return text that a spreadsheet shows as it is."""
+    shown = visible(text)
+    return f"'{shown}" if shown.startswith(FORMULA_STARTS) else shown
 
 
 def _missing(account: Account, job: SweepJob) -> dict[str, Cell]:

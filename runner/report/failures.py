@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.report import tables
-from runner.results import Account, Failure, Result, SweepJob
+from runner.results import Account, Failure, Result, SweepJob, identity
 
 LOG = "run.log"
 """The log in a run's folder."""
@@ -35,7 +34,7 @@ def described(result: Result) -> FailedRun:
     """Describe a failed run; its log is looked for beside its result."""
     error = result.error or Failure("", "no reason is given", "")
     log = Path(result.path).with_name(LOG)
-    return FailedRun(tables.named(result), error.stage, error.message, error.fix, str(log) if log.is_file() else "")
+    return FailedRun(identity.named(result), error.stage, error.message, error.fix, str(log) if log.is_file() else "")
 
 
 def lines(run: FailedRun) -> Iterator[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,11 +13,12 @@ from runner.report.charts import Line, Point, Style
 from runner.report.contents import Contents
 from runner.report.failures import FailedRun
 from runner.report.history import History
+from runner.report.html_text import escaped
 from runner.report.markdown import environment_line
 from runner.report.previews import Preview
 from runner.report.rows import differing
 from runner.report.tables import Column, Section, Table
-from runner.results import Account, Gate, Latency, Meaning, Result, values
+from runner.results import Account, Gate, Latency, Meaning, Result, identity, values
 from runner.results.published import Published
 
 VERDICTS = {"pass": "✓ pass", "fail": "✗ fail", "skip": "○ skip"}
@@ -71,7 +72,7 @@ def page(contents: Contents, previews: Mapping[str, Preview], folder: Path) -> s
     Logs in or below `folder`, where the page will lie, are linked to.
     """
     histories = history.histories(contents.results)
-    body = ["<h1>Measured results</h1>", f"<p>{escape(contents.overview)}.</p>", *_contents_list(contents)]
+    body = ["<h1>Measured results</h1>", f"<p>{escaped(contents.overview)}.</p>", *_contents_list(contents)]
     body += _failures(contents.failed, folder)
     body += _sweeps(contents.sweeps)
     for index, section in enumerate(contents.sections):
@@ -101,13 +102,13 @@ def _contents_list(contents: Contents) -> Iterator[str]:
     places += [("sweeps", "Sweeps with jobs that are not done")] if contents.sweeps else []
     places += [(f"s{index}", section.table.title) for index, section in enumerate(contents.sections)]
     if len(places) > 1:
-        links = "".join(f'<li><a href="#{place}">{escape(title)}</a></li>' for place, title in places)
+        links = "".join(f'<li><a href="#{place}">{escaped(title)}</a></li>' for place, title in places)
         yield f"<nav><ul>{links}</ul></nav>"
 
 
 def _failures(failed: Sequence[FailedRun], folder: Path) -> Iterator[str]:
     if failed:
-        rows = [[escape(run.name), escape(run.error), escape(run.fix), _link(run.log, folder)] for run in failed]
+        rows = [[escaped(run.name), escaped(run.error), escaped(run.fix), _link(run.log, folder)] for run in failed]
         yield f'<section id="failed"><h2>Runs that failed</h2>{_words(["run", "error", "fix", "log"], rows)}</section>'
 
 
@@ -115,17 +116,17 @@ def _link(path: str, folder: Path) -> str:
     """Return a link from a page in a folder to a file in or below it; the path alone for one elsewhere."""
     inside = path and Path(path).is_relative_to(folder)
     shown = str(Path(path).relative_to(folder)) if inside else path
-    return f'<a href="{quote(shown)}">{escape(shown)}</a>' if inside else escape(shown)
+    return f'<a href="{quote(os.fsencode(shown))}">{escaped(shown)}</a>' if inside else escaped(shown)
 
 
 def _sweeps(accounts: Sequence[Account]) -> Iterator[str]:
     if accounts:
         rows = [
             [
-                escape(account.folder),
-                escape(account.sweep.host),
-                escape(account.totals),
-                "<br>".join(escape(failures.job_in_words(job)) for job in account.missing),
+                escaped(account.folder),
+                escaped(account.sweep.host),
+                escaped(account.totals),
+                "<br>".join(escaped(failures.job_in_words(job)) for job in account.missing),
             ]
             for account in accounts
         ]
@@ -141,7 +142,7 @@ def _section(
     previews: Mapping[str, Preview],
     repeated: Sequence[History],
 ) -> Iterator[str]:
-    yield f'<section id="s{index}"><h2>{escape(section.table.title)}</h2>'
+    yield f'<section id="s{index}"><h2>{escaped(section.table.title)}</h2>'
     for heading, table in (
         ("Performance", tables.performance_part(section.table)),
         ("Accuracy", tables.accuracy_part(section.table)),
@@ -149,7 +150,7 @@ def _section(
         if table.columns:
             yield f"<h3>{heading}</h3>{_table(table)}"
     if section.table.best_rows:
-        yield f"<p>Best batch: {escape(tables.best_in_words(section.table))}.</p>"
+        yield f"<p>Best batch: {escaped(tables.best_in_words(section.table))}.</p>"
     yield from _notes(section.table)
     yield f'<div class="charts">{_charts(section, published)}</div>'
     yield from _over_time(section, repeated)
@@ -167,12 +168,12 @@ def _section(
 def _notes(table: Table) -> Iterator[str]:
     told = [*table.remarks, *(f"[{number}] {note}" for number, note in enumerate(table.footnotes, 1))]
     if told:
-        yield f'<ul class="notes">{"".join(f"<li>{escape(note)}</li>" for note in told)}</ul>'
+        yield f'<ul class="notes">{"".join(f"<li>{escaped(note)}</li>" for note in told)}</ul>'
 
 
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col" class="key">{escape(key.title)}</th>' for key in table.keys)
-    head += "".join(f'<th scope="col">{escape(column.title)}{_unit(column)}</th>' for column in table.columns)
+    head = "".join(f'<th scope="col" class="key">{escaped(key.title)}</th>' for key in table.keys)
+    head += "".join(f'<th scope="col">{escaped(column.title)}{_unit(column)}</th>' for column in table.columns)
     rows = [
         f'<tr><th scope="row">{batch}</th>{_keys(table, index)}'
         f"{''.join(_cell(column, index) for column in table.columns)}</tr>"
@@ -189,11 +190,11 @@ def _table(table: Table) -> str:
 
 
 def _keys(table: Table, index: int) -> str:
-    return "".join(f'<td class="key">{escape(key.texts[index])}</td>' for key in table.keys)
+    return "".join(f'<td class="key">{escaped(key.texts[index])}</td>' for key in table.keys)
 
 
 def _unit(column: Column) -> str:
-    return f'<span class="unit">{column.unit}</span>' if column.unit else ""
+    return f'<span class="unit">{escaped(column.unit)}</span>' if column.unit else ""
 
 
 def _cell(column: Column, index: int) -> str:
@@ -266,11 +267,11 @@ def _latency(run: Result) -> Latency:
 
 
 def _preview(run: Result, preview: Preview) -> str:
-    title = escape(tables.named(run))
+    title = escaped(identity.named(run))
     if not preview.uri:
-        return f"<p>Preview, {title}: {escape(preview.path)} ({escape(preview.reason)})</p>"
+        return f"<p>Preview, {title}: {escaped(preview.path)} ({escaped(preview.reason)})</p>"
     size = f'width="{preview.width}" height="{preview.height}"'
-    picture = f'<img src="{preview.uri}" {size} alt="Samples with the outputs of {escape(tables.named(run))}">'
+    picture = f'<img src="{preview.uri}" {size} alt="Samples with the outputs of {escaped(identity.named(run))}">'
     return f"<details><summary>Preview, {title}</summary>{picture}</details>"
 
 
@@ -280,11 +281,11 @@ def _operators(runs: Sequence[Result]) -> Iterator[str]:
         operators = run.performance.operators if run.performance else ()
         if operators:
             rows = [
-                [escape(each.name), escape(each.type), f"{each.mean_ms:.3f}", f"{each.percent:.1f} %"]
+                [escaped(each.name), escaped(each.type), f"{each.mean_ms:.3f}", f"{each.percent:.1f} %"]
                 for each in operators
             ]
             table = _words(["operator", "type", "ms", "of all operators' time"], rows)
-            yield f"<details><summary>Slowest operators, {escape(tables.named(run))}</summary>{table}</details>"
+            yield f"<details><summary>Slowest operators, {escaped(identity.named(run))}</summary>{table}</details>"
 
 
 def _gates(runs: Sequence[Result]) -> Iterator[str]:
@@ -302,9 +303,9 @@ def _gate_table(judged: Sequence[tuple[Result, Gate]]) -> str:
     rows = [
         [
             f'<span class="verdict {gate.verdict}">{VERDICTS[gate.verdict]}</span>',
-            escape(values.of_gate(gate, run.meaning(gate.name.removeprefix("accuracy.")))),
-            escape(tables.named(run)),
-            escape(gate.source),
+            escaped(values.of_gate(gate, run.meaning(gate.name.removeprefix("accuracy.")))),
+            escaped(identity.named(run)),
+            escaped(gate.source),
         ]
         for run, gate in judged
     ]
@@ -320,14 +321,14 @@ def _words(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _published(model: str, published: Published, runs: Sequence[Result]) -> Iterator[str]:
     rows = published.get(model, ())
     if rows:
-        sources = "".join(f"<li>{escape(source)}</li>" for source in dict.fromkeys(row.source for row in rows))
+        sources = "".join(f"<li>{escaped(source)}</li>" for source in dict.fromkeys(row.source for row in rows))
         table = tables.published_table(model, rows, tables.meanings(runs))
         told = f'{_table(table)}{"".join(_notes(table))}<ul class="notes">{sources}</ul>'
         yield f"<details><summary>Published figures</summary>{told}</details>"
 
 
 def _environment(runs: Sequence[Result]) -> Iterator[str]:
-    items = "".join(f"<li>{escape(line)}</li>" for line in dict.fromkeys(environment_line(run) for run in runs))
+    items = "".join(f"<li>{escaped(line)}</li>" for line in dict.fromkeys(environment_line(run) for run in runs))
     yield f"<details><summary>Environment</summary><ul>{items}</ul></details>"
 
 
@@ -336,12 +337,12 @@ def _commands(runs: Sequence[Result]) -> Iterator[str]:
     for run in runs:
         lines = "\n".join(f"# {command.stage}\n{shlex.join(command.argv)}" for command in run.commands)
         if lines:
-            blocks.append(f"<p>{escape(tables.named(run))}</p><pre><code>{escape(lines)}</code></pre>")
+            blocks.append(f"<p>{escaped(identity.named(run))}</p><pre><code>{escaped(lines)}</code></pre>")
     content = "".join(blocks) or "<p>No external program ran: every stage ran in the runner's own process.</p>"
     yield f"<details><summary>Commands</summary>{content}</details>"
 
 
 def _named_list(title: str, items: Sequence[tuple[str, str]]) -> Iterator[str]:
     if items:
-        lines = "".join(f"<li><strong>{escape(name)}</strong>: {escape(reason)}</li>" for name, reason in items)
+        lines = "".join(f"<li><strong>{escaped(name)}</strong>: {escaped(reason)}</li>" for name, reason in items)
         yield f"<section><h2>{title}</h2><ul>{lines}</ul></section>"

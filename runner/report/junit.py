@@ -5,7 +5,6 @@ The elements are those that Jenkins and GitLab read: https://github.com/jenkinsc
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,14 +12,12 @@ from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
-from runner.core import StoreError, write_atomically
+from runner.core import StoreError, visible, write_atomically
 from runner.results import Account, Gate, Result, identity
 
 Outcome = Literal["passed", "failure", "error", "skipped"]
 _COUNTED: Mapping[str, Outcome] = {"failures": "failure", "errors": "error"}
 """Attributes, and the outcomes that they count; only of a suite the skipped cases are counted, too."""
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +44,15 @@ def cases(runs: Iterable[Result], accounts: Iterable[Account]) -> Iterator[Case]
     yield from missing_cases(accounts)
 
 
-def named(run: Result) -> str:
-    """Describe a run in one line, with the overrides that tell it apart: CI takes cases of one name for one case."""
-    if not run.model:
-        return run.path
-    overrides = (f"{key}={value}" for key, value in identity.overrides(run).items())
-    return ", ".join([f"{run.model} on {run.soc} with {run.tool}", f"batch {run.batch}", run.dataset, *overrides])
-
-
 def case(run: Result, name: str, outcome: Outcome = "passed", message: str = "", details: str = "") -> Case:
-    """Return a test case of a run."""
+    """Return a test case of a run; its group has the overrides, as CI takes cases of one name for one case."""
     return Case(
-        suite=run.model or "runner", group=named(run), name=name, outcome=outcome, message=message, details=details
+        suite=run.model or "runner",
+        group=identity.named(run),
+        name=name,
+        outcome=outcome,
+        message=message,
+        details=details,
     )
 
 
@@ -84,7 +78,7 @@ def document(name: str, cases: Iterable[Case]) -> bytes:
     _count(root, ordered)
     for suite, grouped in groupby(ordered, key=lambda each: each.suite):
         of_suite = list(grouped)
-        element = ElementTree.SubElement(root, "testsuite", name=_text(suite))
+        element = ElementTree.SubElement(root, "testsuite", name=visible(suite))
         _count(element, of_suite)
         element.set("skipped", str(sum(each.outcome == "skipped" for each in of_suite)))
         for each in of_suite:
@@ -125,14 +119,9 @@ def _count(element: ElementTree.Element, cases: list[Case]) -> None:
 
 
 def _add(suite: ElementTree.Element, case: Case) -> None:
-    element = ElementTree.SubElement(suite, "testcase", classname=_text(case.group), name=_text(case.name))
+    element = ElementTree.SubElement(suite, "testcase", classname=visible(case.group), name=visible(case.name))
     if case.outcome != "passed":
-        told = ElementTree.SubElement(element, case.outcome, message=_text(case.message))
-        told.text = _text(case.details) or None
+        told = ElementTree.SubElement(element, case.outcome, message=visible(case.message))
+        told.text = visible(case.details) or None
     elif case.message:
-        ElementTree.SubElement(element, "system-out").text = _text(case.message)
-
-
-def _text(text: str) -> str:
-    """Replace what XML cannot hold by its escape in Python, such as `\\x1b`."""
-    return _NOT_XML.sub(lambda found: ascii(found[0])[1:-1], text)
+        ElementTree.SubElement(element, "system-out").text = visible(case.message)

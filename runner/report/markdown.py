@@ -11,9 +11,9 @@ from runner.report import failures, tables
 from runner.report.contents import Contents
 from runner.report.rows import differing
 from runner.report.tables import Section, Table
-from runner.results import Gate, Performance, Result, values
+from runner.results import Gate, Performance, Result, identity, values
 
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#&])")
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#&~$])")
 
 
 @lru_cache(maxsize=4096)
@@ -146,7 +146,7 @@ def _tables(table: Table) -> Iterator[str]:
 def _gates(runs: Sequence[Result]) -> list[str]:
     rows = [
         [
-            tables.named(run),
+            identity.named(run),
             gate.verdict,
             values.of_gate(gate, run.meaning(gate.name.removeprefix("accuracy."))),
             gate.source,

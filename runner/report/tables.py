@@ -10,7 +10,7 @@ from itertools import groupby
 from runner import results as reading
 from runner.config.schema import PublishedConfig
 from runner.report.rows import Key, arranged
-from runner.results import Gate, Meaning, Performance, Result, gates, identity, values
+from runner.results import Gate, Meaning, Performance, Result, gates, values
 from runner.results.published import Published, chips_of
 
 RATIOS = (("310P/310", "310P3", "310"), ("310P/T4", "310P3", "t4"))
@@ -183,15 +183,6 @@ def best_in_words(table: Table) -> str:
 def _row_in_words(table: Table, row: int) -> str:
     differing = [f"{key.title}={key.texts[row]}" for key in table.keys if key.texts[row]]
     return " ".join([str(table.batches[row]), *differing])
-
-
-def named(result: Result) -> str:
-    """Describe a run: model, SoC, tool, batch size, data set, and what else was overridden."""
-    overrides = [f"{key}={value}" for key, value in identity.overrides(result).items()]
-    if not result.model:
-        return ", ".join(overrides) or result.path
-    run = f"{result.model} on {result.soc} with {result.tool}, batch {result.batch}, {result.dataset}"
-    return ", ".join([run, *overrides])
 
 
 def error_in_words(result: Result) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from runner.core import DataError
+from runner.core import read_regular
 from runner.results import identity, sweeps
-from runner.results.result import NAME, Result, decode, seconds_since_epoch
+from runner.results.result import NAME, Result, decode
 from runner.results.sweeps import SWEEP, Sweep
 
 NOT_ENTERED = ("cache",)
@@ -133,16 +133,15 @@ def _stages(result: Result) -> frozenset[str]:
     return frozenset(record.name for record in result.stages)
 
 
-@dataclass(frozen=True)
-class _File:
-    path: str
-    size_bytes: int
-    written_at: float
-
-
 def _kind(result: Result) -> tuple[str, str, str, int, str]:
     # A run that failed early has no origin of weights; a rejected configuration has not even a model.
     return result.model, result.soc, result.tool, result.batch, result.dataset if result.model else result.path
+
+
+@dataclass(frozen=True)
+class _File:
+    path: str
+    written_at: float
 
 
 def _below(place: Path) -> Iterator[_File | Skipped]:
@@ -150,7 +149,7 @@ def _below(place: Path) -> Iterator[_File | Skipped]:
         place = place.resolve()
         folders = [] if place.is_file() else [str(place)]
         if not folders:
-            yield _described(str(place), place.stat())
+            yield _File(str(place), place.stat().st_mtime)
     except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
         yield Skipped(str(place), str(error))
         return
@@ -159,49 +158,37 @@ def _below(place: Path) -> Iterator[_File | Skipped]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        if entry.name not in NOT_ENTERED and not entry.name.startswith("."):
-                            folders.append(entry.path)
-                    elif entry.name in (NAME, SWEEP):
+                    if entry.name in (NAME, SWEEP):
                         yield _entry(entry)
+                    elif entry.is_dir(follow_symlinks=False) and _is_entered(entry.name):
+                        folders.append(entry.path)
         except OSError as error:
             yield Skipped(folder, error.strerror or str(error))
 
 
+def _is_entered(name: str) -> bool:
+    return name not in NOT_ENTERED and not name.startswith(".")
+
+
 def _entry(entry: os.DirEntry[str]) -> _File | Skipped:
     try:
-        return _described(entry.path, entry.stat()) if entry.is_file() else Skipped(entry.path, "not a file")
+        return _File(entry.path, entry.stat().st_mtime) if entry.is_file() else Skipped(entry.path, "not a file")
     except OSError as error:
         return Skipped(entry.path, error.strerror or str(error))
 
 
-def _described(path: str, stat: os.stat_result) -> _File:
-    return _File(path, stat.st_size, stat.st_mtime)
-
-
 def _read(file: _File) -> Result | FoundSweep | Skipped:
-    if file.size_bytes > LARGEST_BYTES:
-        return Skipped(file.path, f"{file.size_bytes >> 20} MiB: no result of this runner is so large")
-    if file.path.endswith(f"{os.sep}{SWEEP}"):
-        return _read_sweep(Path(file.path))
     try:
-        with open(file.path, "rb") as opened:  # noqa: PTH123 (thousands of files: a Path for each costs more than reading it)
-            content = opened.read()
+        content = read_regular(file.path, LARGEST_BYTES)
     except OSError as error:
         return Skipped(file.path, error.strerror or str(error))
+    folder, _, name = file.path.rpartition(os.sep)
     try:
+        if name == SWEEP:
+            return FoundSweep(folder, sweeps.decode(content))
         return replace(decode(content), path=file.path, written_at=file.written_at)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return Skipped(file.path, _why_not(content, error))
-
-
-def _read_sweep(path: Path) -> FoundSweep | Skipped:
-    try:
-        sweep = sweeps.read(path)
-        seconds_since_epoch(sweep.created)
-    except (DataError, ValueError) as error:
-        return Skipped(str(path), str(getattr(error, "message", error)))
-    return FoundSweep(str(path.parent), sweep)
 
 
 def _why_not(content: bytes, error: Exception) -> str:

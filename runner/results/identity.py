@@ -55,6 +55,15 @@ def overrides(result: Result) -> Settings:
     return dict(_told(result.overrides, named, is_told))
 
 
+def named(result: Result) -> str:
+    """Describe a run in one line: model, SoC, tool, batch size, data set, and what else was overridden."""
+    own = [f"{key}={value}" for key, value in overrides(result).items()]
+    if not result.model:
+        return ", ".join(own) or result.path
+    run = f"{result.model} on {result.soc} with {result.tool}, batch {result.batch}, {result.dataset}"
+    return ", ".join([run, *own])
+
+
 @lru_cache(maxsize=4096)
 def _told(
     overrides: tuple[str, ...], named: tuple[str, ...], is_told: tuple[bool, bool, bool]

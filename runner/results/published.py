@@ -7,15 +7,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from runner.config import groups, options, yaml_files
 from runner.config.schema import PublishedConfig
 from runner.core import ConfigError
+from runner.results.differences import CONFIG
 from runner.results.result import Result
 
 Published = Mapping[str, Sequence[PublishedConfig]]
 """The rows of each model's published tables, by the model's name."""
-RUN_CONFIG = "config.yaml"
-"""The file of the resolved configuration, beside a run's result."""
 
 
 def of_results(results: Iterable[Result], config_dir: Path | None = None) -> dict[str, tuple[PublishedConfig, ...]]:
@@ -35,7 +36,7 @@ def of_results(results: Iterable[Result], config_dir: Path | None = None) -> dic
         if name in files:
             rows[name] = _rows(options.read(files[name]), files[name])
         elif name in latest:
-            rows[name] = _rows_of_run(Path(latest[name].path).parent / RUN_CONFIG)
+            rows[name] = _rows_of_run(Path(latest[name].path).parent / CONFIG)
     return rows
 
 
@@ -56,6 +57,11 @@ def _rows_of_run(path: Path) -> tuple[PublishedConfig, ...]:
 
 def _rows(model: Mapping[str, Any], path: Path) -> tuple[PublishedConfig, ...]:
     try:
-        return tuple(PublishedConfig(**row) for row in model.get("published") or [])
-    except (TypeError, AttributeError) as error:
+        return tuple(map(_row, model.get("published") or []))
+    except (TypeError, AttributeError, KeyError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: its published figures cannot be read ({error})", "correct the file") from error
+
+
+def _row(row: Mapping[str, Any]) -> PublishedConfig:
+    named = PublishedConfig(**{**row, "soc": str(row["soc"])})  # YAML takes a SoC such as 310 for a number
+    return msgspec.convert(vars(named), PublishedConfig)

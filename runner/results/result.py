@@ -316,6 +316,7 @@ def decode(content: bytes) -> Result:
 
     Raises:
         msgspec.ValidationError: it is not a result of this runner and schema. ValueError: it is not JSON.
+        RecursionError: it is nested too deep.
     """
     try:
         header = msgspec.json.decode(content, type=_Header | list[Any] | str | float | bool | None)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from runner.core import DataError, write_atomically
+from runner.core import write_atomically
+from runner.results.result import seconds_since_epoch
 
 SCHEMA = 1
 SWEEP = "sweep.json"
@@ -34,25 +35,22 @@ class Sweep:
     jobs: tuple[SweepJob, ...]
     earlier: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        if self.schema != SCHEMA:
+            raise ValueError(f"it has schema {self.schema}, and this runner reads {SCHEMA}")
+        seconds_since_epoch(self.created)
+
 
 def write(folder: Path, sweep: Sweep) -> None:
     """Write sweep.json into the sweep's folder atomically."""
     write_atomically(folder / SWEEP, msgspec.json.format(msgspec.json.encode(sweep), indent=2) + b"\n")
 
 
-def read(path: Path) -> Sweep:
-    """Return the content of a sweep.json.
+def decode(content: bytes) -> Sweep:
+    """Parse a sweep.json.
 
     Raises:
-        DataError: it cannot be read, or is no sweep.json of this schema.
+        msgspec.DecodeError: it is not JSON, or no list of a sweep's jobs of this schema. RecursionError: it is nested
+        too deep.
     """
-    fix = "remove the file: a report then shows the results that lie below its folder"
-    try:
-        sweep = msgspec.json.decode(path.read_bytes(), type=Sweep)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", fix) from error
-    except msgspec.DecodeError as error:
-        raise DataError(f"{path} is no list of a sweep's jobs: {error}", fix) from error
-    if sweep.schema != SCHEMA:
-        raise DataError(f"{path} has schema {sweep.schema}, and this runner reads {SCHEMA}", fix)
-    return sweep
+    return msgspec.json.decode(content, type=Sweep)

@@ -15,8 +15,8 @@ from runner.config.targets import Target
 from runner.core import CompiledModel, OperatorTime, Placement, Samples, Timing
 from runner.core.lazy import NDArray
 from runner.data import Normalisation, batches, random_inputs
-from runner.measure import MeasuringLimits, exclusive
-from runner.tools import ProfilingTool, Tool, command_line, isolated
+from runner.measure import MeasuringLimits
+from runner.tools import ProfilingTool, Tool, command_line, isolated, using_devices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,23 +57,22 @@ def benchmark(spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None
     inputs = _inputs(spec, model, samples if spec.real_inputs else None, indices)
     work = out / "work"
     work.mkdir()
-    with exclusive(spec.placement, "benchmark"):
+    tool: Tool = targets.call(spec.tool)
+    with using_devices(tool, spec.placement, "benchmark", is_shared=False):
         if spec.isolate:
             timing = isolated.measure(spec.tool, model, spec.placement, inputs, spec.limits, work)
         else:
-            tool: Tool = targets.call(spec.tool)
             measured = tool.measure(model, spec.placement, inputs, spec.limits, work)
             timing = hooks.checked(measured, Timing, tool.measure)
         if spec.profile:
-            timing = replace(timing, operators=_slowest_operators(spec, model, inputs, work / "profile"))
+            timing = replace(timing, operators=_slowest_operators(tool, spec, model, inputs, work / "profile"))
     shutil.rmtree(work)
     return replace(timing, measured_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
 
 
 def _slowest_operators(
-    spec: BenchmarkSpec, model: CompiledModel, inputs: Mapping[str, NDArray[Any]], work: Path
+    tool: Tool, spec: BenchmarkSpec, model: CompiledModel, inputs: Mapping[str, NDArray[Any]], work: Path
 ) -> tuple[OperatorTime, ...]:
-    tool = targets.call(spec.tool)
     assert isinstance(tool, ProfilingTool)
     return tool.profile(model, spec.placement, inputs, command_line.new_folder(work))
 

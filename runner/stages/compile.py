@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from runner.config import hooks, targets
 from runner.config.targets import Target
 from runner.core import CompiledModel, ExportError, Gear, OnnxModel, Placement, Samples, TensorSpec, sha256_of
 from runner.data import Normalisation, batches, random_inputs
-from runner.graph import onnx_files
+from runner.graph import running
 from runner.tools import Compiler, CompileRequest
 
 
@@ -48,21 +48,37 @@ def compile(spec: CompileSpec, model: OnnxModel, samples: Samples | None = None,
             f"{model.path} is fixed to batch {model.batch}, the run asks for {_listed(spec.batches or [spec.batch])}",
             "a model with a fixed batch is exported anew for each: force=[export,simplify]",
         )
-    soc = spec.placement.soc
+    uncompiled = CompiledModel(
+        path=model.path,
+        sha256=model.sha256,
+        soc=spec.placement.soc,
+        batch=spec.batch,
+        inputs=model.inputs,
+        outputs=model.outputs,
+    )
     if spec.compiler is None:
-        return CompiledModel(
-            path=model.path,
-            sha256=model.sha256,
-            soc=soc,
-            batch=spec.batch,
-            inputs=model.inputs,
-            outputs=model.outputs,
-        )
+        return uncompiled
     compiler: Compiler = targets.call(spec.compiler)
     gears = () if samples is None else _gears(model, spec.batch, samples)
-    several = gears if len(gears) > 1 else ()
-    is_range = spec.is_range and bool(several or spec.batches)
-    request = CompileRequest(
+    request = _request(spec, model, gears)
+    path: Path = hooks.checked(compiler.compile(request, out / "model"), Path, compiler.compile)
+    return replace(
+        uncompiled,
+        path=path,
+        sha256=sha256_of(path),
+        inputs=request.inputs if spec.aipp is None else tuple(map(as_picture, model.inputs)),
+        outputs=gears[0].outputs if len(gears) == 1 else model.outputs,
+        argv=compiler.commands(request, out / "model")[-1],
+        gears=gears if len(gears) > 1 else (),
+        batches=spec.batches,
+        is_range=request.is_range,
+    )
+
+
+def _request(spec: CompileSpec, model: OnnxModel, gears: Sequence[Gear]) -> CompileRequest:
+    """Return the request to compile a model for the shapes of `gears`; for its own, if there are none."""
+    several = tuple(gear.inputs for gear in gears) if len(gears) > 1 else ()
+    return CompileRequest(
         model=model.path,
         inputs=gears[0].inputs if len(gears) == 1 else model.inputs,
         batch=spec.batch,
@@ -70,24 +86,9 @@ def compile(spec: CompileSpec, model: OnnxModel, samples: Samples | None = None,
         placement=spec.placement,
         flags=spec.flags,
         aipp=spec.aipp,
-        gears=tuple(gear.inputs for gear in several),
-        batches=spec.batches,
-        is_range=is_range,
-    )
-    path: Path = hooks.checked(compiler.compile(request, out / "model"), Path, compiler.compile)
-    argv = compiler.commands(request, out / "model")[-1]
-    inputs = request.inputs if spec.aipp is None else tuple(map(as_picture, model.inputs))
-    return CompiledModel(
-        path=path,
-        sha256=sha256_of(path),
-        soc=soc,
-        batch=spec.batch,
-        inputs=inputs,
-        outputs=gears[0].outputs if len(gears) == 1 else model.outputs,
-        argv=argv,
         gears=several,
         batches=spec.batches,
-        is_range=is_range,
+        is_range=spec.is_range and bool(several or spec.batches),
     )
 
 
@@ -98,7 +99,7 @@ def _gears(model: OnnxModel, batch: int, samples: Samples) -> tuple[Gear, ...]:
     for shapes, _ in Counter(batches.shapes_of(samples)).most_common():
         inputs = tuple(tensor.at(shape) for tensor, shape in zip(model.inputs, shapes, strict=True))
         rows = batch if model.batch is not None else 1
-        gears.append(Gear(inputs, onnx_files.outputs_of(model.path, names, [random_inputs.batch_of(inputs, rows)])))
+        gears.append(Gear(inputs, running.outputs_of(model.path, names, [random_inputs.batch_of(inputs, rows)])))
     return tuple(gears)
 
 

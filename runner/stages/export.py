@@ -11,7 +11,7 @@ from runner.config import hooks
 from runner.core import FREE, ExportError, OnnxModel, RunnerError, TensorSpec, Weights
 from runner.core.lazy import torch
 from runner.data import random_inputs
-from runner.graph import export_patches, onnx_files
+from runner.graph import export_patches, external_data, onnx_files, running
 from runner.networks import NetworkSpec, build_network, named_outputs
 
 log = logging.getLogger(__name__)
@@ -46,11 +46,11 @@ def export(spec: ExportSpec, weights: Weights, out: Path) -> OnnxModel:
         )
     path = out / "model.onnx"
     _write(build_network(spec.network, weights), spec, path)
-    onnx_files.check(onnx_files.load(path), spec.network.inputs, spec.outputs, spec.opset, spec.batch)
+    onnx_files.check(path, spec.network.inputs, spec.outputs, spec.opset, spec.batch)
     outputs = _probed_outputs(path, spec)
     return OnnxModel(
         path=path,
-        sha256=onnx_files.digest(path),
+        sha256=external_data.digest(path),
         opset=spec.opset,
         batch=spec.batch,
         inputs=spec.network.inputs,
@@ -109,6 +109,4 @@ def _remedy(opset: int, complaint: str) -> str:
 
 def _probed_outputs(path: Path, spec: ExportSpec) -> tuple[TensorSpec, ...]:
     """Return the outputs as computed by ONNX Runtime, which reveals sizes that are hard-coded in the graph."""
-    return onnx_files.outputs_of(
-        path, spec.outputs, random_inputs.probes(spec.network.inputs, spec.batch or _PROBE_BATCH)
-    )
+    return running.outputs_of(path, spec.outputs, random_inputs.probes(spec.network.inputs, spec.batch or _PROBE_BATCH))

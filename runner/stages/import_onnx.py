@@ -8,9 +8,11 @@ from pathlib import Path
 from runner.core import ExportError, OnnxModel, TensorSpec, Weights
 from runner.core.lazy import onnx
 from runner.data import random_inputs
-from runner.graph import cutting, onnx_files
+from runner.graph import cutting, external_data, onnx_files, running
 
 _PROBE_BATCH = 2
+_SMALL_BYTES = 1024
+"""Size of a tensor whose values may be sizes, from which the shapes of others are inferred."""
 
 
 @dataclass(frozen=True)
@@ -30,32 +32,34 @@ def import_onnx(spec: ImportSpec, weights: Weights, out: Path) -> OnnxModel:
     """
     path = out / "model.onnx"
     model = fitted(spec, weights.path)
+    onnx_files.load_data(model, weights.path)
     onnx_files.save(model, path)
-    said = onnx_files.load_without_data(weights.path).metadata_props
     opset = onnx_files.opset_of(model) or 0
-    onnx_files.check(onnx_files.load(path), spec.inputs, spec.outputs, opset, spec.batch)
+    onnx_files.check(path, spec.inputs, spec.outputs, opset, spec.batch)
     probes = random_inputs.probes(spec.inputs, spec.batch or _PROBE_BATCH)
     try:
-        outputs = onnx_files.outputs_of(path, spec.outputs, probes)
+        outputs = running.outputs_of(path, spec.outputs, probes)
     except ExportError as error:
         raise ExportError(f"{weights.path}: {error.message}", error.fix) from error
     return OnnxModel(
         path=path,
-        sha256=onnx_files.digest(path),
+        sha256=external_data.digest(path),
         opset=opset,
         batch=spec.batch,
         inputs=spec.inputs,
         outputs=outputs,
-        metadata={entry.key: entry.value for entry in said},
+        metadata={entry.key: entry.value for entry in model.metadata_props},
     )
 
 
 def fitted(spec: ImportSpec, path: Path) -> onnx.ModelProto:
     """Return the part of an ONNX file that computes the declared outputs from the declared inputs.
 
+    Large weights in files beside it are not read.
+
     Raises:
         ExportError: the file is no model, has its weights elsewhere, or does not fit its declaration.
     """
     model = onnx_files.load_without_data(path)
-    cutting.refuse_outside_data(model, path)
+    onnx_files.load_data(model, path, _SMALL_BYTES)
     return cutting.cut(model, spec.inputs, spec.outputs, spec.batch)

@@ -7,7 +7,7 @@ import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,10 @@ from runner.config import hooks, targets
 from runner.config.targets import Target
 from runner.core import ComparisonError, CompiledModel, Placement, Predictions, Samples, TensorSpec, track
 from runner.core.lazy import NDArray, np
-from runner.data import Batch, Normalisation, batches, predictions, rows, whole_samples
+from runner.data import Batch, Normalisation, Row, batches, predictions, rows, whole_samples
 from runner.data.selection import chosen_rows
-from runner.measure import shared
 from runner.tasks import StoringDecode, decode_of, results_of
-from runner.tools import Tool
+from runner.tools import Tool, using_devices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,10 @@ def infer(spec: InferSpec, model: CompiledModel, samples: Samples, out: Path) ->
     model = model.of_batch(spec.batch)
     work = out / "work"
     work.mkdir()
-    with shared(spec.placement, "infer"), track("infer", samples.count, "samples") as advance:
+    with (
+        using_devices(tool, spec.placement, "infer", is_shared=True),
+        track("infer", samples.count, "samples") as advance,
+    ):
 
         def fed() -> Iterator[Batch]:
             for batch in batches.one_ahead(batches.iterate(samples, spec.normalisation, spec.batch)):
@@ -93,23 +95,25 @@ def _write_results(
     assert isinstance(decode, StoringDecode)
     listed = list(rows.read(samples.path))
     chosen = chosen_rows(samples, spec.samples, spec.batch)
-    is_chosen = np.zeros(len(listed), bool)
-    is_chosen[chosen] = True
     outputs_file = out / "predictions.npz", _names(model), [listed[index].id for index in chosen]
     results_file = out / "results.npz", decode.packs, list(dict.fromkeys(row.sample_id for row in listed))
-    first = 0
+    is_chosen = map(frozenset(chosen).__contains__, range(len(listed)))
     with (
         predictions.writing(*outputs_file, _largest(model)) as write_outputs,
         predictions.writing(*results_file) as write_result,
     ):
-        for chunk, its_rows in whole_samples.with_rows(outputs, iter(listed)):
+
+        def take(made: tuple[whole_samples.Outputs, list[Row]]) -> None:
+            chunk, its_rows = made
             predictions.check_finite(chunk, [row.id for row in its_rows])
-            here = is_chosen[first : first + len(its_rows)]
-            first += len(its_rows)
-            if here.any():
+            here = list(islice(is_chosen, len(its_rows)))
+            if any(here):
                 write_outputs({name: array[here] for name, array in chunk.items()})
             for result in results_of(decode, chunk, its_rows):
                 write_result({name: array[None] for name, array in decode.pack(result).items()})
+
+        # decoded while the tool works on the next batch
+        batches.one_behind(whole_samples.with_rows(outputs, iter(listed)), take)
     return replace(predictions.written(*outputs_file), results=predictions.written(*results_file))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from runner.core import DataError, ExportError, OnnxModel, Predictions, Samples
 from runner.core.lazy import NDArray
 from runner.data import Batch
-from runner.graph import onnx_files
+from runner.graph import running
 from runner.stages.reference import ComputedSpec, write_outputs
 
 
@@ -18,7 +18,7 @@ def onnx_reference(spec: ComputedSpec, model: OnnxModel, samples: Samples, out: 
     Raises:
         DataError: the model rejects a sample.
     """
-    session = onnx_files.session(model.path)
+    session = running.session(model.path)
 
     def run(batch: Batch) -> dict[str, NDArray[Any]]:
         try:

@@ -15,7 +15,7 @@ from runner.config.targets import Target
 from runner.core import ExportError, OnnxModel
 from runner.core.lazy import np, onnx, onnxsim
 from runner.data import random_inputs
-from runner.graph import onnx_files
+from runner.graph import external_data, onnx_files, running
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def simplify(spec: SimplifySpec, model: OnnxModel, out: Path) -> OnnxModel:
     batch = spec.batch if spec.enabled and spec.batch is not None else model.batch
     feeds = random_inputs.batch_of(model.inputs, model.batch or min(batch or _PROBE_SAMPLES, _PROBE_SAMPLES))
     names = [tensor.name for tensor in model.outputs]
-    expected = dict(zip(names, onnx_files.run(model.path, feeds), strict=True))
+    expected = dict(zip(names, running.run(model.path, feeds), strict=True))
 
     def checked(fuse: bool) -> onnx.ModelProto:
         for author, rewritten in rewrites(spec, model, fuse):
@@ -75,7 +75,7 @@ def simplify(spec: SimplifySpec, model: OnnxModel, out: Path) -> OnnxModel:
     onnx_files.save(rewritten, path)
     return OnnxModel(
         path=path,
-        sha256=onnx_files.digest(path),
+        sha256=external_data.digest(path),
         opset=model.opset,
         batch=batch,
         inputs=model.inputs,
@@ -154,7 +154,7 @@ def _check(
     rows = np.arange(batch or samples) % samples
     fix = "set model.simplify.enabled=false" if author == "onnxsim" else f"mend {author}, or take it out"
     try:
-        actual = onnx_files.run(changed, {name: array[rows] for name, array in feeds.items()})
+        actual = running.run(changed, {name: array[rows] for name, array in feeds.items()})
     except ExportError as error:
         raise ExportError(f"{author} broke {model.path}: {error.message}", fix) from error
     for (name, wanted), got in zip(expected.items(), actual, strict=True):

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.core import as_store_errors, entries_of, locks
+from runner.core import as_store_errors, entries_in, entries_of, locks
 from runner.store import manifests
 from runner.store.manifests import MANIFEST, Damaged, OfAnotherVersion
-from runner.store.store import OWN_FOLDERS, Slot
+from runner.store.slots import Slot
+from runner.store.store import OWN_FOLDERS
 
 TELLING = ("origin", "opset", "soc", "batch", "count", "samples", "other_batch")
 """The fields of artifacts that tell them apart."""
@@ -65,7 +66,7 @@ def take(root: Path, stages: Collection[str]) -> Inventory:
                 listed, others = _look_through(root, top, stages)
                 artifacts += listed
                 foreign += others
-        unfinished = [(path, is_held(slot_of(root, path).lock)) for path in entries_of(root / "partial")]
+        unfinished = [(path, is_held(slot_of(root, path).lock)) for path in entries_in(root / "partial", root)]
     return Inventory(tuple(artifacts), tuple(unfinished), tuple(foreign))
 
 
@@ -167,7 +168,7 @@ def _used_at(folder: Path) -> float:
 
 
 def _sizes(folder: Path) -> Iterator[int]:
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            if path.is_file():
-                yield path.lstat().st_size
+    for parent, _, names in os.walk(folder):  # unlike rglob, it takes no offence at what another process removes
+        for name in names:
+            with suppress(OSError):
+                yield (Path(parent) / name).lstat().st_size

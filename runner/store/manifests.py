@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from runner.core import (
+    JSON_ERRORS,
     NOTE_SUFFIX,
     PARTIAL_SUFFIX,
     Artifact,
@@ -124,7 +125,7 @@ def read(folder: Path, root: Path | None = None) -> Manifest:
         if fields.pop("sha256", None) != _digest(fields):
             raise Damaged(f"{MANIFEST} has other bytes than were stored")
         return msgspec.convert(fields, Manifest)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except JSON_ERRORS as error:
         raise Damaged(f"{MANIFEST} cannot be read: {error}") from error
 
 
@@ -174,6 +175,8 @@ def _reading(name: str) -> Iterator[None]:
             raise
         missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
         raise Damaged(f"{name} {'is missing' if missing else f'cannot be read: {error.strerror}'}") from error
+    except ValueError as error:  # a name with a NUL
+        raise Damaged(f"{name!r} is no name of a file") from error
 
 
 def _synced_stat(path: Path) -> Stat:

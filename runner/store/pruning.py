@@ -6,10 +6,20 @@ from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from runner.core import PARTIAL_SUFFIX, as_store_errors, entries_of, locks, read_regular, remove_broken_write
+from runner.core import (
+    PARTIAL_SUFFIX,
+    as_store_errors,
+    distrust,
+    entries_in,
+    locks,
+    make_folder,
+    read_regular,
+    remove_broken_write,
+)
 from runner.store import inventory, trial
 from runner.store.inventory import Listed
-from runner.store.store import LONGEST_KEY, Slot, make_folder, remove
+from runner.store.slots import Slot, remove
+from runner.store.store import LONGEST_KEY
 
 
 def remove_artifacts(root: Path, artifacts: Iterable[Listed]) -> tuple[list[Listed], list[Listed]]:
@@ -40,15 +50,15 @@ def remove_leftovers(root: Path, hashes_unused_since: float | None = None) -> li
         StoreError: the store cannot be written, or is on a file system without locks.
     """
     with as_store_errors(root):
-        unfinished = [path for path in entries_of(root / "partial") if _remove_unfinished(root, path)]
-        for path in (*root.glob(f"hashes/.*{PARTIAL_SUFFIX}"), *root.glob(f"batches/*/.*{PARTIAL_SUFFIX}")):
-            remove_broken_write(path)
-        for path in (*entries_of(root / "locks"), *entries_of(root / "in_use")):
+        unfinished = [path for path in entries_in(root / "partial", root) if _remove_unfinished(root, path)]
+        for path in (*entries_in(root / "locks", root), *entries_in(root / "in_use", root)):
             _remove_if_orphaned(root, path)
         _remove_notes_of_batches(root)
-        _remove_trials(root / trial.FOLDER)
-        for path in entries_of(root / "hashes"):
-            if hashes_unused_since is not None and path.stat().st_mtime < hashes_unused_since:
+        _remove_trials(root)
+        for name in ("hashes", "libraries"):
+            _remove_broken_writes(root / name, root)
+        for path in entries_in(root / "hashes", root):
+            if hashes_unused_since is not None and path.lstat().st_mtime < hashes_unused_since:
                 path.unlink(missing_ok=True)
     return unfinished
 
@@ -102,18 +112,28 @@ def _is_of_an_artifact(root: Path, note: Path) -> bool:
     return Slot(root, "infer", key).folder.exists()
 
 
+def _remove_broken_writes(folder: Path, root: Path) -> None:
+    for path in entries_in(folder, root):
+        if path.name.startswith(".") and path.name.endswith(PARTIAL_SUFFIX):
+            remove_broken_write(path)
+
+
 def _remove_notes_of_batches(root: Path) -> None:
-    for run in entries_of(root / "batches"):
-        for note in entries_of(run):
+    for run in entries_in(root / "batches", root):
+        if distrust(run, root):
+            continue
+        _remove_broken_writes(run, root)
+        for note in entries_in(run, root):
             if not _is_of_an_artifact(root, note):
                 note.unlink(missing_ok=True)
         with suppress(OSError):
             run.rmdir()  # succeeds only if it is empty
 
 
-def _remove_trials(folder: Path) -> None:
-    """Remove what killed trials have left; a running one holds its lock."""
-    for path in folder.glob(".*"):
+def _remove_trials(root: Path) -> None:
+    """Remove what killed trials have left; a running one holds its lock, which it makes first and removes first."""
+    for path in entries_in(root / trial.FOLDER, root):
+        lock = path / trial.LOCK
         with ExitStack() as held:
-            if _hold(held, path / trial.LOCK):
+            if path.name.startswith(".") and (_hold(held, lock) or not lock.exists()):
                 remove(path)

@@ -22,7 +22,6 @@ users own is used (runner.core.files.is_trusted); a folder in which an artifact 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 import uuid
@@ -40,14 +39,13 @@ from runner.core import (
     FileHashes,
     StoreError,
     as_store_errors,
-    distrust,
-    entries_of,
     flaw_of,
     locks,
-    os_errors,
+    make_folder,
 )
 from runner.store import manifests, trial
-from runner.store.manifests import MANIFEST, Damaged, Manifest
+from runner.store.manifests import MANIFEST, Damaged
+from runner.store.slots import Slot, is_own, put_in_place, remove_as_far_as_possible, remove_leftovers
 
 OWN_FOLDERS = ("partial", "locks", "in_use", "hashes", "batches", "libraries", trial.FOLDER)
 """Folders of the root that contain no artifacts."""
@@ -62,43 +60,6 @@ class Entry(Generic[T]):
     artifact: T
     seconds: float
     commands: tuple[Command, ...]
-
-
-@dataclass(frozen=True)
-class Slot:
-    """The paths of an artifact: its folder, lock, mark and unfinished folders."""
-
-    root: Path
-    stage: str
-    key: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.stage}-{self.key}"
-
-    @property
-    def folder(self) -> Path:
-        return self.root / self.stage / self.key
-
-    @property
-    def resumed(self) -> Path:
-        return self.root / "partial" / f"{self.name}.{os.geteuid()}"
-
-    @property
-    def old(self) -> Path:
-        return self.root / "partial" / f"{self.name}.old"
-
-    def partials(self) -> list[Path]:
-        """Return all its unfinished folders, including the replaced one."""
-        return [path for path in entries_of(self.resumed.parent) if path.name.partition(".")[0] == self.name]
-
-    @property
-    def lock(self) -> Path:
-        return self.root / "locks" / f"{self.name}.lock"
-
-    @property
-    def mark(self) -> Path:
-        return self.root / "in_use" / self.name
 
 
 class Store:
@@ -184,9 +145,9 @@ class Store:
         entry = self.find(stage, key, kind)
         if entry is not None:
             with suppress(OSError):  # a read-only store records no use
-                os.utime(slot.folder / MANIFEST)
+                os.utime(slot.folder / MANIFEST, follow_symlinks=False)
             if slot.partials():
-                _remove_leftovers(slot)
+                remove_leftovers(slot)
         return entry
 
     def close(self) -> None:
@@ -237,7 +198,7 @@ class Store:
                 except Damaged:
                     continue
                 if partial != slot.old:
-                    _put_in_place(slot, partial, manifest)
+                    put_in_place(slot, partial, manifest)
                     return self.find(stage, key, kind)
         return None
 
@@ -248,9 +209,9 @@ class Store:
         with as_store_errors(path):
             make_folder(path.parent, self.root)
             for left in slot.partials():
-                if left != path or not _is_own(left):
-                    _remove_as_far_as_possible(left)
-            if os.path.lexists(path) and not _is_own(path):  # another's, in a folder that lets only owners remove
+                if left != path or not is_own(left):
+                    remove_as_far_as_possible(left)
+            if os.path.lexists(path) and not is_own(path):  # another's, in a folder that lets only owners remove
                 path = slot.resumed.with_name(f"{slot.name}.{uuid.uuid4().hex}")
             path.mkdir(mode=0o700, exist_ok=resumes)
             path.chmod(0o700 | path.stat().st_mode & stat.S_ISGID)
@@ -259,7 +220,7 @@ class Store:
 
     def discard(self, stage: str, key: str) -> None:
         """Remove the staging folder."""
-        _remove_as_far_as_possible(self._staging[self._slot(stage, key).name])
+        remove_as_far_as_possible(self._staging[self._slot(stage, key).name])
 
     def publish(self, stage: str, key: str, artifact: T, seconds: float, commands: Sequence[Command] = ()) -> Entry[T]:
         """Turn the staging folder into the finished artifact, by a single rename."""
@@ -269,7 +230,7 @@ class Store:
             described = manifests.describe(partial, artifact, self.model, time.time(), seconds)
             manifest = replace(described, commands=tuple(commands))
             manifests.write(partial, manifest)
-            _put_in_place(slot, partial, manifest)
+            put_in_place(slot, partial, manifest)
         entry = self.find(stage, key, type(artifact))
         if entry is None:
             raise StoreError(f"{slot.folder} cannot be read back", "check the disk that holds cache_dir")
@@ -292,97 +253,3 @@ class Store:
         with suppress(OSError):
             make_folder(slot.mark.parent, self.root)
             self._marks[slot.name] = locks.hold_shared(slot.mark)
-
-
-def _put_in_place(slot: Slot, partial: Path, manifest: Manifest) -> None:
-    """Move the finished partial folder to the artifact's place.
-
-    If the same files are there already, only the manifest is replaced, so that readers are not disturbed.
-    """
-    for note in manifests.notes_of(partial):
-        note.unlink(missing_ok=True)
-    if _has_same_files(slot, manifest):
-        current = manifests.read(slot.folder, slot.root)
-        manifests.write(partial, replace(manifest, files=current.files))
-        (partial / MANIFEST).replace(slot.folder / MANIFEST)
-        remove(partial)
-        return
-    make_folder(slot.folder.parent, slot.root)
-    partial.chmod(0o777 & ~_umask() | partial.stat().st_mode & stat.S_ISGID)
-    remove(slot.old)
-    if os.path.lexists(slot.folder):
-        slot.folder.rename(slot.old)
-    partial.rename(slot.folder)
-    _sync_folder(slot.folder.parent)
-    remove(slot.old)
-
-
-def _has_same_files(slot: Slot, manifest: Manifest) -> bool:
-    try:
-        current = manifests.read(slot.folder, slot.root)
-        current.check(slot.folder, thoroughly=True)  # it may be redone because of unnoticed corruption
-    except Damaged:
-        return False
-    return current.same_files(manifest)
-
-
-def make_folder(path: Path, root: Path) -> None:
-    """Make a folder of the store, if there is none; below a root that a group shares, with the root's permissions.
-
-    Raises:
-        StoreError: it is a link, no folder, or another user's who is not trusted. OSError: it cannot be made.
-    """
-    if not os.path.lexists(path):
-        root.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            path.mkdir()
-            mode = root.stat().st_mode
-            if mode & stat.S_ISGID and mode & stat.S_IWGRP:
-                path.chmod(stat.S_IMODE(mode))
-    reason = distrust(path, root)
-    if reason:
-        raise StoreError(
-            f"{path} {reason}, and a store follows no links and takes nothing from users it cannot trust",
-            f"remove it, or choose another folder with {os_errors.CACHE_DIR}; docs/shared_cache.md: sharing one",
-        )
-
-
-def _is_own(path: Path) -> bool:
-    """Return whether a path is a folder of this user's, and no link."""
-    status = path.lstat()
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _remove_leftovers(slot: Slot) -> None:
-    """Remove partial folders left by a process killed before its cleanup, unless another process holds the lock."""
-    with suppress(OSError), suppress(TimeoutError), FileLock(slot.lock, timeout=0, mode=0o666):
-        for left in slot.partials():
-            remove(left)
-
-
-def _remove_as_far_as_possible(path: Path) -> None:
-    """Remove a path if possible; a folder that a tool is still writing to is left, and never read again."""
-    with suppress(OSError):
-        remove(path)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder, if it exists."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.core import StoreError, os_errors
+from runner.core import StoreError, entries_in, make_folder, os_errors
 
 FOLDER = "checked"
 LOCK = "lock"
@@ -64,23 +64,23 @@ def check(root: Path, mounts: str | None = None) -> str:
     /proc/self/mountinfo, read if they are not given.
 
     Raises:
-        StoreError: locks or renames do not work there.
+        StoreError: locks or renames do not work there, or its folder of passed trials is not trusted.
     """
     mount = mount_of(root, _mounts() if mounts is None else mounts)
     passed = root / FOLDER / hashlib.sha256(f"{mount} {os.uname().release}".encode()).hexdigest()[:32]
-    if not passed.is_dir():
-        fault = ""
-        with suppress(OSError):
-            passed.parent.mkdir(parents=True, exist_ok=True)
+    fault = ""
+    with suppress(OSError):
+        if passed not in entries_in(passed.parent, root):
+            make_folder(passed.parent, root)
             with tempfile.TemporaryDirectory(dir=passed.parent, prefix=".", ignore_cleanup_errors=True) as folder:
                 fault = _fault_of(Path(folder))
             if not fault:
                 passed.mkdir(exist_ok=True)
-        if fault:
-            raise StoreError(
-                f"{root}: {fault}, so runs that share it would damage each other's artifacts",
-                f"choose a folder on a local disk with {os_errors.CACHE_DIR}; docs/sweeps.md names shared ones that do",
-            )
+    if fault:
+        raise StoreError(
+            f"{root}: {fault}, so runs that share it would damage each other's artifacts",
+            f"choose a folder on a local disk with {os_errors.CACHE_DIR}; docs/sweeps.md names shared ones that do",
+        )
     return _remark(root, mount)
 
 
@@ -121,10 +121,10 @@ def _fault_of(folder: Path) -> str:
     Raises:
         OSError: the folder cannot be written.
     """
+    (folder / LOCK).touch()
     before = folder / "before"
     before.mkdir()
     (before / "file").write_bytes(CONTENT)
-    (folder / LOCK).touch()
     command = [sys.executable, "-I", "-S", "-c", _OTHER_PROCESS, str(folder)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

@@ -2,4 +2,4 @@
 
 from runner.tools.compiler import Compiler, CompileRequest
 from runner.tools.profile import ProfilingTool
-from runner.tools.tool import DryRunPaths, Measuring, PathChecking, Tool
+from runner.tools.tool import DryRunPaths, Measuring, PathChecking, Tool, using_devices

@@ -26,7 +26,7 @@ from runner.core import (
 from runner.core.environment import package_version
 from runner.core.lazy import NDArray, onnxruntime
 from runner.data import Batch
-from runner.graph import onnx_files
+from runner.graph import running
 from runner.measure import MeasuringLimits, peak_rss_bytes, repeat
 from runner.tools import _onnxruntime_options as onnxruntime_options
 from runner.tools import _onnxruntime_profile as onnxruntime_profile
@@ -201,7 +201,7 @@ class OnnxRuntime:
                 str(model.path),
                 self._options(provider, profile),
                 providers=[chosen],
-                disabled_optimizers=onnx_files.MISTAKEN_OPTIMIZERS,
+                disabled_optimizers=running.MISTAKEN_OPTIMIZERS,
                 enable_fallback=0,  # to another provider, where this one fails
             )
         except Exception as error:  # its exceptions have no common base class
@@ -244,5 +244,7 @@ def _run(session: Any, names: list[str], inputs: Mapping[str, NDArray[Any]]) -> 
     except Exception as error:  # its exceptions have no common base class
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in inputs.items())
         raise ToolError(
-            f"ONNX Runtime failed on {shapes}: {error}", "look for the operator with python -m runner.debug"
+            f"ONNX Runtime failed on {shapes}: {error}",
+            "if the network takes only sizes that are multiples of some number, set model.preprocess.multiple; "
+            "otherwise look for the operator with python -m runner.debug",
         ) from error

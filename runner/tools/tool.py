@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from runner import measure
 from runner.core import Command, CompiledModel, Placement, Problem, TensorSpec, Timing
 from runner.core.lazy import NDArray
 from runner.data import Batch
@@ -48,6 +50,24 @@ class PathChecking(Protocol):
 
     def path_problems(self, folder: Path) -> list[Problem]:
         """Return the problems of the paths of files in this folder."""
+
+
+@runtime_checkable
+class DeviceLocking(Protocol):
+    """A tool that locks its devices itself, since they may be another host's."""
+
+    def using_devices(self, placement: Placement, purpose: str, *, is_shared: bool) -> AbstractContextManager[None]:
+        """Use the placement's devices alone, or beside others that share them; wait until that is possible."""
+
+
+def using_devices(tool: Tool, placement: Placement, purpose: str, *, is_shared: bool) -> AbstractContextManager[None]:
+    """Use the tool's devices alone, or beside others that share them; wait until that is possible.
+
+    Raises:
+        StoreError: a lock's file cannot be used. ToolError: the same, or no connection, where they are another host's.
+    """
+    use = tool.using_devices if isinstance(tool, DeviceLocking) else measure.using_devices
+    return use(placement, purpose, is_shared=is_shared)
 
 
 class Tool(Protocol):

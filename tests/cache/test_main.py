@@ -316,6 +316,7 @@ def test_ages_are_read(text, seconds) -> None:
     [
         (["prune", "--to", "much"], "--to 'much' is no size"),
         (["prune", "--to", "-1GB"], "--to"),
+        (["prune", "--to", "9" * 400 + "TB"], "is no size"),
         (["prune", "--older-than", "30"], "--older-than '30' is no age"),
         (["clean"], "'clean' is no command"),
         (["list", "--to", "1GB"], "--to does nothing for list"),

@@ -233,6 +233,20 @@ def test_spoilt_results_beside_the_others_are_told(write_run, capsys) -> None:
     assert "b/2/result.json: not valid JSON" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["latencies_ms.json", "config.yaml"])
+def test_a_spoilt_file_of_one_run_is_an_error_and_the_figures_of_all_are_compared(name: str, write_run, capsys) -> None:
+    for batch in (1, 4):
+        write_run(f"a/{batch}", batch=batch)
+        write_run(f"b/{batch}", batch=batch)
+    Path("b/4", name).write_text("{")
+    assert main(["a", "b", "--junit", "compare.xml"]) == 1
+    out = capsys.readouterr().out
+    assert out.count("same        throughput    100 -> 100 samples/s") == 2
+    assert out.count(f"  error: {Path('b/4', name).absolute()} cannot be read") == 1
+    errors = ElementTree.parse("compare.xml").getroot()[0].get("errors")
+    assert errors == "1"
+
+
 def test_nothing_heavy_is_imported(write_run) -> None:
     """It takes 0.6 s at most (benchmarks/compare.py)."""
     script = "import sys; from runner.compare.__main__ import main; main(sys.argv[1:]); print(*sys.modules)"

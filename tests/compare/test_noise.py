@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import random
 import statistics
 
@@ -22,9 +23,25 @@ def test_a_run_without_raw_latencies_has_none(tmp_path) -> None:
     assert noise.standard_errors_ms((1.0,)) == {}
 
 
-def test_spoilt_latencies_are_an_error_that_names_the_file(tmp_path) -> None:
-    (tmp_path / "latencies_ms.json").write_text('{"latencies_ms": [1.0')
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"latencies_ms": [1.0',
+        "[" * 100_000,
+        '{"latencies_ms": [1e308, 1e308]}',
+        '{"latencies_ms": [-1.0]}',
+        '{"latencies_ms": [1.0], "settled_after": -1}',
+    ],
+)
+def test_spoilt_latencies_are_an_error_that_names_the_file(text: str, tmp_path) -> None:
+    (tmp_path / "latencies_ms.json").write_text(text)
     with pytest.raises(DataError, match=r"latencies_ms\.json cannot be read"):
+        noise.latencies_ms(tmp_path)
+
+
+def test_a_pipe_in_the_place_of_latencies_is_an_error_that_names_it(tmp_path) -> None:
+    os.mkfifo(tmp_path / "latencies_ms.json")
+    with pytest.raises(DataError, match=r"latencies_ms\.json cannot be read: it is not a regular file"):
         noise.latencies_ms(tmp_path)
 
 

@@ -25,10 +25,23 @@ from runner.core import ConfigError
         ("batch.size=7", "batch.size=7"),
         ("--multirun", "--multirun"),
         ("batch=[", "batch=["),
+        ("batch=true", "batch='true'"),
+        ("model=null", "model='null'"),
     ],
 )
 def test_numbers_that_name_an_option_are_quoted_and_nothing_else(typed: str, adapted: str) -> None:
     assert overrides.adapt([typed], list) == [adapted]
+
+
+def test_a_pattern_in_a_sweep_is_the_options_that_match_it() -> None:
+    assert overrides.adapt(["batch=glob(*,exclude=[1,6?])"], list) == ["batch=glob(*,exclude=[1,6?])"]
+    assert overrides.adapt(["-m", "batch=glob(1*)"], list) == ["batch='1','16'", "--multirun"]
+    assert overrides.adapt(["-m", "soc=glob(310P*)"], list) == ["soc=310P1,310P3", "--multirun"]
+
+
+def test_a_pattern_that_matches_no_option_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="no model has such a name"):
+        overrides.adapt(["-m", "model=glob(zzz*)"], list)
 
 
 def test_any_batch_size_is_an_option_listed_or_not(run_config) -> None:

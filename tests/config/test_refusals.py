@@ -50,6 +50,16 @@ def refused(run_main, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callab
         (["model=dqn", "seed=1,2"], "seed=1,2 has several values, and this is one run"),
         (["model=glob(*)"], "model=glob(*) has several values, and this is one run"),
         (["model=dqn", "limit=abc"], "limit=abc: Value 'abc' of type 'str' could not be converted to Integer"),
+        (["model=dqn", "batch=true"], "there is no batch=true"),
+        (["model=a/b"], "there is no model=a/b"),
+        (["model=dqn", "gates=1"], "gates=1: it takes keys and their values, not a value of type int"),
+        (["model=dqn", "gates=null"], "gates=null: it cannot be null"),
+        (["model=dqn", "gates=[]"], "gates=[]: a list is given for a mapping, or a mapping for a list"),
+        (["model=dqn", "-m", "batch=1,,2"], "Error parsing override 'batch=1,,2'; extraneous input ','"),
+        (
+            ["model=dqn", "cache_dir=~nobody_of_that_name/x"],
+            "~nobody_of_that_name/x: the home folder of that user is not known",
+        ),
         (["model=dqn", "limit=["], "error parsing override 'limit=['; no viable alternative at input '['"),
         (["model=dqn", "hydra.run.dri=x"], "there is no key hydra.run.dri; did you mean hydra.run.dir?"),
         (
@@ -112,6 +122,12 @@ def test_a_refused_run_takes_no_other_run_with_it(run_main, tmp_path: Path, monk
             "name: a\nexport:\n\n  opset: high\n",
             "line 4: model.export.opset: Value 'high' of type 'str' could not be converted to Integer",
         ),
+        ("defualts: [b]\nname: a\n", "line 1: there is no key model.defualts; did you mean model.defaults?"),
+        (
+            "name: a\ncheckpoint: [3]\n",
+            "line 2: model.checkpoint: it takes keys and their values, not a value of type list",
+        ),
+        ("name: a\ncheckpoint:\n", "line 2: model.checkpoint: it cannot be null"),
     ],
 )
 def test_what_is_mistyped_in_a_file_names_the_file_and_the_line(content: str, told: str, tmp_path: Path) -> None:
@@ -121,6 +137,21 @@ def test_what_is_mistyped_in_a_file_names_the_file_and_the_line(content: str, to
     with pytest.raises(ConfigError) as refusal:
         compose.compose(["--config-dir", str(tmp_path), "model=a"])
     assert refusal.value.message == f"{file}, {told}"
+
+
+def test_a_default_that_there_is_not_is_told_with_the_file_that_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "model" / "a.yaml"
+    file.parent.mkdir()
+    file.write_text("defaults: [resnet19]\nname: a\n")
+    with pytest.raises(ConfigError, match=r"^In 'model/a': there is no model=resnet19\n    fix: did you mean resnet18"):
+        compose.compose(["--config-dir", str(tmp_path), "model=a"])
+
+
+def test_a_model_without_a_name_is_told_which_key_it_lacks(refused: Callable[..., list[str]], tmp_path: Path) -> None:
+    file = tmp_path / "model" / "a.yaml"
+    file.parent.mkdir()
+    file.write_text("task: image_classification\n")
+    assert refused("--config-dir", str(tmp_path), "model=a")[0] == "error: model.name is not given"
 
 
 def test_a_flag_is_refused_where_a_command_takes_overrides_only() -> None:

@@ -121,7 +121,7 @@ def test_a_hook_of_another_kind_is_not_called(where: str, name: str, told: str) 
     [
         "runner.tools.command_line.run",  # a function, where the hooks are classes
         "runner.tools.ascend.ais_bench.Path",  # from elsewhere
-        "runner.data.pictures.ProcessPoolExecutor",
+        "runner.data.pictures.ExitStack",
         "runner.tools.ascend.atc._made",  # not public
         "torchvision.io.write_file",
         "torchvision.datasets.MNIST",
@@ -366,6 +366,40 @@ def test_a_class_that_can_load_weights_is_no_network(name: str, arguments: dict)
 def test_no_argument_of_a_library_names_a_place(arguments: dict) -> None:
     with pytest.raises(ConfigError, match="by which the library itself would load weights"):
         targets.named("timm.create_model", "model.network", {"model_name": "resnet18", **arguments})
+
+
+CODE = 'x" if getattr(__import__("os"), "write")(2, b"ran") else "x'
+PART = {"_target_": "torch.nn.Identity"}
+
+
+def extracted(modules: object) -> dict:
+    """A network whose forward torch.fx writes as Python code that has the names of its parts in it."""
+    names = dict(modules) if isinstance(modules, list) else modules
+    inner = {
+        "_target_": "torchvision.models._utils.IntermediateLayerGetter",
+        "model": {"_target_": "torch.nn.ModuleDict", "modules": modules},
+        "return_layers": {name: name for name in names},
+    }
+    return {"_target_": "timm.models._features_fx.GraphExtractNet", "model": inner, "return_nodes": ["last"]}
+
+
+@pytest.mark.parametrize("modules", [{CODE: PART, "last": PART}, [[CODE, PART], ["last", PART]]])
+def test_no_code_is_smuggled_in_as_the_name_of_a_networks_part(modules: object) -> None:
+    with pytest.raises(ConfigError, match="is given the text"):
+        targets.parse(extracted(modules), "model.network")
+
+
+@pytest.mark.parametrize("code", ['a"b', "a'b", "a`b", "a\nb", "a(b)", "a;b", "a\x00", "{a}"])
+def test_no_argument_of_a_library_is_code_either_with_or_without_a_name(code: str) -> None:
+    with pytest.raises(ConfigError, match="is given the text"):
+        targets.named("timm.create_model", "model.network", {"model_name": "resnet18", "act_layer": code})
+    with pytest.raises(ConfigError, match="is given the text"):
+        targets.call(targets.named("torch.nn.Sequential", "model.network", {"_args_": [code]}))
+
+
+def test_parts_of_a_network_have_plain_names() -> None:
+    made = targets.call(targets.parse(extracted({"stem-0": PART, "last": PART}), "model.network"))
+    assert isinstance(made, torch.nn.Module)
 
 
 def test_no_argument_without_a_name_is_a_place_either() -> None:

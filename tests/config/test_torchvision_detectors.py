@@ -36,9 +36,33 @@ def test_a_classifier_is_decoded_by_nothing(chosen) -> None:
     assert (model.task, model.decode, model.outputs) == ("image_classification", {}, ["class"])
 
 
-def test_an_argument_of_the_librarys_decoder_is_not_set_without_effect(chosen) -> None:
-    with pytest.raises(ConfigError, match="Cannot change read-only config container"):
-        chosen("fcos_resnet50_fpn", "model.decode.score=0.4")
+def test_an_argument_of_the_librarys_decoder_can_be_set_whatever_the_order(run_config, tmp_path_factory) -> None:
+    cache_dir = tmp_path_factory.getbasetemp() / "detectors"
+    before, after = "model.decode.score=0.4", "model.decode.iou=0.7"
+    typed = ("model=torchvision", before, "model.arch=fcos_resnet50_fpn", "dataset=synthetic_boxes", after)
+    decode = run_config(*typed, f"cache_dir={cache_dir}").model.decode
+    assert decode == {**DETECTORS["fcos_resnet50_fpn"]["decode"], "categories": "coco91", "score": 0.4, "iou": 0.7}
+
+
+def test_an_argument_is_set_in_an_option_that_inherits_the_librarys_decoder(run_config, tmp_path_factory) -> None:
+    cache_dir = tmp_path_factory.getbasetemp() / "detectors"
+    decode = run_config("model=ssd300_vgg16", f"cache_dir={cache_dir}", "model.decode.keep=7").model.decode
+    assert decode == {**DETECTORS["ssd300_vgg16"]["decode"], "categories": "coco91", "keep": 7}
+
+
+def test_another_decoder_takes_none_of_the_librarys_arguments(chosen) -> None:
+    decode = chosen("fcos_resnet50_fpn", "model.decode={_target_: runner.tasks.detection.Detr, keep: 9}").model.decode
+    assert decode == {"_target_": "runner.tasks.detection.Detr", "keep": 9}
+
+
+def test_a_base_that_is_no_mapping_is_refused(chosen) -> None:
+    with pytest.raises(ConfigError, match=r"model\.decode\._base_ is 3, no mapping"):
+        chosen("fcos_resnet50_fpn", "model.decode._base_=3")
+
+
+def test_an_argument_that_the_decoder_lacks_is_told_with_those_it_has(chosen) -> None:
+    with pytest.raises(ConfigError, match=r"has no argument 'scor'(?s:.*)score: 'float' = 0.2"):
+        decode_of(Setup(chosen("fcos_resnet50_fpn", "model.decode.scor=0.4")).decode)
 
 
 @pytest.mark.parametrize("arch", ["fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2", "keypointrcnn_resnet50_fpn"])

@@ -149,7 +149,7 @@ def test_pictures_that_cannot_be_written_name_the_array_and_its_size(tmp_path, m
     request = Request((TensorSpec("image", "float32", (3, 8, 8)),), Geometry(), None, 0)
     source = PictureSource(load=_picture, size_of=_size)
     given = [Picture("a", "a"), Picture("b", "b")]
-    monkeypatch.setattr(pictures, "core_count", lambda: 1)
+    monkeypatch.setattr("runner.data._workers.core_count", lambda: 1)
     with monkeypatch.context() as patched:
         patched.setattr(os, "pwrite", failing(number))
         with pytest.raises(StoreError, match=f"cannot write {tmp_path}/image.npy: {REFUSALS[number][0]}") as told:
@@ -324,6 +324,19 @@ def test_a_file_that_may_not_grow_is_named(tmp_path) -> None:
     assert done.returncode == 1
     assert "File too large (about 268.4 MB needed, 1.0 MB allowed)" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["cache_dir=file"], ["cache_dir=file/x"], [f"cache_dir={'n' * 300}"], [f"cache_dir={'n' * 300}", "dry_run=true"]],
+)
+def test_a_cache_dir_that_cannot_be_a_folder_is_named(arguments, run_main, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    cache_dir = arguments[0].removeprefix("cache_dir=")
+    told = run_main(*SHORT, *arguments, check=1).stderr
+    assert str(tmp_path / cache_dir) in told
+    assert "fix: choose another folder with cache_dir=DIR, one that is a folder or can be made" in told
 
 
 def test_notes_have_the_suffix_that_the_store_leaves_out() -> None:

@@ -23,6 +23,8 @@ TOLD = {
     "allocate 25600000000 bytes. Error code 12 (Cannot allocate memory)",
     "torch on CUDA": "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 15.00 GiB",
     "numpy": "Unable to allocate 23.8 GiB for an array with shape (64, 100000000) and data type float32",
+    "numpy's sizes": "array is too big; `arr.size * arr.dtype.itemsize` is larger than the maximum possible size.",
+    "the dynamic linker": "libtorch_cpu.so: failed to map segment from shared object",
     "CANN": "EL0004: [PID: 316198] 2025-09-28-07:22:29.827.496 Failed to allocate memory.",
     "CANN's code": "[ERROR] model execute failed, error code is 207001",
     "aclruntime": "[ERROR] aclrtMalloc failed, ret: 207001",

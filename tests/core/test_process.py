@@ -456,3 +456,20 @@ def test_a_program_has_pythonsafepath_as_the_user_set_it(ours: str, seen: str) -
     environment = {**os.environ, "PYTHONSAFEPATH": ours}
     finished = process.run(argv, stage="s", name="n", timeout_seconds=60, environment=environment)
     assert finished.tail == seen
+
+
+def test_a_program_beside_is_read_line_by_line_and_killed_at_the_end(tmp_path) -> None:
+    script = "echo one; echo two; exec sleep 60"
+    with process.logging_to(tmp_path), process.beside(("sh", "-c", script), stage="s", name="beside") as other:
+        assert (other.read_line(), other.read_line(), other.has_ended()) == ("one\n", "two\n", False)
+    assert (tmp_path / "beside.log").read_text() == "one\ntwo\n"
+
+
+def test_a_program_beside_that_ends_is_known_to_have_ended(tmp_path) -> None:
+    with process.logging_to(tmp_path), process.beside(("true",), stage="s", name="beside") as other:
+        assert other.read_line() == ""
+        for _ in range(100):
+            if other.has_ended():
+                break
+            time.sleep(0.02)
+        assert other.has_ended()

@@ -76,7 +76,8 @@ def test_a_lone_surrogate_is_no_unicode(name: str, writable: bool) -> None:
 
 
 def test_characters_that_cannot_be_seen_are_written_as_escapes() -> None:
-    assert text.visible("\x1b[31m\x7f\x9b\u202e\u2028\udcff") == r"\x1b[31m\x7f\x9b\u202e\u2028\udcff"
+    hidden = "\x1b[31m\x7f\x9b\u202e\u2028\udcff\ufffe\U000e0041"
+    assert text.visible(hidden) == r"\x1b[31m\x7f\x9b\u202e\u2028\udcff\ufffe\U000e0041"
 
 
 @pytest.mark.parametrize("shown", ["a b\n\tc", "né汉🙂", r"a\x1b"])

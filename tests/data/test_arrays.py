@@ -179,6 +179,18 @@ def test_resized_channels_stay_in_the_arrays_order(tmp_path) -> None:
     assert np.load(samples.path / "image.npy")[0, :, 0, 0].tolist() == [1, 2, 3]
 
 
+def test_pictures_of_an_array_in_columns_are_resized_too(tmp_path) -> None:
+    values = np.arange(3 * 4 * 8, dtype=np.uint8).reshape(3, 1, 4, 8)
+    found = []
+    for order in ("C", "F"):
+        wanted = pictures(tmp_path, np.asarray(values, order=order), fit="stretch")
+        out = tmp_path / order
+        out.mkdir()
+        ArrayFolder(str(tmp_path)).write(wanted, out, None)
+        found.append((out / "image.npy").read_bytes())
+    assert found[0] == found[1]
+
+
 def test_bytes_of_the_networks_own_size_are_never_resized(tmp_path) -> None:
     values = np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4)
     wanted = pictures(tmp_path, values, resize=8, crop=4)

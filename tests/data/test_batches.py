@@ -1,9 +1,11 @@
+import threading
+
 import numpy as np
 import pytest
 
 from runner.core import FREE, DataError, TensorSpec
 from runner.data import Normalisation, Row
-from runner.data.batches import indices, iterate, one_ahead, shapes_of
+from runner.data.batches import indices, iterate, one_ahead, one_behind, shapes_of
 from runner.data.storage import array_path, create_array, finish, write_at
 
 IDENTITY = Normalisation(1.0, (0.0,), (1.0,))
@@ -108,6 +110,29 @@ def test_an_error_in_a_batch_made_ahead_is_raised_where_it_is_taken(tmp_path):
     array_path(tmp_path, "image").unlink()
     with pytest.raises(DataError, match=r"image\.npy cannot be read"):
         next(one_ahead(iterate(samples, IDENTITY, 2)))
+
+
+def test_the_next_item_is_made_while_one_is_used():
+    made = [threading.Event() for _ in range(3)]
+    used = []
+
+    def items():
+        for index, event in enumerate(made):
+            event.set()
+            yield index
+
+    def use(index):
+        assert made[min(index + 1, 2)].wait(timeout=10)
+        used.append(index)
+
+    one_behind(items(), use)
+    assert used == [0, 1, 2]
+
+
+@pytest.mark.parametrize("items", [(0,), (0, 1), (1, 0, 1)])
+def test_an_error_in_the_use_of_an_item_is_raised(items):
+    with pytest.raises(ZeroDivisionError):
+        one_behind(items, lambda item: 1 // item)
 
 
 def test_batches_do_not_share_memory(tmp_path):

@@ -176,7 +176,7 @@ GEOMETRIES = pytest.mark.parametrize(
 
 @GEOMETRIES
 def test_an_interrupted_run_goes_on_to_the_same_rows_facts_and_truths(tmp_path, monkeypatch, options):
-    monkeypatch.setattr("runner.data.pictures.core_count", lambda: 1)  # chunks finish in order
+    monkeypatch.setattr("runner.data._workers.core_count", lambda: 1)  # chunks finish in order
     items, source = many(3 * CHUNK_PICTURES), replace(SOURCE, truth=TRUTHS)
     whole = write(tmp_path / "whole", items, source, **options)
     out = tmp_path / "out"
@@ -203,7 +203,7 @@ def test_finished_chunks_are_not_loaded_again(tmp_path):
 
 
 def test_what_is_recorded_after_an_interruption_is_not_loaded_again_either(tmp_path, monkeypatch):
-    monkeypatch.setattr("runner.data.pictures.core_count", lambda: 1)
+    monkeypatch.setattr("runner.data._workers.core_count", lambda: 1)
     items = many(2 * CHUNK_PICTURES)
     whole = write(tmp_path, items)
     lines = (tmp_path / JOURNAL).read_text().splitlines(keepends=True)
@@ -228,7 +228,7 @@ def test_a_journal_beside_truths_that_are_gone_is_not_followed(tmp_path):
 def test_several_processes_write_what_one_does(tmp_path, monkeypatch):
     items, source = many(3 * CHUNK_PICTURES), replace(SOURCE, truth=TRUTHS)
     written = write(tmp_path / "many", items, source)
-    monkeypatch.setattr("runner.data.pictures.core_count", lambda: 1)
+    monkeypatch.setattr("runner.data._workers.core_count", lambda: 1)
     assert write(tmp_path / "one", items, source) == written
     assert digests(tmp_path / "one") == digests(tmp_path / "many")
 

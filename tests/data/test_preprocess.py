@@ -113,6 +113,23 @@ def test_every_colour_mode_becomes_three_channels(tmp_path, mode):
     assert load(path, PLAIN).shape == (3, 20, 20)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_of_grey_with_16_bits_the_upper_8_are_taken(tmp_path, suffix):
+    values = np.array([[0, 255, 256], [0x1234, 0xFEFF, 0xFFFF]], np.uint16)
+    Image.fromarray(values).save(tmp_path / f"deep.{suffix}")
+    for channels in ("grey", "rgb"):
+        read = np.asarray(open_picture(tmp_path / f"deep.{suffix}", channels)).reshape(6, -1)
+        assert read[:, 0].tolist() == [0, 0, 1, 0x12, 0xFE, 0xFF]
+
+
+@pytest.mark.parametrize(("dtype", "mode"), [(np.int32, "I"), (np.float32, "F")])
+def test_picture_of_32_bits_whose_white_is_unknown_is_refused(tmp_path, dtype, mode):
+    path = tmp_path / "deep.tif"
+    Image.fromarray(np.ones((4, 4), dtype)).save(path)
+    with pytest.raises(DataError, match=f"deep.tif is of mode {mode}, numbers of 32 bits"):
+        open_picture(path)
+
+
 def test_truncated_jpeg_is_refused_by_name(tmp_path):
     path = save_picture(tmp_path / "cut.jpg", 200, 200)
     path.write_bytes(path.read_bytes()[:1000])

@@ -83,9 +83,11 @@ def test_fewer_rows_than_are_picked_are_an_error(tmp_path: Path) -> None:
         list(rows.read(tmp_path, [3, 5]))
 
 
-@pytest.mark.parametrize("line", ["", "no json", "[1]", '{"truth": 1}', '{"id": 3}', '{"id": "a"'])
-def test_a_line_that_is_no_row_is_an_error(line: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line", [b"", b"no json", b"[1]", b'{"truth": 1}', b'{"id": 3}', b'{"id": "a"', b'{"id": "\xff"}']
+)
+def test_a_line_that_is_no_row_is_an_error(line: bytes, tmp_path: Path) -> None:
     path = rows.write(tmp_path, FIVE)
-    path.write_text(path.read_text() + line + "\n")
+    path.write_bytes(path.read_bytes() + line + b"\n")
     with pytest.raises(DataError, match=r"rows\.jsonl cannot be read"):
         rows.ids(tmp_path)

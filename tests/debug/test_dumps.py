@@ -111,9 +111,20 @@ def test_an_array_of_another_size_diverges_and_says_so(path, values, dump) -> No
     assert first.output.incomparable == "its shape is [1, 2], not [2, 2]"
 
 
-def test_dumps_that_are_not_converted_are_told(path, tmp_path) -> None:
+def test_a_binary_dump_is_read_as_it_is(path, values, tmp_path) -> None:
+    content = values["y"].astype("<f4").tobytes()
+    output = b"\x08\x01\x1a\x04\x0a\x02\x02\x02\x30\x10"  # float32, the shape [2, 2], 16 bytes
+    header = b"\x1a" + bytes([len(output)]) + output
     (tmp_path / "dumps").mkdir()
-    (tmp_path / "dumps/Conv2D.conv.7.12.1700000000000001").write_bytes(b"\x08")
+    place = tmp_path / "dumps/MatMul._head_MatMul.7.12.1700000000000001"
+    place.write_bytes(len(header).to_bytes(8, "little") + header + content)
+    found = compared(path, tmp_path / "dumps")
+    assert (list(found.compared), found.diverging) == (["y"], ())
+
+
+def test_a_folder_without_dumps_is_told(path, tmp_path) -> None:
+    (tmp_path / "dumps").mkdir()
+    (tmp_path / "dumps/notes.txt").write_text("")
     with pytest.raises(DataError, match="holds no dump that is named") as caught:
         compared(path, tmp_path / "dumps")
     assert "msaccucmp.py convert" in caught.value.fix

@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,10 +120,11 @@ def test_the_node_with_a_wrong_constant_is_named(run, exported, changed) -> None
     assert f"first node that diverges: {MIDDLE} (Conv)" in told.out
 
 
-def test_the_saved_node_replays_the_difference(run, exported, changed) -> None:
+def test_the_saved_node_replays_the_difference(run, exported, changed, tmp_path) -> None:
     first = run("--onnx", exported, changed(plant(5.0)), check=2).report["layers"][0]["first"]
     replay = first["replay"]
-    assert replay["command"].startswith("python -m runner.debug --onnx out/replay_a.onnx out/replay_b.onnx")
+    files = " ".join(str(tmp_path / "out" / f"replay_{which}.onnx") for which in "ab")
+    assert replay["command"].startswith(f"python -m runner.debug --onnx {files}")
     for path in replay["models"]:
         operators = [node.op_type for node in onnx.load(path).graph.node]
         assert operators[-1] == "Conv"
@@ -194,6 +196,7 @@ def test_inputs_that_do_not_fit_are_an_error(run, exported, tmp_path, arrays, to
         (("--onnx", "missing.onnx", "b.onnx"), "missing.onnx: No such file"),
         (("--onnx", "text.onnx", "text.onnx"), "text.onnx is no ONNX model"),
         (("--onnx", "empty.onnx", "empty.onnx"), "empty.onnx is no ONNX model"),
+        (("--onnx", "/dev/zero", "/dev/zero"), "/dev/zero: it is not a regular file"),
         (("--onnx", "text.onnx", "text.onnx", "--input=real"), "--input=real needs a run's samples"),
         (("--onnx", "text.onnx", "--runtime=gpu"), "invalid choice"),
         (("model=dqn", "--runtime=reference"), "--runtime goes with --onnx"),
@@ -234,16 +237,55 @@ def test_a_surgery_that_the_stage_refuses_is_named_with_the_node(run, store, sur
     assert "planted_surgery.corrupting changed what" in told.report["error"]
 
 
-def test_an_export_that_parts_tells_how_to_go_on(run, store) -> None:
+def test_an_export_that_parts_tells_how_to_go_on(run, store, tmp_path) -> None:
     told = run(*SMALL, store, "stages=[export]", "--rtol=0", "--atol=0", check=2)
     assert told.report["first_parting_step"] == "export"
-    assert "--runtime=reference --input=out/inputs.npz" in told.out
+    assert f"--runtime=reference --input={tmp_path / 'out' / 'inputs.npz'}" in told.out
 
 
 def test_a_hook_that_fails_is_told_without_a_traceback(run, store, surgery, tmp_path) -> None:
     told = run(*SMALL, store, ALLOWED, "model.surgery=[planted_surgery.failing]", check=1)
     assert "ValueError: a bug of the hook" in told.report["error"] and "planted_surgery.py:" in told.out
     assert "in failing" in (tmp_path / "out" / "run.log").read_text()
+
+
+@pytest.fixture
+def network(run, store, tiny_zoo, monkeypatch) -> Callable[..., Told]:
+    """Compare the steps of the tiny network, whose method is `body`."""
+    monkeypatch.syspath_prepend(tiny_zoo)
+    for name in [name for name in sys.modules if name.split(".")[0] == "tiny_zoo"]:
+        del sys.modules[name]
+
+    def call(method: str, body: str, check: int) -> Told:
+        source = f"from tiny_zoo.net import Tiny\n\n\nclass Net(Tiny):\n    def {method}:\n        {body}\n"
+        (tiny_zoo / "tiny_zoo" / "hooks.py").write_text(source)
+        zoo = ["--config-dir=conf", "allow=[tiny_zoo]", "model=tiny", "model.network._target_=tiny_zoo.hooks.Net"]
+        return run(*zoo, store, "weights=random", "stages=[simplify]", check=check)
+
+    return call
+
+
+@pytest.mark.parametrize("method", ["__init__(self, classes=4)", "forward(self, image)"])
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("import sys; sys.exit(2)", "SystemExit: 2"),
+        ("import os; os._exit(2)", "os._exit(2)"),
+        ("raise BaseException('odd')", "BaseException: odd"),
+        ("raise type('Mine', (KeyboardInterrupt,), {})('stop')", "Mine: stop"),
+    ],
+)
+def test_a_network_that_ends_the_program_is_named(method, body, told, network, tmp_path) -> None:
+    err = network(method, body, check=1).err
+    assert told in err and "hooks.py:" in err
+    assert "hooks.py" in (tmp_path / "out" / "run.log").read_text()
+
+
+def test_a_network_that_changes_the_working_folder_does_not_move_the_report(network, tmp_path, monkeypatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    body = f"import os; os.chdir({str(tmp_path / 'elsewhere')!r}); return super().forward(image)"
+    assert network("forward(self, image)", body, check=0).report["status"] == "agree"
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_card_in_float16_is_held_to_the_models_cosine(run, store, card, tmp_path) -> None:

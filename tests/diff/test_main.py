@@ -108,6 +108,12 @@ def test_a_folder_without_a_result_is_an_error(tmp_path, capsys) -> None:
     assert "holds no result.json" in capsys.readouterr().err
 
 
+def test_a_folder_in_the_place_of_a_result_is_an_error(tmp_path, capsys) -> None:
+    (tmp_path / "result.json").mkdir()
+    assert diff.main([str(tmp_path), str(tmp_path)]) == 3
+    assert "holds no result.json" in capsys.readouterr().err
+
+
 def test_a_spoilt_result_is_an_error(write_run, capsys) -> None:
     run = write_run("a")
     Path(run, "result.json").write_text('{"schema": 0}')

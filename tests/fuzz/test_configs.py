@@ -95,7 +95,7 @@ def composed_once() -> DictConfig:
 
 
 @given(changes=st.lists(st.tuples(st.sampled_from([*KEYS, *FURTHER]), values), min_size=1, max_size=3))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_any_values_merged_as_hydra_merges_them(
     changes: list[tuple[tuple[str | int, ...], Any]], tmp_path: Path, at_home: None
 ) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from typing import Any
+
 from hypothesis import strategies as st
 
 INTERPOLATIONS = [
@@ -59,20 +63,34 @@ values = st.recursive(
 )
 
 
+@st.composite
+def mixed(draw: st.DrawFn, content: Any, one_in: int = 6) -> bytes:
+    """JSON of the right shape in which about one value of so many is any."""
+
+    def walk(node: Any) -> Any:
+        if draw(st.integers(1, one_in)) == 1:
+            return draw(values)
+        if isinstance(node, dict):
+            return {key: walk(value) for key, value in node.items()}
+        return [walk(value) for value in node] if isinstance(node, list) else node
+
+    return json.dumps(walk(content)).encode()
+
+
+def damage(content: bytes, steps: Sequence[tuple[int, int, bytes, bool]]) -> bytes:
+    """Replace bytes, (start, length, replacement, whether all that follows is cut off) a step."""
+    for start, length, replacement, cut in steps:
+        start %= len(content) + 1
+        content = content[:start] + replacement + (b"" if cut else content[start + length :])
+    return content
+
+
 def damaged(content: bytes) -> st.SearchStrategy[bytes]:
     """A file that was cut, or had bytes changed, added, removed or doubled in some places."""
-
-    def damage(steps: list[tuple[int, int, bytes, bool]]) -> bytes:
-        result = content
-        for start, length, replacement, cut in steps:
-            start %= len(result) + 1
-            result = result[:start] + replacement + (b"" if cut else result[start + length :])
-        return result
-
     step = st.tuples(
         st.integers(0, max(len(content), 1)),
         st.integers(0, 16),
         st.binary(max_size=16),
         st.sampled_from([False] * 7 + [True]),
     )
-    return st.lists(step, min_size=1, max_size=4).map(damage)
+    return st.lists(step, min_size=1, max_size=4).map(lambda steps: damage(content, steps))

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from runner.core.errors import ExportError, RunnerError
 from runner.debug import runtimes
-from runner.graph import onnx_files
+from runner.graph import onnx_files, running
 
 
 def external(name: str, location: str) -> TensorProto:
@@ -75,7 +75,7 @@ def test_weights_from_elsewhere_are_refused(kind, location: str, secret: Path, t
         with pytest.raises(ExportError, match="not in its own folder"):
             read(path)
     with pytest.raises(ExportError, match="not in its own folder"):
-        onnx_files.run(path, {"x": np.zeros((1, 4), np.float32)})
+        running.run(path, {"x": np.zeros((1, 4), np.float32)})
 
 
 @pytest.mark.parametrize("location", ["weights", "sub/weights", "./weights"])

@@ -3,6 +3,7 @@
 import json
 import re
 import string
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,45 @@ def test_each_task_is_told_with_its_decoder_and_metrics(
     assert f"输出由 {decoder}" in text
     assert arguments in text
     assert metric in text
+
+
+@pytest.fixture
+def network(write, tiny_zoo, monkeypatch) -> Callable[..., str]:
+    """The guide of the tiny network whose forward is `body`; outputs have been measured by nobody."""
+    monkeypatch.syspath_prepend(tiny_zoo)
+    for name in [name for name in sys.modules if name.split(".")[0] == "tiny_zoo"]:
+        del sys.modules[name]
+
+    def call(body: str, check: int = 0) -> str:
+        source = f"from tiny_zoo.net import Tiny\n\n\nclass Net(Tiny):\n    def forward(self, image):\n        {body}\n"
+        (tiny_zoo / "tiny_zoo" / "hooks.py").write_text(source)
+        named = "model.network._target_=tiny_zoo.hooks.Net"
+        return write("--config-dir=conf", "allow=[tiny_zoo]", "model=tiny", named, "lang=en", check=check)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("import sys; sys.exit(2)", "SystemExit: 2"),
+        ("import os; os._exit(2)", "os._exit(2)"),
+        ("raise BaseException('odd')", "BaseException: odd"),
+        ("raise type('Mine', (KeyboardInterrupt,), {})('stop')", "Mine: stop"),
+    ],
+)
+def test_a_network_that_ends_the_program_is_named_with_its_line(body, told, network) -> None:
+    printed = network(body, check=1)
+    assert told in printed and "hooks.py:6" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_network_that_needs_values_leaves_its_outputs_unknown(network) -> None:
+    assert "| class | known once exported |" in network("return image.numpy()")
+
+
+def test_what_a_network_prints_is_no_part_of_the_guide(network) -> None:
+    assert network("print('hello'); return super().forward(image)").startswith("# tiny")
 
 
 def test_every_reader_of_a_folder_has_its_layout_told() -> None:
@@ -358,6 +398,7 @@ def test_out_names_the_file(write, tmp_path) -> None:
         (("model=lprnet", "dataset=imagenet"), "is for recognition, and dataset=imagenet for image_classification"),
         (("model=dcgan", "--results", "nowhere"), "--results nowhere does not exist"),
         (("model=dcgan", "--out", "/proc/guide.md"), "cannot be written"),
+        (("model=dcgan", "--out", "."), ". cannot be written: it is a folder"),
         (("model=dcgan", "soc=cpu", "--script", "run.sh"), "which runs in the runner's process"),
         (("model=adnet", "dataset=denoising", "--script", "run.sh"), "which is called once a size of samples"),
     ],

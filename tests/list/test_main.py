@@ -58,9 +58,9 @@ def own(tmp_path):
 
 def test_without_words_every_group_is_told(ask, rows) -> None:
     printed = ask()
-    for group in ("model", "dataset", "soc", "tool"):
+    for group in ("model", "dataset", "soc", "tool", "experiment"):
         assert f"python -m runner.list {group}" in printed
-    assert set(rows()) == {"model", "dataset", "soc", "tool"}
+    assert set(rows()) == {"model", "dataset", "soc", "tool", "experiment"}
 
 
 def test_every_option_of_the_zoo_is_listed(rows) -> None:
@@ -230,6 +230,20 @@ def test_a_data_sets_command_has_a_model_of_its_task(own, ask, rows) -> None:
     *_, model, dataset, weights, root = ask(*words, "dataset", "boxes").split()
     assert (dataset, weights, root) == ("dataset=boxes", "weights=random", "dataset.root=DIR")
     assert model.removeprefix("model=") in rows("model", "task=detection")["model"]
+
+
+def test_what_is_lacking_is_told_in_one_language(rows) -> None:
+    told = rows("dqn")["model"]["dqn"]["needs"][0]
+    assert "dqn.pth is part of the guide's source package" in told
+    assert "zh" not in told
+
+
+def test_an_experiment_tells_what_it_sweeps_and_its_command(ask, rows) -> None:
+    row = rows("experiment", "soc=310P3")["experiment"]["moco_v2_table"]
+    assert (row["model"], row["soc"]) == ("moco_v2", "310P3")
+    assert row["sweeps"] == {"batch": ["1", "4", "8", "16", "32", "64"]}
+    assert "npu-smi names no Ascend card" in row["needs"]
+    assert ask("moco_v2_table").endswith("python -m runner +experiment=moco_v2_table\n")
 
 
 def test_what_this_machine_lacks_is_told(rows) -> None:

@@ -417,3 +417,13 @@ def test_another_kind_of_number_is_another_network(dtype: torch.dtype, tmp_path:
     odd = torch.quantize_per_tensor(weight, 1.0, 0, dtype) if dtype == torch.qint8 else weight.to(dtype)
     with pytest.raises(CheckpointError, match="of another kind: weight"):
         load_file(nn.Linear(2, 2), saved(tmp_path, {"weight": odd, "bias": torch.ones(2)}), layout())
+
+
+def test_values_that_torch_cannot_unpack_are_told(tmp_path: Path) -> None:
+    header = b'{"weight":{"dtype":"F4","shape":[8],"data_offsets":[0,4]}}'
+    path = tmp_path / "packed.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    network = nn.Module()
+    network.weight = nn.Parameter(torch.zeros(4))
+    with pytest.raises(CheckpointError, match=r"weight is torch\.float4_e2m1fn_x2, which torch cannot convert"):
+        load(network, read_state_dict(path), layout(), path)

@@ -65,6 +65,14 @@ class Any(nn.Conv2d):
         super().__init__(3, 4, 3)
 
 
+class Pooled(nn.Conv2d):
+    def __init__(self):
+        super().__init__(3, 4, 3)
+
+    def forward(self, picture):
+        return super().forward(picture).mean((2, 3))
+
+
 class Two(nn.Module):
     def forward(self, left, right, scale=1.0):
         return {"sum": left + right * scale, "difference": left - right}
@@ -188,6 +196,14 @@ def test_a_network_of_grey_pictures_is_one_too(write, run_main) -> None:
     run_main(*command(printed), "stages=[score]", "hydra.run.dir=out")
 
 
+def test_a_network_of_oblong_pictures_is_a_classifier_where_it_is_said(write, run_main) -> None:
+    oblong = ("--network", "nets.some.Pooled", "--input", "3,20,30")
+    assert model(write("mine", *oblong)).task == "unknown"
+    printed = write("mine", *oblong, "--task", "image_classification", "--force")
+    assert model(printed).preprocess.fit == "stretch"
+    run_main(*command(printed), "stages=[score]", "hydra.run.dir=out")
+
+
 @pytest.mark.parametrize("network", ["Fixed", "Grey"])
 def test_the_scale_of_pictures_is_to_be_set(network, write, run_main) -> None:
     printed = write("mine", "--network", f"nets.some.{network}")
@@ -198,7 +214,7 @@ def test_the_scale_of_pictures_is_to_be_set(network, write, run_main) -> None:
     assert "model.preprocess.scale is to be set" in done.stderr
 
 
-@pytest.mark.parametrize(("given", "scale"), [("1/255", 1 / 255), ("1", 1.0), ("0.5", 0.5)])
+@pytest.mark.parametrize(("given", "scale"), [("1/255", 1 / 255), ("1/127.5", 1 / 127.5), ("1", 1.0), ("0.5", 0.5)])
 def test_a_scale_that_is_given_is_written(given, scale, write) -> None:
     printed = write("mine", "--network", "nets.some.Fixed", "--scale", given)
     assert "to be set" not in printed
@@ -228,6 +244,15 @@ def test_layers_of_torch_make_a_network_without_any_code(write, run_main) -> Non
     layers = "_args_=[{_target_: torch.nn.Flatten}, {_target_: torch.nn.Linear, _args_: [12, 3]}]"
     printed = write("mine", "--network", "torch.nn.Sequential", "--argument", layers, "--input", "3,2,2")
     run_main(*command(printed), "stages=[score]", "hydra.run.dir=out")
+
+
+def test_a_network_whose_argument_says_no_classes_is_tried_with_those_that_it_returns(write) -> None:
+    Path("nets/features.py").write_text(
+        "from nets.some import Fixed\n\n\nclass Features(Fixed):\n    def __init__(self, num_classes):\n"
+        "        super().__init__(num_classes or 6)\n"
+    )
+    printed = write("mine", "--network", "nets.features.Features", "--argument", "num_classes=0")
+    assert "dataset.reader.classes=6" in command(printed)
 
 
 def test_a_class_may_be_named_by_its_package(write) -> None:
@@ -392,7 +417,18 @@ def test_a_file_that_is_there_is_kept_unless_forced(write) -> None:
     [
         (("9", "--network", "nets.some.Fixed"), "cannot be a model's name"),
         (("../up", "--network", "nets.some.Fixed"), "cannot be a model's name"),
+        (("n" * 300, "--network", "nets.some.Fixed"), "cannot be a model's name"),
+        (("näme", "--network", "nets.some.Fixed"), "cannot be a model's name"),
+        (("null", "--network", "nets.some.Fixed"), "no word of YAML"),
         (("dqn", "--network", "nets.some.Fixed"), "a model dqn of its own"),
+        (("m", "--network", "fresh.net.class"), "no PACKAGE.MODULE.NAME"),
+        (("m", "--network", "fresh.net.Net", "--input", "a.b:3,32,32"), "a name of its own that Python takes"),
+        (("m", "--network", "fresh.net.Net", "--input", "a:3", "--input", "a:4"), "a name of its own"),
+        (("m", "--network", "fresh.net.Net", "--input", "3,null,null"), "takes no free sizes"),
+        (("m", "--network", "nets.some.Fixed", "--input", "3,0,28"), "has a size that is not 1 to 1048576"),
+        (("m", "--network", "nets.some.Fixed", "--input", "3,2000000,28"), "has a size that is not 1 to 1048576"),
+        (("m", "--network", "nets.some.Fixed", "--input", "3,1048576,1048576"), "cannot be called with picture"),
+        (("m", "--network", "nets.some.Fixed", "--argument", "classes=" + "[" * 20000), "its value is no YAML"),
         (("m", "--network", "Fixed"), "no PACKAGE.MODULE.NAME"),
         (("m", "--network", "nest.some.Fixed"), "did you mean nets?"),
         (("m", "--network", "nets.some.Fixd"), "it has: Any, Broken, Denoiser"),
@@ -425,16 +461,46 @@ def test_a_file_that_is_there_is_kept_unless_forced(write) -> None:
         (("m", "--network", "fresh.net.Net", "--task", "detection"), "the network to begin with classifies"),
         (("m", "--network", "nets.some.Flat", "--task", "detection"), "is for pictures: one float32 input"),
         (("m", "--network", "nets.some.Flat", "--task", "detect"), "invalid choice"),
+        (("m", "--network", "nets.some.Flat", "--task", "image_classification"), "and one output [classes]"),
         (("m", "--onnx", "nowhere.onnx"), "nowhere.onnx is no file"),
+        (("m", "--onnx", "empty.onnx"), "empty.onnx is no ONNX model: it has no nodes"),
+        (("m", "--arch", ""), "neither torchvision nor timm has a network"),
         (("m", "--onnx", "nets/some.py"), "is no ONNX model"),
         (("m", "--network", "nets.some.Fixed", "--dir", "nets/some.py"), "cannot be written"),
     ],
 )
 def test_what_cannot_be_is_an_error_with_a_fix_and_writes_nothing(arguments, told, write) -> None:
+    Path("empty.onnx").touch()
     printed = write(*arguments, check=1)
     assert told in printed
     assert "Traceback" not in printed
     assert not Path("zoo_conf").exists()
+
+
+@pytest.mark.parametrize("method", ["__init__(self)", "forward(self, picture)"])
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("import sys; sys.exit(2)", "SystemExit: 2"),
+        ("import os; os._exit(2)", "os._exit(2)"),
+        ("raise BaseException('odd')", "BaseException: odd"),
+        ("raise type('Mine', (KeyboardInterrupt,), {})('stop')", "Mine: stop"),
+        ("raise ValueError('odd')", "ValueError: odd"),
+    ],
+)
+def test_a_network_that_does_anything_else_is_named_with_its_line(method, body, told, write) -> None:
+    source = f"from nets.some import Fixed\n\n\nclass Odd(Fixed):\n    def {method}:\n        {body}\n"
+    Path("nets/odd.py").write_text(source)
+    printed = write("mine", "--network", "nets.odd.Odd", "--input", "3,28,28", check=1)
+    assert told in printed and "odd.py:6" in printed
+    assert "Traceback" not in printed
+
+
+def test_a_network_that_changes_the_working_folder_does_not_move_the_file(write, tmp_path) -> None:
+    source = "import os\nfrom nets.some import Fixed\n\n\nclass Odd(Fixed):\n    def forward(self, picture):\n"
+    Path("nets/odd.py").write_text(source + "        os.chdir('/')\n        return super().forward(picture)\n")
+    write("mine", "--network", "nets.odd.Odd", "--input", "3,28,28")
+    assert (tmp_path / "zoo_conf" / "model" / "mine.yaml").is_file()
 
 
 @pytest.fixture(scope="module")

@@ -69,6 +69,11 @@ def test_a_network_that_takes_no_picture_is_refused() -> None:
 
 
 def test_free_sides_are_padded_to_a_multiple() -> None:
-    free = tasks.preprocessing("restoration", TensorSpec("image", "float32", (1, FREE, FREE)))
-    assert (free.fit, free.multiple, free.channels) == ("none", 32, "grey")
+    free = tasks.preprocessing("detection", TensorSpec("image", "float32", (3, FREE, FREE)))
+    assert (free.fit, free.multiple, free.channels) == ("inside", 32, "rgb")
     assert tasks.preprocessing("detection", PICTURE).multiple == 1
+
+
+def test_pictures_to_be_restored_are_not_padded() -> None:
+    free = tasks.preprocessing("restoration", TensorSpec("image", "float32", (1, FREE, FREE)))
+    assert (free.fit, free.multiple, free.channels) == ("none", 1, "grey")

@@ -34,7 +34,9 @@ def test_a_sweep_names_all_its_jobs_before_the_first_one_starts(run_tiny, tiny_z
     seen = []
     real = execute.make
     monkeypatch.setattr(
-        execute, "make", lambda *made: (seen.append(sweeps.read(tiny_zoo / "sweep/sweep.json")), real(*made))[1]
+        execute,
+        "make",
+        lambda *made: (seen.append(sweeps.decode((tiny_zoo / "sweep/sweep.json").read_bytes())), real(*made))[1],
     )
     run_tiny(*BRIEF, "batch=1,3", "seed=0,1")
     names = [(job.name, [each for each in job.overrides if each[:4] in ("batc", "seed")]) for job in seen[0].jobs]

@@ -1,4 +1,5 @@
 import csv
+import os
 import subprocess
 import sys
 
@@ -133,6 +134,29 @@ def test_no_text_of_the_csv_is_a_formula_and_numbers_stay(write_result, tmp_path
     assert not any(name.startswith(("=", "+", "-", "@")) for name in row)
 
 
+def test_no_file_holds_control_characters_of_a_result_or_its_markup(write_result, tmp_path) -> None:
+    bad = "\x1b[31m\u202e<i>x"
+    reasons = {"performance": {"samples_per_second": 1.0, "valid": False, "reasons": [bad]}}
+    metrics = {bad: {"unit": bad, "better": "higher"}}
+    write_result("run", model=bad, accuracy={bad: 1.0}, metrics=metrics, overrides=[f"{bad}={bad}"], **reasons)
+    write_result("failed", batch=4, status="failed", error={"stage": "infer", "message": bad, "fix": bad})
+    assert report.main([str(tmp_path), "--junit", str(tmp_path / "report.xml")]) == 0
+    for name in ("report.md", "report.csv", "report.html", "report.xml"):
+        text = (tmp_path / name).read_text()
+        assert "x1b" in text
+        assert not {"\x1b", "\u202e"} & set(text), name
+        assert "<i>" not in text or name == "report.csv"
+
+
+def test_a_log_in_a_folder_of_any_name_is_linked_to(write_result, tmp_path) -> None:
+    folder = os.fsdecode(b"a\xff<b>")
+    write_result(folder, batch=4, status="failed", error={"stage": "infer", "message": "m", "fix": "f"})
+    (tmp_path / folder / "run.log").touch()
+    write_result("good")
+    assert report.main([str(tmp_path)]) == 0
+    assert 'href="a%FF%3Cb%3E/run.log"' in (tmp_path / "report.html").read_text()
+
+
 def test_a_missing_job_of_a_sweep_is_told_everywhere(write_result, tmp_path, capsys) -> None:
     jobs = (results.SweepJob("0", ("model=dcgan", "batch=1")), results.SweepJob("1", ("model=dcgan", "batch=4")))
     write_result("0", overrides=list(jobs[0].overrides))
@@ -168,6 +192,15 @@ def test_table_prints_one_markdown_table_and_nothing_else(write_result, tmp_path
         " 2.000 (not valid) |",
     ]
     assert not (tmp_path / "report.md").exists()
+
+
+def test_what_failed_is_told_beside_the_one_table(write_result, tmp_path, capsys) -> None:
+    write_result("a")
+    write_result("b", batch=4, status="failed", error={"stage": "infer", "message": "no device", "fix": "plug it in"})
+    assert report.main([str(tmp_path), "--table"]) == 0
+    printed = capsys.readouterr()
+    assert "infer: no device" in printed.err
+    assert len(printed.out.splitlines()) == 3
 
 
 def test_a_model_without_results_is_an_error(write_result, tmp_path, capsys) -> None:

@@ -82,7 +82,7 @@ def test_beside_the_list_of_jobs_results_are_earlier_that_it_names_and_no_others
 ) -> None:
     write_sweep(batches=(1,))
     path = tmp_path / "sweep" / "sweep.json"
-    sweeps.write(path.parent, replace(sweeps.read(path), earlier=earlier))
+    sweeps.write(path.parent, replace(sweeps.decode(path.read_bytes()), earlier=earlier))
     write_job("sweep/0", 1, created=BEFORE)  # by a clock that jumped back
     assert names(account(tmp_path).missing) == missing
 
@@ -100,7 +100,7 @@ def test_a_result_of_other_overrides_is_not_the_jobs(write_sweep, write_job, tmp
 
 
 def test_a_sweep_whose_time_is_none_is_skipped_and_named(tmp_path) -> None:
-    sweeps.write(tmp_path, Sweep(created="yesterday", host="head", jobs=()))
+    (tmp_path / "sweep.json").write_text('{"created": "yesterday", "host": "head", "jobs": []}')
     found = results.find([tmp_path])
     assert found.sweeps == ()
     assert "yesterday" in found.skipped[0].reason

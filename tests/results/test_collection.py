@@ -67,6 +67,28 @@ def test_a_link_to_nothing_is_skipped_and_named(tmp_path) -> None:
     assert results.find([tmp_path]).skipped[0].reason == "not a file"
 
 
+@pytest.mark.parametrize("name", ["result.json", "sweep.json"])
+def test_a_folder_or_a_pipe_in_the_place_of_a_file_is_skipped_and_named(name: str, tmp_path) -> None:
+    (tmp_path / "a" / name).mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    os.mkfifo(tmp_path / "b" / name)
+    assert reasons(tmp_path) == {"a": "not a file", "b": "not a file"}
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"jobs": ' + "[" * 10_000 + "]" * 10_000 + "}", "[1", "{}"])
+def test_what_is_no_sweep_is_skipped_and_the_rest_is_read(text: str, write_result, tmp_path) -> None:
+    write_result("good")
+    (tmp_path / "sweep.json").write_text(text)
+    found = results.find([tmp_path])
+    assert (len(found.results), len(found.skipped), found.sweeps) == (1, 1, ())
+
+
+def test_a_file_larger_than_any_result_is_not_read(tmp_path) -> None:
+    with (tmp_path / "result.json").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    assert results.find([tmp_path]).skipped[0].reason == "it has more than 67108864 bytes"
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path) -> None:
     skipped = results.find([tmp_path / "nowhere"]).skipped
     assert [(one.path, one.reason) for one in skipped] == [(str(tmp_path / "nowhere"), "No such file or directory")]

@@ -20,7 +20,19 @@ def test_a_model_without_a_file_has_the_figures_that_its_run_was_compared_with(w
     assert [row.samples_per_second for row in published.of_results(results.find([tmp_path]).results)["mine"]] == [100.0]
 
 
-@pytest.mark.parametrize("config", ["", "model: [", "model: {}", "model: {published: [3]}", "- 1"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "model: [",
+        "model: {}",
+        "model: {published: [3]}",
+        "model: {published: [{soc: cpu, batch: one}]}",
+        "model: {published: [{soc: cpu, batch: 1, accuracy: 3}]}",
+        "model: {published: [{batch: 1}]}",
+        "- 1",
+    ],
+)
 def test_a_run_whose_config_cannot_be_used_has_no_published_figures(config, write_result, tmp_path) -> None:
     write_result("run", model="mine").with_name("config.yaml").write_text(config)
     assert published.of_results(results.find([tmp_path]).results) == {"mine": ()}

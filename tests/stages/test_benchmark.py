@@ -18,6 +18,7 @@ LIMITS = MeasuringLimits(1, 2, 0.0, 1.0)
 PLACEMENT = Placement(soc="cpu", kind="cpu", devices=(0,))
 TENSOR = TensorSpec("x", "float32", (2, 3))
 MODEL = CompiledModel(path=Path("/m"), sha256="digest", soc="cpu", batch=4, inputs=(TENSOR,), outputs=())
+ONNX_RUNTIME = Target("runner.tools.onnxruntime.OnnxRuntime")
 SPEC = BenchmarkSpec(tool=Target("a.b"), tool_version="1", placement=PLACEMENT, limits=LIMITS, machine=())
 
 
@@ -122,7 +123,7 @@ def test_an_isolated_measurement_is_asked_of_another_process(monkeypatch, tmp_pa
 
     monkeypatch.setattr("runner.stages.benchmark.isolated.measure", measure)
     spec = BenchmarkSpec(
-        tool=Target("a.b"), tool_version="1", placement=PLACEMENT, limits=LIMITS, machine=(), isolate=True
+        tool=ONNX_RUNTIME, tool_version="1", placement=PLACEMENT, limits=LIMITS, machine=(), isolate=True
     )
     assert benchmark(spec, MODEL, out=tmp_path).source == "elsewhere"
-    assert asked == [(Target("a.b"), MODEL, PLACEMENT, LIMITS)]
+    assert asked == [(ONNX_RUNTIME, MODEL, PLACEMENT, LIMITS)]

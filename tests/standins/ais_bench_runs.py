@@ -1,4 +1,7 @@
-"""What the stand-ins of both lines of ais_bench share: values of flags, checks of paths, and the run."""
+"""What the stand-ins of both lines of ais_bench share: values of flags, checks of paths, and the run.
+
+Each lists its flags in its own `ais_bench/infer/__main__.py`, as the real ones do: the runner reads them there.
+"""
 
 from __future__ import annotations
 

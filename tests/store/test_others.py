@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.core import FileHashes, Predictions, StoreError, locks
-from runner.store import Store, inventory, pruning
+from runner.store import Store, inventory, manifests, pruning
 
 NOBODY = 65534
 OTHER = 65533
@@ -193,3 +193,48 @@ def test_bytes_changed_by_another_user_are_noticed(root: Path) -> None:
     path.chmod(0o666)
     path.write_bytes(b"3, 2, 1")
     assert get(root).read_bytes() == b"1, 2, 3"
+
+
+@pytest.mark.parametrize("name", ["partial", "locks", "in_use", "hashes", "batches", "libraries", "checked"])
+def test_pruning_a_store_with_a_link_in_place_of_a_folder_removes_nothing_behind_it(
+    name: str, tmp_path: Path, victim: Path
+) -> None:
+    root = tmp_path / "cache"
+    root.mkdir()
+    (root / name).symlink_to(victim)
+    os.utime(victim / "predictions.npz", (0, 0))
+    with pytest.raises(StoreError, match="is a link"):
+        pruning.remove_leftovers(root, hashes_unused_since=time.time())
+    assert [path.read_bytes() for path in victim.iterdir()] == [b"the victim's"]
+
+
+def test_a_link_in_place_of_a_runs_batches_is_left_alone(tmp_path: Path, victim: Path) -> None:
+    (tmp_path / "cache" / "batches").mkdir(parents=True)
+    (tmp_path / "cache" / "batches" / "run").symlink_to(victim)
+    pruning.remove_leftovers(tmp_path / "cache")
+    assert [path.read_bytes() for path in victim.iterdir()] == [b"the victim's"]
+
+
+def test_digests_are_not_written_behind_a_link(tmp_path: Path, victim: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "hashes").symlink_to(victim)
+    (tmp_path / "a").write_bytes(b"a")
+    with pytest.raises(StoreError, match="is a link"):
+        FileHashes(tmp_path / "cache" / "hashes")(tmp_path, [Path("a")])
+    assert [path.name for path in victim.iterdir()] == ["predictions.npz"]
+
+
+def test_an_artifact_that_another_process_removes_while_the_store_is_listed_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = get(tmp_path).parent
+    read = manifests.read
+
+    def read_and_remove(*arguments: Path) -> manifests.Manifest:
+        manifest = read(*arguments)
+        shutil.rmtree(folder)
+        return manifest
+
+    monkeypatch.setattr(manifests, "read", read_and_remove)
+    (listed,) = inventory.take(tmp_path, ["infer"]).artifacts
+    assert (listed.size_bytes, listed.damage) == (0, "predictions.npz is missing")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.core import StoreError
 from runner.store import Store, inventory, pruning, trial
 
 FLOCK = "int flock(int descriptor, int operation) {{ {body} }}"
@@ -162,3 +163,29 @@ def test_a_listing_leaves_the_trial_out_and_prune_removes_what_a_killed_one_left
     pruning.remove_leftovers(tmp_path)
     assert not left.exists()
     assert len(list((tmp_path / trial.FOLDER).iterdir())) == 1
+
+
+def test_a_link_in_place_of_its_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / trial.FOLDER).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="is a link"):
+        trial.check(tmp_path / "cache")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_link_in_place_of_a_passed_trial_is_no_trial(tmp_path: Path) -> None:
+    trial.check(tmp_path / "cache")
+    (passed,) = (tmp_path / "cache" / trial.FOLDER).iterdir()
+    passed.rmdir()
+    passed.symlink_to(tmp_path)
+    trial.check(tmp_path / "cache")
+    assert passed.is_symlink()
+
+
+def test_what_a_trial_left_that_was_killed_while_it_cleaned_up_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / trial.FOLDER / ".left" / "after"
+    left.mkdir(parents=True)
+    (left / "file").write_bytes(trial.CONTENT)
+    pruning.remove_leftovers(tmp_path)
+    assert not left.parent.exists()

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from runner.core import DataError, RunnerError, TensorSpec
-from runner.data import Geometry, Request
+from runner.data import Geometry, Request, picture_size
 from runner.data.arrays import ArrayFolder
-from runner.data.preprocess import picture_size
 from runner.debug import inputs
 from runner.graph import onnx_files
 from runner.tasks.classification.image_folder import read_labels

@@ -219,7 +219,9 @@ def board(tmp_path: Path, logs: None, monkeypatch: pytest.MonkeyPatch) -> Iterat
         (folder / "bin" / name).write_text(f'#!/bin/sh\nexec {shutil.which(name)} -F {folder}/config "$@"\n')
         (folder / "bin" / name).chmod(0o755)
     variables = {"HOME": str(home), "PATH": os.environ["PATH"]}
-    variables |= {name: value for name, value in os.environ.items() if name.startswith(("STANDIN_", "PYTHONPATH"))}
+    variables |= {
+        name: value for name, value in os.environ.items() if name.startswith(("STANDIN_", "PYTHONPATH", "MODEL_ZOO_"))
+    }
     set_there = " ".join(f'"{name}={value}"' for name, value in variables.items())
     (folder / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/user_key.pub\n"

@@ -12,7 +12,8 @@ import pytest
 
 from runner.core import ToolError, process
 from runner.tools import remote
-from runner.tools.remote import Files, Host
+from runner.tools.remote import Files
+from runner.tools.ssh import Host
 
 ROOT = "/home/u/.cache/model-zoo-runner/runs/1"
 BOARD = Host("board")
@@ -64,21 +65,6 @@ def test_two_files_of_one_content_are_sent_once() -> None:
     content = {Path("/w/a"): "1" * 64, Path("/w/b"): "1" * 64}
     lines = remote.sending(content, {"1" * 64: " open or read"}, ROOT).splitlines()
     assert [line.split()[0] for line in lines] == ["put", "ln", "ln"]
-
-
-@pytest.mark.parametrize("address", ["", "-oProxyCommand=x", "user@board:22", "a b", "board;id"])
-def test_what_is_no_host_is_told_before_ssh_sees_it(address) -> None:
-    (problem,) = remote.problems(Host(address))
-    assert repr(address) in problem.message
-    assert "USER@HOST" in problem.fix
-
-
-def test_a_host_that_nobody_knows_is_told_with_ssh_s_own_words(logs) -> None:
-    if shutil.which("sftp") is None:
-        pytest.skip("no OpenSSH client here")
-    (problem,) = remote.problems(Host("no-such-host.invalid"))
-    assert "no-such-host.invalid" in problem.message
-    assert "`ssh no-such-host.invalid` must work" in problem.fix
 
 
 # --- with one --------------------------------------------------------------------------------------------------------
@@ -212,24 +198,3 @@ def test_a_tool_that_hangs_is_ended_there_too(board, work) -> None:
     while Path(f"/proc/{pid_file.read_text().strip()}").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not Path(f"/proc/{pid_file.read_text().strip()}").exists()
-
-
-def test_a_host_whose_key_is_not_known_is_refused(board, tmp_path) -> None:
-    (tmp_path / "ssh" / "known_hosts").write_text("")
-    remote.ask.cache_clear()
-    (problem,) = remote.problems(BOARD)
-    assert "no connection to board" in problem.message
-    assert "compare the key" in problem.fix
-
-
-def test_a_user_without_the_key_is_refused_without_a_question(board, tmp_path) -> None:
-    (tmp_path / "ssh" / "user_key.pub").write_text("")
-    remote.ask.cache_clear()
-    (problem,) = remote.problems(BOARD)
-    assert "Permission denied" in problem.message
-    assert "ssh-copy-id board" in problem.fix
-
-
-def test_a_host_that_can_run_tools_has_no_problem(board) -> None:
-    remote.ask.cache_clear()
-    assert remote.problems(BOARD) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from runner.graph import export_patches, onnx_files
+from runner.graph import export_patches, running
 
 OnnxCheck = Callable[..., None]
 
@@ -37,7 +37,7 @@ def check_onnx_equals_torch(
                 input_names=["input"],
                 dynamic_axes={"input": axes},
             )
-    found = onnx_files.run(path, {"input": inputs.numpy()})
+    found = running.run(path, {"input": inputs.numpy()})
     for ours, theirs in zip(found, expected, strict=True):
         spread = float(theirs.max() - theirs.min())
         assert spread > 0

@@ -19,7 +19,16 @@ import msgspec
 from omegaconf import DictConfig, OmegaConf
 
 from runner.config.libraries.catalogue import Catalogue, Network
-from runner.core import ConfigError, did_you_mean, modules, read_regular, write_atomically
+from runner.core import (
+    JSON_ERRORS,
+    ConfigError,
+    StoreError,
+    at_home,
+    did_you_mean,
+    modules,
+    read_regular,
+    write_atomically,
+)
 
 LISTED_BY = {
     "timm": "python -c \"import timm; print(*timm.list_models('*resnet*', pretrained=True))\"",
@@ -42,7 +51,7 @@ def register() -> None:
 
 
 def _resolve(library: str, arch: str | None, fact: str, *, _root_: DictConfig) -> Any:
-    value = ask(library, arch, fact, Path(_root_.cache_dir).expanduser().absolute())
+    value = ask(library, arch, fact, at_home(_root_.cache_dir).absolute())
     if not isinstance(value, (list, dict)):
         return value
     container = OmegaConf.create(value)
@@ -114,11 +123,11 @@ def catalogue_of(library: str, cache_dir: Path) -> Catalogue:
 
 @cache  # called a dozen times per configuration
 def _catalogue(library: str, memory: Path) -> Catalogue:
-    with suppress(OSError, RecursionError, msgspec.MsgspecError):
+    with suppress(OSError, *JSON_ERRORS):
         return msgspec.json.decode(read_regular(memory, MOST_BYTES, memory.parents[1]), type=Catalogue)
     read: Catalogue = importlib.import_module(f"{_PACKAGE}.{library}").catalogue()
-    with suppress(OSError):  # read again next time
-        write_atomically(memory, msgspec.json.encode(read))
+    with suppress(OSError, StoreError):  # read again next time
+        write_atomically(memory, msgspec.json.encode(read), memory.parents[1])
     return read
 
 

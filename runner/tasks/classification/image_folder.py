@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from runner.core import DataError, Problem, first_few
+from runner.core import DataError, Problem, at_home, first_few
 from runner.data import Picture, Request, file_names, find_pictures, same_name, sample_ids
 from runner.tasks.listed import ListedPictures, Listing, text_of
 
@@ -20,39 +20,44 @@ LABEL_FIX = "write `name label` a line, the label a number from 0, as in: ILSVRC
 
 @dataclass(frozen=True)
 class ImageFolder(ListedPictures):
-    """Images below `root`, labelled by a file or, without one, by ImageNet synsets as folder names.
+    """Images below `root`, labelled by a file or, without one, by the names of the folders that they lie in.
 
     `root` contains `val/`, or the images or class folders themselves. `labels` is a file of `name[.ext] label` lines;
-    None looks for val_label.txt in `root` and beside the images' folder.
+    None looks for val_label.txt in `root` and beside the images' folder. `classes` are the folders' names in the order
+    of the class indices, and then no label file is looked for; None for ImageNet's synsets.
     """
 
     root: str | None = None
     labels: str | None = None
+    classes: list[str] | None = None
 
     def validate(self, request: Request) -> list[Problem]:
         problems = super().validate(request)
         if problems and self.labels is not None:  # a problem with the images may hide one with the labels
             try:
-                read_labels(Path(self.labels).expanduser())
+                read_labels(at_home(self.labels))
             except DataError as error:
                 return list(dict.fromkeys([*problems, error.problem]))
         return problems
 
     @cached_property
     def _listing(self) -> Listing:
-        return list_samples(self.root, self.labels)
+        return list_samples(self.root, self.labels, self.classes)
 
 
-def list_samples(root: str | None, labels: str | None) -> Listing:
-    """Find the images, and assign ids and labels.
+def list_samples(root: str | None, labels: str | None, classes: Sequence[str] | None = None) -> Listing:
+    """Find the images, and assign ids and labels, as `ImageFolder` says.
 
     Raises:
         DataError: images or labels are missing, ambiguous or unreadable.
     """
+    if labels is not None and classes is not None:
+        raise DataError("both dataset.labels and dataset.reader.classes say which labels pictures have", "give one")
     folder, files = find_pictures(root, "val", ROOT_FIX)
-    label_file = find_label_file(folder, labels)
+    label_file = find_label_file(folder, labels) if classes is None else None
     if label_file is None:
-        return Listing(folder, list(map(Picture, files, sample_ids(files), _synset_labels(folder, files))))
+        truths = _folder_labels(folder, files, classes)
+        return Listing(folder, list(map(Picture, files, sample_ids(files), truths)))
     by_name = read_labels(label_file)
     ids = file_names(files)
     if len(set(ids)) < len(ids):
@@ -76,13 +81,13 @@ def list_samples(root: str | None, labels: str | None) -> Listing:
 def find_label_file(folder: Path, labels: str | None) -> Path | None:
     """Return the given label file, or the one in the images' folder or beside it; None if there is none."""
     if labels is not None:
-        return Path(labels).expanduser()
+        return at_home(labels)
     candidates = (folder / LABEL_FILE, folder.parent / LABEL_FILE)
     return next((path for path in candidates if path.is_file()), None)
 
 
 def read_labels(path: Path) -> dict[str, int]:
-    """Return class indices by image name, truncated at the first dot.
+    """Return class indices by image name, without its folder, truncated at the first dot.
 
     Raises:
         DataError: the file cannot be read, a line is not `name label`, or a name has two labels.
@@ -102,7 +107,8 @@ def read_labels(path: Path) -> dict[str, int]:
         name, label = _parse_label(f"{path}:{number}", line)
         if labels.setdefault(name, label) != label:
             raise DataError(
-                f"{path}:{number}: {name} has label {label} here and {labels[name]} above", "remove one of the lines"
+                f"{path}:{number}: {name} has label {label} here and {labels[name]} above",
+                "remove one of the lines; a picture is known by its file's name up to the first dot",
             )
     return labels
 
@@ -111,21 +117,27 @@ def _parse_label(where: str, line: str) -> tuple[str, int]:
     fields = line.rsplit(maxsplit=1)  # a name may contain spaces
     if len(fields) != 2 or not re.fullmatch("[0-9]{1,9}", fields[1]):
         raise DataError(f"{where}: {line.strip()[:80]!r} is not `name label`", LABEL_FIX)
-    return fields[0].strip().partition(".")[0], int(fields[1])
+    return file_names([fields[0].strip()])[0], int(fields[1])
 
 
-def _synset_labels(folder: Path, files: Sequence[str]) -> tuple[int, ...]:
-    """Return class indices from the ImageNet synsets (n01440764, ...) that are the images' folder names."""
-    classes = {file: file.rpartition("/")[0].rpartition("/")[2] for file in files}
-    indices = _synset_indices() if all(re.fullmatch("n[0-9]{8}", name) for name in classes.values()) else {}
-    strangers = [file for file, name in classes.items() if name not in indices]
+def _folder_labels(folder: Path, files: Sequence[str], classes: Sequence[str] | None) -> tuple[int, ...]:
+    """Return class indices from the names of the images' folders: `classes`, or ImageNet's synsets (n01440764, ...)."""
+    names = {file: file.rpartition("/")[0].rpartition("/")[2] for file in files}
+    if classes is not None:
+        indices = {name: index for index, name in enumerate(classes)}
+    else:
+        indices = _synset_indices() if all(re.fullmatch("n[0-9]{8}", name) for name in names.values()) else {}
+    strangers = [file for file, name in names.items() if name not in indices]
     if strangers:
+        missing = f"there is no {LABEL_FILE} for {folder}, and " if classes is None else ""
+        known = "ImageNet's 1000 synsets" if classes is None else f"dataset.reader.classes ({first_few(classes, 5)})"
         raise DataError(
-            f"there is no {LABEL_FILE} for {folder}, and {len(strangers)} of its {len(files)} pictures are not in "
-            f"a folder named by one of ImageNet's 1000 synsets: {first_few(strangers, 3)}",
-            f"put {LABEL_FILE} beside the folder or give dataset.labels=FILE; {LABEL_FIX}",
+            f"{missing}{len(strangers)} of the {len(files)} pictures in {folder} are not in a folder named by one of "
+            f"{known}: {first_few(strangers, 3)}",
+            "name the class folders in the order of the classes, as in '+dataset.reader.classes=[cat,dog]'; or put "
+            f"{LABEL_FILE} beside the folder or give dataset.labels=FILE; {LABEL_FIX}",
         )
-    return tuple(indices[name] for name in classes.values())
+    return tuple(indices[name] for name in names.values())
 
 
 def _synset_indices() -> dict[str, int]:

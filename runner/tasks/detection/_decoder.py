@@ -60,7 +60,7 @@ def together(parts: Sequence[Candidates]) -> Candidates:
 
 @dataclass(frozen=True, kw_only=True)
 class BoxDecoder(ABC):
-    """Decodes outputs to Boxes: candidates with scores above `score`, of which the best `keep` are kept.
+    """Decodes outputs to Boxes: candidates with scores above `score`, of which the best `keep` are kept, None for all.
 
     Classes count from 0 in the order of the network's, without a background class. `categories: coco91` is for
     networks whose classes are COCO's category ids, 1 to 90 with gaps; they become COCO's 80 classes from 0.
@@ -70,7 +70,7 @@ class BoxDecoder(ABC):
     """
 
     score: float = 0.05
-    keep: int = 100
+    keep: int | None = None
     categories: Categories | None = None
 
     background: ClassVar[int] = 0
@@ -85,7 +85,7 @@ class BoxDecoder(ABC):
             raise ConfigError(
                 f"model.decode.score is {self.score}", "give a share from 0 to below 1, as in score: 0.05"
             )
-        if self.keep < 1:
+        if self.keep is not None and self.keep < 1:
             raise ConfigError(f"model.decode.keep is {self.keep}", "give the number of boxes to keep, as in keep: 100")
         if self.categories not in (None, "coco91"):
             raise ConfigError(f"model.decode.categories is {self.categories!r}", "give coco91, or leave it out")
@@ -216,6 +216,7 @@ class BoxDecoder(ABC):
 class SuppressingDecoder(BoxDecoder):
     """A decoder with non-maximum suppression by class of boxes that overlap by more than `iou`."""
 
+    keep: int = 100
     iou: float = 0.5
 
     def __post_init__(self) -> None:

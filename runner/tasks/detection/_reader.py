@@ -107,7 +107,7 @@ def check_files(folder: Path, files: Sequence[str], source: Path) -> None:
         raise DataError(
             f"{len(missing)} of the {len(files)} pictures that {source} lists are not in {folder}: "
             + first_few(missing, 3),
-            "fetch them, or take them out of the list",
+            "fetch them, take them out of the list, or give the folder that they lie in as dataset.reader.pictures",
         )
 
 
@@ -121,5 +121,5 @@ def _check_sizes(listing: Listing) -> None:
     if wrong:
         raise DataError(
             f"{len(wrong)} pictures in {listing.folder} are not those that were annotated: {first_few(wrong, 3)}",
-            "use the original pictures: resized or rotated copies do not fit the boxes",
+            "use the original pictures: resized or rotated copies do not fit the boxes; EXIF's rotation is not applied",
         )

@@ -9,12 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from runner.core import ConfigError
 from runner.core.lazy import NDArray, np
 from runner.data import Row
+from runner.tasks.detection._anchor_boxes import (
+    LEVELS,
+    cells_of,
+    centred_anchors,
+    corners_of,
+    default_boxes,
+    pyramid_anchors,
+)
 from runner.tasks.detection._decoder import (
     Candidates,
     Layout,
@@ -27,10 +34,6 @@ from runner.tasks.detection._decoder import (
     together,
 )
 
-_LEVELS = (3, 4, 5, 6, 7)
-"""Levels of a feature pyramid; level l has one cell for each 2 ** l pixels, rounded up."""
-_OCTAVE_SCALES = (0, 1 / 3, 2 / 3)
-"""Exponents of 2 of the anchors' sizes on one level (arXiv:1708.02002, section 4)."""
 _LARGEST_GROWTH = math.log(1000 / 16)
 """Limit of the logarithm of a box's side in sides of its anchor, as in torchvision's BoxCoder."""
 
@@ -49,7 +52,7 @@ class _OfAnchors(SuppressingDecoder):
 
     def anchor_count(self, height: int, width: int) -> int:
         """Return the number of anchors of an input in pixels."""
-        return sum(_cells(height, width, level)[0] * _cells(height, width, level)[1] for level in _LEVELS)
+        return sum(math.prod(cells_of(height, width, level)) for level in LEVELS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +101,7 @@ class Ssd(_OfAnchors):
         found, columns = found[chosen], columns[chosen]
         places = np.flatnonzero(likely)[found]
         settings = (self.grids, self.scales, self.aspect_ratios, self.steps)
-        anchors = _default_boxes(*row_size(row), *map(_as_tuple, settings))
+        anchors = default_boxes(*row_size(row), *map(_as_tuple, settings))
         steps = regressions[places] * np.array([0.1, 0.1, 0.2, 0.2], np.float32)
         boxes = clipped_to_picture(_moved(anchors[places], steps), row)
         return Candidates(boxes, scores[found, columns], self.indices(logits.shape[1])[columns])
@@ -126,7 +129,7 @@ class RetinaNet(_OfAnchors):
         indices = self.indices(logits.shape[1])
         parts = []
         start = 0
-        for anchors in _pyramid_anchors(*row_size(row)):
+        for anchors in pyramid_anchors(*row_size(row)):
             level = slice(start, start + len(anchors))
             start = level.stop
             found, columns = _best(logits[level], logit(self.score))
@@ -157,16 +160,16 @@ class Fcos(_OfAnchors):
         parts = []
         start = 0
         height, width = row_size(row)
-        for level in _LEVELS:
-            places = _places(height, width, level)
-            part = slice(start, start + len(places))
+        for level in LEVELS:
+            corners = corners_of(height, width, level)
+            part = slice(start, start + len(corners))
             start = part.stop
             near = np.flatnonzero(centreness[part, 0] > logit(self.score**2))  # a score is at most its root
             classes = logits[part][near]
             scores = np.sqrt(sigmoid(classes) * sigmoid(centreness[part][near]))
             found, columns = _best(scores, self.score)
             sides = regressions[part][near[found]].astype(np.float32) * 2**level
-            centres = places[near[found]]
+            centres = corners[near[found]]
             boxes = np.concatenate([centres - sides[:, :2], centres + sides[:, 2:]], axis=1)
             parts.append(Candidates(clipped_to_picture(boxes, row), scores[found, columns], indices[columns]))
         return together(parts)
@@ -191,7 +194,7 @@ class EfficientDet(_OfAnchors):
     def candidates(self, outputs: list[NDArray[Any]], row: Row) -> Candidates:
         logits, regressions = outputs
         found, columns = _best(logits, logit(self.score), most=5000)
-        centres_and_sizes = _centred_anchors(*row_size(row), self.anchor_scale)[found]
+        centres_and_sizes = centred_anchors(*row_size(row), self.anchor_scale)[found]
         ty, tx, th, tw = regressions[found].astype(np.float32).T
         centres, sizes = centres_and_sizes[:, :2], centres_and_sizes[:, 2:]
         boxes = from_centres(centres + np.stack([tx, ty], axis=1) * sizes, np.exp(np.stack([tw, th], axis=1)) * sizes)
@@ -228,81 +231,6 @@ def _moved(anchors: NDArray[np.float32], steps: NDArray[Any]) -> NDArray[np.floa
     centres = anchors[:, :2] + sizes / 2
     growth = np.exp(np.minimum(steps[:, 2:], np.float32(_LARGEST_GROWTH)))
     return from_centres(centres + steps[:, :2] * sizes, growth * sizes)
-
-
-def _cells(height: int, width: int, level: int) -> tuple[int, int]:
-    """Return rows and columns of a level of the pyramid."""
-    return -(-height // 2**level), -(-width // 2**level)
-
-
-@lru_cache
-def _places(height: int, width: int, level: int) -> NDArray[np.float32]:
-    """Return x, y [cells, 2] of the cells' upper left corners in pixels, row by row, as torchvision counts them.
-
-    Their distance is the input's side / cells, rounded down.
-    """
-    rows, columns = _cells(height, width, level)
-    y, x = np.meshgrid(np.arange(rows) * (height // rows), np.arange(columns) * (width // columns), indexing="ij")
-    return np.stack([x.reshape(-1), y.reshape(-1)], axis=1).astype(np.float32)
-
-
-@lru_cache
-def _pyramid_anchors(height: int, width: int) -> tuple[NDArray[np.float32], ...]:
-    """Return torchvision's anchors of RetinaNet by level, [cells * 9, 4] each: aspect ratio by aspect ratio, size."""
-    by_level = []
-    for level in _LEVELS:
-        sizes = np.array([int(2 ** (level + 2 + octave)) for octave in _OCTAVE_SCALES], np.float32)
-        roots = np.sqrt(np.array([0.5, 1.0, 2.0], np.float32))[:, None]
-        widths, heights = (1 / roots * sizes).reshape(-1), (roots * sizes).reshape(-1)
-        around = np.round(np.stack([-widths, -heights, widths, heights], axis=1) / 2)
-        places = np.tile(_places(height, width, level), 2)
-        by_level.append((places[:, None] + around).reshape(-1, 4).astype(np.float32))
-    return tuple(by_level)
-
-
-@lru_cache
-def _centred_anchors(height: int, width: int, anchor_scale: float) -> NDArray[np.float32]:
-    """Return EfficientDet's anchors [anchors, 4]: centre x, y, width, height."""
-    aspects = ((1.0, 1.0), (1.4, 0.7), (0.7, 1.4))
-    by_level = []
-    for level in _LEVELS:
-        stride = 2**level
-        sides = [
-            (anchor_scale * stride * 2**octave * across, anchor_scale * stride * 2**octave * down)
-            for octave in _OCTAVE_SCALES
-            for across, down in aspects
-        ]
-        rows, columns = _cells(height, width, level)
-        y, x = np.meshgrid((np.arange(rows) + 0.5) * stride, (np.arange(columns) + 0.5) * stride, indexing="ij")
-        places = np.repeat(np.stack([x.reshape(-1), y.reshape(-1)], axis=1), len(sides), axis=0)
-        by_level.append(np.concatenate([places, np.tile(sides, (rows * columns, 1))], axis=1))
-    return np.concatenate(by_level, dtype=np.float32)
-
-
-@lru_cache
-def _default_boxes(
-    height: int,
-    width: int,
-    grids: tuple[int, ...],
-    scales: tuple[float, ...],
-    aspect_ratios: tuple[tuple[float, ...], ...],
-    steps: tuple[int, ...] | None,
-) -> NDArray[np.float32]:
-    """Return SSD's default boxes [anchors, 4] as x1, y1, x2, y2: grid, row, column, shape (arXiv:1512.02325, 2.2)."""
-    boxes = []
-    for index, (grid, ratios) in enumerate(zip(grids, aspect_ratios, strict=True)):
-        scale, between = scales[index], math.sqrt(scales[index] * scales[index + 1])
-        shapes = [(scale, scale), (between, between)]
-        for ratio in ratios:
-            across, down = scale * math.sqrt(ratio), scale / math.sqrt(ratio)
-            shapes += [(across, down), (down, across)]
-        halves = np.clip(np.array(shapes, np.float32), 0, 1) / 2
-        cells = (height / steps[index], width / steps[index]) if steps else (grid, grid)
-        y, x = ((np.arange(grid) + 0.5) / count for count in cells)
-        rows, columns = np.meshgrid(y, x, indexing="ij")
-        centres = np.stack([columns.reshape(-1), rows.reshape(-1)], axis=1).astype(np.float32)[:, None]
-        boxes.append(np.concatenate([centres - halves, centres + halves], axis=2).reshape(-1, 4))
-    return np.concatenate(boxes) * np.array([width, height] * 2, np.float32)
 
 
 def _as_tuple(values: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from runner.core import DataError, Problem, first_few, read_regular
+from runner.core import JSON_ERRORS, DataError, Problem, at_home, first_few, read_regular
 from runner.data import Request, root_folder
 from runner.tasks.detection._masks import mask_problems, mask_tools
 from runner.tasks.detection._reader import AnnotatedPictures, Listing, check_files
@@ -121,7 +122,7 @@ _POLYGONS_OR_RUNS = list[list[float]] | _RunLengths
 
 def _annotation_file(base: Path, given: str | None) -> Path:
     if given is not None:
-        path = base / Path(given).expanduser()
+        path = base / at_home(given)
         if not path.is_file():
             raise DataError(
                 f"dataset.reader.annotations: {path} is not a file", "give a path, relative to dataset.root or absolute"
@@ -143,7 +144,7 @@ def _annotation_file(base: Path, given: str | None) -> Path:
 
 def _picture_folder(annotations: Path, base: Path, given: str | None) -> Path:
     if given is not None:
-        folder = base / Path(given).expanduser()
+        folder = base / at_home(given)
         if not folder.is_dir():
             raise DataError(
                 f"dataset.reader.pictures: {folder} is not a folder",
@@ -161,10 +162,10 @@ def _read(path: Path) -> _Coco:
         DataError: it cannot be read, is not COCO's object annotations, or contradicts itself.
     """
     try:
-        coco = msgspec.json.decode(read_regular(path, LARGEST_BYTES), type=_Coco)
+        coco = msgspec.json.decode(read_regular(path, LARGEST_BYTES).removeprefix(BOM_UTF8), type=_Coco)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", "give dataset.reader.annotations=FILE") from error
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except JSON_ERRORS as error:
         raise DataError(
             f"{path} does not hold COCO's object annotations: {error}",
             "fetch it again, or give dataset.reader.annotations=FILE, such as instances_val2017.json",

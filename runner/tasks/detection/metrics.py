@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Literal
 
 from runner.core import DataError, Figure, Problem
 from runner.core.lazy import NDArray, np
 from runner.tasks.decode import Decode
 from runner.tasks.detection._masks import mask_tools
-from runner.tasks.detection.boxes import Boxes, Objects, areas, iou
+from runner.tasks.detection._matching import (
+    AREA_RANGES,
+    IOU_THRESHOLDS,
+    box_overlaps,
+    mask_overlaps,
+    match_coco,
+    match_voc,
+    outside_ranges,
+)
+from runner.tasks.detection.boxes import Boxes, Objects
 
-AREA_RANGES = ((0.0, 1e10), (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e10))
-"""COCO's areas in pixels of all, small, medium and large objects, both ends included."""
-IOU_THRESHOLDS = 10
-"""COCO's are 0.50, 0.55, ... 0.95."""
 RECALLS = 101
 """COCO averages precision at recall 0, 0.01, ... 1."""
 MOST_DETECTIONS = 100
@@ -41,7 +47,7 @@ class CocoAveragePrecision:
         endings = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
         self.figures = {prefix + ending: Figure(unit="percent", better="higher") for ending in endings}
         self._kind = kind
-        self._overlaps = _box_overlaps if kind == "bbox" else _mask_overlaps
+        self._overlaps = box_overlaps if kind == "bbox" else mask_overlaps
         self._records = _Records(lanes=len(AREA_RANGES) * IOU_THRESHOLDS)
 
     def validate(self, decode: Decode) -> list[Problem]:
@@ -65,9 +71,9 @@ class CocoAveragePrecision:
             found = _best_first(result, truth, MOST_DETECTIONS)
             crowd = np.array(truth["crowd"], bool)
             overlaps, found_areas = self._overlaps(found, truth, crowd)
-            ignored = _outside_ranges(np.array(truth["areas"], np.float64)) | crowd
-            right, counted = _match_coco(overlaps, ignored, crowd)
-            counted &= right | ~_outside_ranges(found_areas).T[:, :, None]
+            ignored = outside_ranges(np.array(truth["areas"], np.float64)) | crowd
+            right, counted = match_coco(overlaps, ignored, crowd)
+            counted &= right | ~outside_ranges(found_areas).T[:, :, None]
             wanted = np.repeat(~ignored, IOU_THRESHOLDS, axis=0).T
             self._records.add(found, right & counted, counted, truth, wanted)
 
@@ -77,7 +83,8 @@ class CocoAveragePrecision:
 
     def compute(self) -> dict[str, float]:
         """Return the figures in percent."""
-        table = self._records.average_precisions(_coco_average).reshape(-1, len(AREA_RANGES), IOU_THRESHOLDS)
+        average = partial(_mean_at_recalls, recalls=np.linspace(0.0, 1.0, RECALLS))
+        table = self._records.average_precisions(average).reshape(-1, len(AREA_RANGES), IOU_THRESHOLDS)
         everything, *by_area = table.transpose(1, 0, 2)
         shown = (everything, everything[:, 0], everything[:, 5], *by_area)
         means = map(_mean_of_defined, shown)
@@ -93,7 +100,8 @@ class VocAveragePrecision:
 
     def __init__(self, interpolation: Literal["11-point", "area"] = "11-point", iou: float = 0.5) -> None:
         self.figures = {"map50": Figure(unit="percent", better="higher")}
-        self._average = _voc_11_points if interpolation == "11-point" else _voc_area
+        at_11_points = partial(_mean_at_recalls, recalls=np.arange(11) / 10)
+        self._average = at_11_points if interpolation == "11-point" else _voc_area
         self._iou = iou
         self._records = _Records(lanes=1)
 
@@ -105,9 +113,9 @@ class VocAveragePrecision:
         """
         for result, truth in zip(results, truths, strict=True):
             found = _best_first(result, truth)
-            overlaps, _ = _box_overlaps(found, truth, None)
+            overlaps, _ = box_overlaps(found, truth, None)
             difficult = np.array(truth.get("difficult", [0] * len(truth["boxes"])), bool)
-            right, counted = _match_voc(overlaps, difficult, self._iou)
+            right, counted = match_voc(overlaps, difficult, self._iou)
             self._records.add(found, right[:, None], counted[:, None], truth, ~difficult[:, None])
 
     def merge(self, other: VocAveragePrecision) -> None:
@@ -208,101 +216,6 @@ def _best_first(found: Boxes, truth: Objects, most: int | None = None) -> Boxes:
     return Boxes(found.boxes[order], found.scores[order], found.classes[order], masks)
 
 
-def _box_overlaps(
-    found: Boxes, truth: Objects, crowd: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the IoU [detections, objects], 0 for different classes, and the detections' areas [detections]."""
-    boxes = found.boxes.astype(np.float64)
-    objects = np.array(truth["boxes"], np.float64).reshape(-1, 4)
-    same_class = found.classes[:, None] == np.array(truth["classes"], np.int64)
-    return np.where(same_class, iou(boxes, objects, crowd), 0.0), areas(boxes)
-
-
-def _mask_overlaps(
-    found: Boxes, truth: Objects, crowd: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the IoU [detections, objects], 0 for different classes, and the detections' areas [detections].
-
-    Raises:
-        DataError: masks are missing, or their sizes differ.
-    """
-    if found.masks is None:
-        raise DataError(
-            "the figures of masks need masks, and the decoder gives none", "choose a model that gives masks"
-        )
-    if "masks" not in truth:
-        raise DataError("the figures of masks need masks, and the data set has none", "set dataset.reader.masks=true")
-    tools = mask_tools()
-    object_classes = np.array(truth["classes"], np.int64)
-    overlaps = np.zeros((len(found.classes), len(object_classes)))
-    for index in np.intersect1d(found.classes, object_classes):
-        rows, columns = (np.flatnonzero(classes == index).tolist() for classes in (found.classes, object_classes))
-        masks, objects = [found.masks[row] for row in rows], [truth["masks"][column] for column in columns]
-        overlaps[np.ix_(rows, columns)] = tools.iou(masks, objects, crowd[columns].tolist())
-        if overlaps.min() < 0:  # what pycocotools returns for masks of different sizes
-            raise DataError(
-                f"a mask of the decoder is {masks[0]['size']}, and the picture is {objects[0]['size']} (height, width)",
-                "let the decoder return masks of the original picture's size",
-            )
-    found_areas = [tools.area(mask) for mask in found.masks]  # one at a time: 2.0 counts the masks of a list in 8 bits
-    return overlaps, np.array(found_areas, np.float64)
-
-
-def _outside_ranges(sizes: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return whether each area [n] is outside each of COCO's ranges, [ranges, n]."""
-    ranges = np.array(AREA_RANGES)[:, :, None]
-    return np.asarray((sizes < ranges[:, 0]) | (sizes > ranges[:, 1]))
-
-
-def _match_coco(
-    overlaps: NDArray[np.float64], ignored: NDArray[np.bool_], crowd: NDArray[np.bool_]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return whether each detection has an object, and whether that is not an ignored one, [detections, ranges, IoUs].
-
-    Each detection in turn takes the object, not yet taken, that it overlaps most; an ignored one if there is no other.
-    A crowd can be taken again and again. Of equal overlaps the last object is taken, as by COCOeval.
-
-    Args:
-        overlaps: [detections, objects], detections of the highest score first.
-        ignored: [ranges, objects], whether an object is a crowd or outside an area range.
-        crowd: [objects].
-    """
-    thresholds = np.minimum(np.linspace(0.5, 0.95, IOU_THRESHOLDS), 1 - 1e-10)
-    matched = np.zeros((len(overlaps), len(ignored), IOU_THRESHOLDS), bool)
-    counted = np.ones_like(matched)
-    free = np.ones((*matched.shape[1:], len(crowd)), bool)
-    ranges, levels = np.ogrid[: len(ignored), :IOU_THRESHOLDS]
-    preferred = len(crowd) * ~ignored
-    for index in np.flatnonzero((overlaps >= thresholds[0]).any(axis=1)):
-        rank = overlaps[index].argsort(kind="stable").argsort()
-        reached = overlaps[index] >= thresholds[:, None]
-        preference = np.where(free & reached, (rank + preferred)[:, None], -1)
-        best = preference.argmax(axis=2)
-        taken = preference.max(axis=2) >= 0
-        matched[index] = taken
-        counted[index] = ~(taken & ignored[ranges, best])
-        free[ranges, levels, best] &= ~taken | crowd[best]
-    return matched, counted
-
-
-def _match_voc(
-    overlaps: NDArray[np.float64], difficult: NDArray[np.bool_], threshold: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return whether each detection is an object's first one, and whether it is not on a difficult object.
-
-    `overlaps` [detections, objects] are of detections of the highest score first; each belongs to the object that it
-    overlaps most, the first of equals.
-    """
-    padded = np.pad(overlaps, ((0, 0), (0, 1)))  # so that there is a best one without objects
-    best = padded.argmax(axis=1)
-    hit = padded[np.arange(len(best)), best] >= threshold
-    counted = ~(hit & np.append(difficult, False)[best])
-    candidates = np.flatnonzero(hit & counted)
-    right = np.zeros(len(best), bool)
-    right[candidates[np.unique(best[candidates], return_index=True)[1]]] = True
-    return right, counted
-
-
 def _precision(right: NDArray[np.bool_], counted: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the best precision at each right detection or after it, best score first."""
     positions = np.cumsum(counted)[right]
@@ -310,18 +223,10 @@ def _precision(right: NDArray[np.bool_], counted: NDArray[np.bool_]) -> NDArray[
     return np.maximum.accumulate(precision[::-1])[::-1]
 
 
-def _at_recalls(precision: NDArray[np.float64], objects: int, recalls: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the precision at recalls, 0 at those that are not reached."""
+def _mean_at_recalls(precision: NDArray[np.float64], objects: int, recalls: NDArray[np.float64]) -> float:
+    """Return the mean of the precision at recalls, which is 0 at those that are not reached."""
     reached = np.arange(1, len(precision) + 1) / objects
-    return np.append(precision, 0.0)[np.searchsorted(reached, recalls)]
-
-
-def _coco_average(precision: NDArray[np.float64], objects: int) -> float:
-    return float(_at_recalls(precision, objects, np.linspace(0.0, 1.0, RECALLS)).mean())
-
-
-def _voc_11_points(precision: NDArray[np.float64], objects: int) -> float:
-    return float(_at_recalls(precision, objects, np.arange(11) / 10).mean())
+    return float(np.append(precision, 0.0)[np.searchsorted(reached, recalls)].mean())
 
 
 def _voc_area(precision: NDArray[np.float64], objects: int) -> float:

@@ -88,8 +88,9 @@ def _split_ids(folder: Path, split: str) -> list[str]:
     try:
         ids = [line.split()[0] for line in text_of(path).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        splits = first_few(sorted(path.stem for path in lists.glob("*.txt") if "_" not in path.stem), 8)
-        raise DataError(f"dataset.reader.split: {path} cannot be read: {error}", f"choose of: {splits}") from error
+        splits = sorted(path.stem for path in lists.glob("*.txt") if "_" not in path.stem)
+        fix = f"choose of: {first_few(splits, 8)}" if splits else "write the pictures' names there, one a line"
+        raise DataError(f"dataset.reader.split: {path} cannot be read: {error}", fix) from error
     if len(set(ids)) < len(ids) or not ids:
         raise DataError(f"{path} {'lists a picture twice' if ids else 'is empty'}", "correct the list")
     return ids
@@ -111,6 +112,8 @@ def _read_annotations(folder: Path, classes: Mapping[str, int], id: str) -> tupl
     try:
         root = ElementTree.fromstring(read_regular(path, LARGEST_BYTES), ElementTree.XMLParser(target=_NoDoctype()))
         width, height = (int(_text(root, f"size/{side}")) for side in ("width", "height"))
+        if min(width, height) < 1:
+            raise ValueError(f"its size is {width}x{height}")
         elements = root.findall("object")
         boxes = [_box(element, width, height) for element in elements]
         names = [_text(element, "name") for element in elements]
@@ -118,7 +121,9 @@ def _read_annotations(folder: Path, classes: Mapping[str, int], id: str) -> tupl
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", "fetch it, or take the picture out of the split") from error
     except (ElementTree.ParseError, LookupError, OverflowError, ValueError) as error:
-        raise DataError(f"{path} does not hold Pascal VOC's annotations: {error}", "fetch it again") from error
+        raise DataError(
+            f"{path} does not hold Pascal VOC's annotations: {error}", "correct it, or fetch it again"
+        ) from error
     unknown = [name for name in names if name not in classes]
     if unknown:
         raise DataError(

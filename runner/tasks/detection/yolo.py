@@ -107,18 +107,18 @@ class Anchored(_Maps):
     def of_map(self, index: int, values: NDArray[Any], width: int) -> Candidates:
         anchors = np.array(self.anchors[index], np.float32)
         by_anchor = values.reshape(len(anchors), -1, values.shape[1])
-        return together([self._of_anchor(index, *pair, width) for pair in zip(by_anchor, anchors, strict=True)])
-
-    def _of_anchor(self, index: int, values: NDArray[Any], anchor: NDArray[np.float32], width: int) -> Candidates:
-        cells = np.flatnonzero(values[4] > logit(self.score))  # a class's score is at most the objectness
-        values = np.take(values, cells, axis=1).astype(np.float32, copy=False)
+        # a class's score is at most the objectness
+        likely = [np.flatnonzero(each[4] > logit(self.score)) for each in by_anchor]
+        parts = [each.take(cells, axis=1) for each, cells in zip(by_anchor, likely, strict=True)]
+        values = np.concatenate(parts, axis=1, dtype=np.float32)
+        cells, anchors = np.concatenate(likely), anchors.repeat(list(map(len, likely)), axis=0)
         objectness = sigmoid(values[4])
         columns, found = _above(values[5:], self.score / objectness)
         factor, stride = self._factor(index), self.strides[index]
         centres = (factor * sigmoid(values[:2].T) - (factor - 1) / 2 + _corners(cells, width)) * stride
         sizes = (2 * sigmoid(values[2:4].T)) ** 2 if self.style == "v5" else np.exp(values[2:4].T)
         scores = objectness[found] * sigmoid(values[5 + columns, found])
-        boxes = from_centres(centres, sizes * anchor)
+        boxes = from_centres(centres, sizes * anchors)
         return Candidates(boxes[found], scores, self.indices(len(values) - 5)[columns])
 
     def _factor(self, index: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.core import DataError, first_few
-from runner.data import Picture, list_pictures, root_folder, sample_ids
+from runner.data import Picture, list_pictures, root_folder, same_name, sample_ids
 from runner.tasks.listed import ListedPictures, Listing, text_of
 
 IGNORED = ("###", "*")
@@ -41,7 +42,10 @@ class Icdar(ListedPictures):
         listed = next((path for path in (root / LIST, folder / LIST) if path.is_file()), None)
         if listed is not None:
             return Listing(folder, _of_list(listed, files))
-        words = [_of_file(root / self.words / f"gt_{Path(file).stem}.txt", file) for file in files]
+        names = [f"gt_{Path(file).stem}.txt" for file in files]
+        if len(set(names)) < len(names):
+            raise DataError("{} and {} would have one file of words".format(*same_name(files, names)), "rename one")
+        words = [_of_file(root / self.words / name, file) for name, file in zip(names, files, strict=True)]
         return Listing(folder, list(map(Picture, files, sample_ids(files), words)))
 
 
@@ -63,23 +67,34 @@ def _of_file(path: Path, picture: str) -> dict[str, Any]:
 
 def _of_list(path: Path, files: list[str]) -> list[Picture]:
     """Return the pictures that a list names, in its order."""
-    by_name = {file.rpartition("/")[2]: file for file in files}
-    pictures, missing = [], []
+    named = _by_name(files)
+    words: dict[str, dict[str, Any]] = {}
+    missing = []
     for where, line in _lines(path, f"{path} cannot be read"):
-        name, _, words = line.partition("\t")
-        file = by_name.get(name.strip().rpartition("/")[2])
+        name, _, text = line.partition("\t")
+        file = named.get(name.strip()) or named.get(name.strip().rpartition("/")[2])
         if file is None:
             missing.append(name)
+        elif file in words:
+            raise DataError(f"{where}: {file} has a line above already", "remove one of the lines")
         else:
-            pictures.append(Picture(file, Path(file).stem, _words(where, words)))
+            words[file] = _words(where, text)
     if missing:
         raise DataError(
             f"{len(missing)} pictures that {path} lists are not there: {first_few(missing, 3)}",
-            "put them beside it, or take their lines away",
+            "put them beside it, or take their lines away; where several have one name, give their paths from there",
         )
-    if not pictures:
+    if not words:
         raise DataError(f"{path} lists no pictures", _FIX)
-    return pictures
+    return list(map(Picture, words, sample_ids(list(words)), words.values()))
+
+
+def _by_name(files: list[str]) -> dict[str, str]:
+    """Return the pictures by their paths, and by the names that only one of them has: lists may have other folders."""
+    names = [file.rpartition("/")[2] for file in files]
+    count = Counter(names)
+    unique = {name: file for name, file in zip(names, files, strict=True) if count[name] == 1}
+    return unique | {file: file for file in files}
 
 
 def _words(where: str, text: str) -> dict[str, Any]:

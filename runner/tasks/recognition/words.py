@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from runner.core import DataError, first_few, one_of
+from runner.core import DataError, at_home, first_few, one_of
 from runner.data import Picture, Request, file_names, find_pictures, root_folder, sample_ids
 from runner.tasks.listed import ListedPictures, Listing, text_of
 from runner.tasks.recognition.ctc import is_known
@@ -16,7 +17,10 @@ from runner.tasks.recognition.ctc import is_known
 LABEL_FILE = "labels.txt"
 PICTURES = "pictures"
 ROOT_FIX = "give dataset.root=DIR holding labels.txt and the pictures, or dataset=synthetic_words to try without"
-LABEL_FIX = 'write a line per picture, as in `0001.png text`, `0001.png, "text"`, or with a tab between name and text'
+LABEL_FIX = (
+    'write a line per picture, as in `0001.png text`, `0001.png, "text"`, or with a tab between name and text; '
+    "in a .csv file, as in `0001.png,text`, and without a heading"
+)
 _QUOTED = re.compile(r'(\S+),\s*"(.*)"')
 """A line of ICDAR's lists."""
 
@@ -26,10 +30,10 @@ class Words(ListedPictures):
     """Pictures below `root`, or `root`/pictures, with the text in each.
 
     `text_from` list: `labels` (labels.txt in `root` by default) is a UTF-8 file with a line `name text`,
-    `name, "text"` (as of ICDAR), or name and text with a tab between (as of PP-OCR) per picture; samples are in its
-    order, and pictures that it does not name are left out. `text_from` name: the text is the file's name up to the
-    first underscore or dot, and `labels` is unused. `alphabet` are the characters that the model knows, if they are
-    known.
+    `name, "text"` (as of ICDAR), or name and text with a tab between (as of PP-OCR) per picture, or a .csv file of
+    the two columns, without a heading; samples are in its order, and pictures that it does not name are left out.
+    `text_from` name: the text is the file's name up to the first underscore or dot, and `labels` is unused.
+    `alphabet` are the characters that the model knows, if they are known.
     """
 
     root: str | None = None
@@ -64,7 +68,7 @@ def _named_listing(root: str | None) -> Listing:
 
 def _listed(root: str | None, labels: str | None) -> Listing:
     base = root_folder(root, ROOT_FIX)
-    label_file = base / LABEL_FILE if labels is None else Path(labels).expanduser()
+    label_file = base / LABEL_FILE if labels is None else at_home(labels)
     texts = read_texts(label_file)
     folder = base / PICTURES if (base / PICTURES).is_dir() else base
     missing = [file for file in texts if not (folder / file).is_file()]
@@ -72,7 +76,8 @@ def _listed(root: str | None, labels: str | None) -> Listing:
         raise DataError(
             f"{len(missing)} of the {len(texts)} pictures that {label_file} lists are not in {folder}: "
             + first_few(missing, 3),
-            "add them, take their lines out, or give the right folder with dataset.root=DIR",
+            "add them, take their lines out, or give the right folder with dataset.root=DIR; after a name with spaces "
+            "stands a tab",
         )
     return Listing(folder, list(map(Picture, texts, sample_ids(list(texts)), texts.values())))
 
@@ -90,11 +95,12 @@ def read_texts(path: Path) -> dict[str, str]:
         raise DataError(f"dataset.labels: {path}: {error.strerror}", fix) from error
     except UnicodeDecodeError as error:
         raise DataError(f"dataset.labels: {path} is not UTF-8 text: {error}", LABEL_FIX) from error
+    parse = _parse_columns if path.suffix.lower() == ".csv" else _parse
     texts: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        name, text = _parse(line.strip())
+        name, text = parse(line.strip())
         if not text:
             raise DataError(f"{path}:{number}: {line.strip()[:80]!r} is not `name text`", LABEL_FIX)
         if name in texts:
@@ -112,6 +118,15 @@ def _parse(line: str) -> tuple[str, str]:
         return quoted[1], re.sub(r'\\(["\\])', r"\1", quoted[2])
     name, _, text = line.partition("\t") if "\t" in line else line.replace(" ", "\t", 1).partition("\t")
     return name.strip(), text.strip()
+
+
+def _parse_columns(line: str) -> tuple[str, str]:
+    """Return the two columns of a line of a .csv file; the text is empty if there are more or fewer."""
+    try:
+        (columns,) = csv.reader([line], skipinitialspace=True)
+    except csv.Error:  # such as a column beyond csv.field_size_limit()
+        return line, ""
+    return (columns[0].strip(), columns[1].strip()) if len(columns) == 2 else (line, "")
 
 
 def _check_readable(pictures: Sequence[Picture], alphabet: str | Sequence[str] | None) -> None:

@@ -207,9 +207,8 @@ class _Axis:
 def _view(row: Row, cells: tuple[int, ...]) -> tuple[_Axis, _Axis]:
     """Return the two axes of an output of cells [h, w]; without metadata of a picture the output is taken as it is."""
     original = row.original_size or cells
-    scale = row.scale or (1.0, 1.0)
+    resized = row.resized_size or original
     top, left, bottom, right = row.padding or (0, 0, 0, 0)
-    resized = [round(side * factor) for side, factor in zip(original, scale, strict=True)]
     return (
         _Axis(original[0], resized[0], top, bottom, cells[0]),
         _Axis(original[1], resized[1], left, right, cells[1]),

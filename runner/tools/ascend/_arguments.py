@@ -27,8 +27,8 @@ def problems(
     found = [_problem(flag, value, own, known) for flag, value in arguments.items()]
     absent = [
         Problem(f"tool.arguments.{flag}={arguments[flag]} is not there", "give the path of a file")
-        for flag in files
-        if flag in arguments and not Path(str(arguments[flag])).is_file()
+        for flag, path in paths(arguments, files).items()
+        if not path.is_file()
     ]
     return [problem for problem in found if problem is not None] + absent
 
@@ -59,7 +59,10 @@ def spelt(value: Any) -> str:
 
 def flags(arguments: Arguments, files: Collection[str] = ()) -> tuple[str, ...]:
     """Return the arguments as `--flag value`, with absolute paths of `files`."""
-    spelled = {
-        flag: str(Path(str(value)).absolute()) if flag in files else spelt(value) for flag, value in arguments.items()
-    }
-    return tuple(text for flag, value in spelled.items() for text in (f"--{flag}", value))
+    spelled = {flag: spelt(value) for flag, value in arguments.items()} | paths(arguments, files)
+    return tuple(text for flag, value in spelled.items() for text in (f"--{flag}", str(value)))
+
+
+def paths(arguments: Arguments, files: Collection[str]) -> dict[str, Path]:
+    """Return the absolute paths of those arguments that are `files`."""
+    return {flag: Path(str(arguments[flag])).absolute() for flag in files if flag in arguments}

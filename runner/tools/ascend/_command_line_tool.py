@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
-from runner.core import Command, Finished, Placement, Problem, ToolError, bounded, bounds, sha256_of
-from runner.tools import command_line, remote
+from runner import measure
+from runner.core import Command, Finished, Placement, Problem, Timing, ToolError, bounded, bounds, sha256_of
+from runner.tools import command_line, remote, remote_lock, ssh
 from runner.tools.ascend import cann, npu_smi
 from runner.tools.ascend._arguments import Arguments
-from runner.tools.remote import Files, Host
+from runner.tools.remote import Files
+from runner.tools.ssh import Host
 from runner.tools.tool import DryRunPaths
 
 
@@ -69,13 +72,30 @@ class CommandLineTool:
         """Return the chips of this host that npu-smi names."""
         return npu_smi.detected(None if without_cann else cann.known_environment(self.environment_script))
 
-    def card_state(self, placement: Placement) -> tuple[tuple[str, ...], str]:
-        """Return what disturbs a measurement on the placement's devices, and their state in words, before it begins.
+    def with_card_state(self, placement: Placement, measured: Callable[[], Timing]) -> Timing:
+        """Return what `measured` returns, with the chips and the host that it is of, and their state before it began.
 
-        Nothing of another host's: what was asked of it in this process may be old.
+        npu-smi is asked anew, on the host with the card; what disturbs a measurement makes it invalid.
         """
-        chips = [] if self.other_host is not None else self._chips()
-        return npu_smi.disturbances(chips, placement.devices), npu_smi.states(chips, placement.devices)
+        chips = self._chips() if self.other_host is None else _chips_of(self.other_host, ssh.answer)
+        timing = measured()
+        state = npu_smi.states(chips, placement.devices)
+        return replace(
+            timing,
+            source=f"{timing.source}{command_line.chips_note(placement)}{self.whereabouts}{state}",
+            reasons=(*npu_smi.disturbances(chips, placement.devices), *timing.reasons),
+            chips=command_line.chips_reported(placement),
+        )
+
+    def using_devices(self, placement: Placement, purpose: str, *, is_shared: bool) -> AbstractContextManager[None]:
+        """Use the devices of the tool's host alone, or beside others; wait until that is possible (DeviceLocking).
+
+        Raises:
+            StoreError: a lock's file cannot be used. ToolError: the same on another host, or no connection to it.
+        """
+        if self.other_host is None:
+            return measure.using_devices(placement, purpose, is_shared=is_shared)
+        return remote_lock.using_devices(self.other_host, placement, purpose, is_shared=is_shared)
 
     @property
     def other_host(self) -> Host | None:
@@ -86,7 +106,7 @@ class CommandLineTool:
 
     def unreachable(self) -> list[Problem]:
         """Return the problem of reaching the tool's host, without which nothing can be asked there."""
-        return [] if self.other_host is None else remote.problems(self.other_host)
+        return [] if self.other_host is None else ssh.problems(self.other_host)
 
     @property
     def whereabouts(self) -> str:
@@ -102,7 +122,7 @@ class CommandLineTool:
         if self.other_host is None:
             return sha256_of(Path(file))[:12] if Path(file).is_file() else None
         try:
-            return remote.ask(self.other_host, ("sha256sum", "--", file)).split()[0][:12]
+            return ssh.ask(self.other_host, ("sha256sum", "--", file)).split()[0][:12]
         except ToolError:
             return None
 
@@ -147,7 +167,7 @@ class CommandLineTool:
 def _card_problems_of(host: Host, placement: Placement) -> list[Problem]:
     problems = []
     try:
-        remote.ask(host, ("printenv", "ASCEND_HOME_PATH"))
+        ssh.ask(host, ("printenv", "ASCEND_HOME_PATH"))
     except ToolError:
         problems.append(
             Problem(
@@ -155,10 +175,13 @@ def _card_problems_of(host: Host, placement: Placement) -> list[Problem]:
                 "say where its set_env.sh is there: tool.environment_script=PATH",
             )
         )
-    try:
-        chips = npu_smi.parsed(remote.ask(host, ("npu-smi", "info")))
-    except ToolError:  # as on this host, a card that does not tell its name is not refused
-        chips = []
     if placement.soc_version is None:
         return problems
-    return problems + npu_smi.problems(placement.soc_version, placement.chips, chips)
+    return problems + npu_smi.problems(placement.soc_version, placement.chips, _chips_of(host, ssh.ask))
+
+
+def _chips_of(host: Host, say: Callable[[Host, tuple[str, ...]], str]) -> list[npu_smi.Chip]:
+    try:
+        return npu_smi.parsed(say(host, ("npu-smi", "info")))
+    except ToolError:  # as on this host, a card that does not tell its name is not refused
+        return []

@@ -15,7 +15,6 @@ from runner.data import Batch
 from runner.measure import MeasuringLimits, repeat
 from runner.tools.ascend import _sample_files as sample_files
 from runner.tools.ascend import _shapes as shapes
-from runner.tools.command_line import chips_note, chips_reported
 
 
 def infer(model: CompiledModel, placement: Placement, batches: Iterable[Batch]) -> Iterator[dict[str, NDArray[Any]]]:
@@ -65,14 +64,13 @@ def measure(
             f"benchmark: {calls} calls were made, InferSession tells {len(latencies_ms)} times",
             "this version of ais_bench keeps its times elsewhere: use tool.mode=cli",
         )
-    source = f"{version} InferSession, host clock around the device call (exec_time_list){chips_note(placement)}"
+    source = f"{version} InferSession, host clock around the device call (exec_time_list)"
     return Timing(
         batch=model.batch,
         latencies_ms=latencies_ms,
         warmup=limits.warmup,
         source=source,
         reasons=measured.reasons,
-        chips=chips_reported(placement),
         settled_after=measured.settled_after,
     )
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.core import Problem, ToolError, process
-from runner.tools import command_line, remote
+from runner.tools import command_line, ssh
 from runner.tools.ascend import _front_end as front_end
-from runner.tools.remote import Host
+from runner.tools.ssh import Host
 
 INSTALL = (
     "install the wheels aclruntime and ais_bench for that interpreter's Python version (see docs/ascend.md),"
@@ -94,7 +94,7 @@ def there(host: Host, python: str) -> Installation:
     Raises:
         ToolError: the host cannot be reached, or the interpreter fails or is not there.
     """
-    said = remote.ask(host, (python, "-c", Path(front_end.__file__).read_text()))
+    said = ssh.ask(host, (python, "-c", Path(front_end.__file__).read_text()))
     try:
         return _parsed(json.loads(said.splitlines()[-1]))
     except (IndexError, ValueError, KeyError, TypeError) as error:
@@ -121,8 +121,11 @@ def problems(found: Installation, where: str) -> list[Problem]:
 
 
 def path_problems(found: Installation, folder: Path) -> list[Problem]:
-    """Return a problem if an installation refuses the paths of files in this folder: msit's line checks characters."""
-    path = str(folder.resolve())
+    """Return a problem if an installation refuses the paths of files in this folder: msit's line checks characters.
+
+    The folder is absolute and without links, as the installation's host has it.
+    """
+    path = str(folder)
     if not found.divides_inputs or _PATH.fullmatch(path):
         return []
     return [

@@ -7,14 +7,15 @@ The ais_infer of 2022 (at 256ed1f and 63a74de) writes neither the list nor the c
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.core import ToolError
+from runner.core import Timing, ToolError
 
 
 @dataclass(frozen=True)
@@ -118,3 +119,50 @@ def outputs_by_input(summaries: Iterable[Summary]) -> dict[str, tuple[Path, ...]
                     )
             outputs[name] = sample.outputs
     return outputs
+
+
+def of_devices(output: Path, devices: int) -> list[Path]:
+    """Return the summary files below `output`, one per device in order, beside the result folders.
+
+    Raises:
+        ToolError: their number differs from the devices'.
+    """
+    paths = sorted(output.rglob("*_summary.json"), key=lambda path: (len(path.name), path.name))
+    if len(paths) != devices:
+        raise ToolError(
+            f"the tool wrote {len(paths)} summaries below {output} for {devices} device{'s' if devices > 1 else ''}",
+            "it failed, perhaps without saying so: look into its log",
+        )
+    return paths
+
+
+def calls_of(summary: Summary, asked: int) -> int:
+    """Return the number of calls in a summary; `asked` if an old version does not report it."""
+    if summary.latencies_ms:
+        return len(summary.latencies_ms)
+    return asked if summary.count is None else summary.count
+
+
+def timing_of(
+    summaries: Sequence[Summary], *, batch: int, warmup: int, source: str, reasons: tuple[str, ...]
+) -> Timing:
+    """Return one Timing of all devices: their latencies interleaved, or without latencies the mean of the means.
+
+    Samples/s are then chips * 1000 * batch / mean: for equally fast parallel devices the sum of their rates, for
+    unequal ones slightly less (0.8 % less at a difference of 20 %).
+    """
+    if all(each.latencies_ms for each in summaries):
+        in_turns = itertools.zip_longest(*(each.latencies_ms for each in summaries))
+        latencies_ms = tuple(latency for turn in in_turns for latency in turn if latency is not None)
+        return Timing(batch=batch, latencies_ms=latencies_ms, warmup=warmup, source=source, reasons=reasons)
+    mean_ms = sum(each.mean_ms for each in summaries) / len(summaries)
+    counts = [each.count for each in summaries if each.count is not None]
+    return Timing(
+        batch=batch,
+        latencies_ms=(),
+        warmup=warmup,
+        source=source,
+        reasons=reasons,
+        mean_ms=mean_ms,
+        iterations=sum(counts) if counts else None,
+    )

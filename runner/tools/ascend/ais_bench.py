@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,10 +30,11 @@ from runner.core import (
 from runner.core.lazy import NDArray
 from runner.data import Batch
 from runner.measure import MeasuringLimits, in_windows, long_enough
-from runner.tools import command_line
+from runner.tools import command_line, remote
 from runner.tools.ascend import _arguments as arguments
 from runner.tools.ascend import _infer_session as infer_session
 from runner.tools.ascend import _installation as installation
+from runner.tools.ascend import _model_files as model_files
 from runner.tools.ascend import _op_summary as op_summary
 from runner.tools.ascend import _sample_files as sample_files
 from runner.tools.ascend import _shapes as shapes
@@ -43,7 +45,7 @@ from runner.tools.ascend._command_line_tool import CommandLineTool
 from runner.tools.ascend._installation import Installation
 from runner.tools.ascend._sample_files import Chunk
 from runner.tools.ascend._summary import Summary
-from runner.tools.command_line import attributed_to, chips_note, chips_reported
+from runner.tools.command_line import attributed_to
 from runner.tools.profile import PROFILED_CALLS, first_device, slowest
 from runner.tools.tool import DryRunPaths, Measuring
 
@@ -127,11 +129,13 @@ class AisBench(CommandLineTool):
         return problems
 
     def path_problems(self, folder: Path) -> list[Problem]:
-        """Return a problem if this ais_bench refuses the paths of files in this folder."""
-        if self.mode == "api" or self.host is not None:
+        """Return a problem if this ais_bench refuses the paths of files in this folder, or of those sent from it."""
+        if self.mode == "api":
             return []
+        folder = folder.resolve()
         try:
-            return installation.path_problems(self._installation(), folder)
+            there = folder if self.other_host is None else remote.work_folder(self.other_host, folder)
+            return installation.path_problems(self._installation(), there)
         except ToolError:  # told by validate
             return []
 
@@ -180,9 +184,10 @@ class AisBench(CommandLineTool):
             return self.run(argv, "infer", results, self._read(model, chunk))
 
         def files_of(chunk: Chunk, results: Path) -> dict[str, tuple[Path, ...]]:
-            return summary.outputs_by_input(summary.read(path) for path in summary_files(results, devices))
+            return summary.outputs_by_input(summary.read(path) for path in summary.of_devices(results, devices))
 
-        yield from sample_files.infer(batches, model, work, run, files_of, devices)
+        with self._readable(model, work) as model:
+            yield from sample_files.infer(batches, model, work, run, files_of, devices)
 
     def measure(
         self,
@@ -197,14 +202,28 @@ class AisBench(CommandLineTool):
         Raises:
             ToolError: the tool fails, hangs, or its summary lacks the times.
         """
-        disturbances, state = self.card_state(placement)
-        if self.mode == "api":
-            timing = infer_session.measure(model, placement, inputs, limits, self.version())
-            return replace(timing, reasons=(*disturbances, *timing.reasons), source=timing.source + state)
+
+        def measured() -> Timing:
+            if self.mode == "api":
+                return infer_session.measure(model, placement, inputs, limits, self.version())
+            return self._measured(model, placement, inputs, limits, work)
+
+        return self.with_card_state(placement, measured)
+
+    def _measured(
+        self,
+        model: CompiledModel,
+        placement: Placement,
+        inputs: Mapping[str, NDArray[Any]],
+        limits: MeasuringLimits,
+        work: Path,
+    ) -> Timing:
+        """Measure by the command line."""
         summaries: list[Summary] = []
         attempts = itertools.count()
         devices = len(placement.devices)
-        with sample_files.repeated(inputs, model.inputs, model.batch, work, devices) as chunk:
+        repeated = sample_files.repeated(inputs, model.inputs, model.batch, work, devices)
+        with self._readable(model, work) as model, repeated as chunk:
 
             def once(iterations: int) -> tuple[int, float]:
                 results = command_line.new_folder(work / f"measured{next(attempts)}")
@@ -212,19 +231,19 @@ class AisBench(CommandLineTool):
                 argv = (*call, *repeating(iterations, limits.warmup))
                 finished = self.run(argv, "benchmark", results, self._read(model, chunk))
                 with attributed_to(finished, "benchmark"):
-                    summaries[:] = [summary.measured(path) for path in summary_files(results, devices)]
+                    summaries[:] = [summary.measured(path) for path in summary.of_devices(results, devices)]
                 shutil.rmtree(results)
-                return min(calls_of(each, iterations) for each in summaries), max(each.mean_ms for each in summaries)
+                return min(summary.calls_of(each, iterations) for each in summaries), max(
+                    each.mean_ms for each in summaries
+                )
 
             reasons = long_enough(once, limits, self.loop)
-        timing = timing_of(
+        timing = summary.timing_of(
             summaries,
             batch=model.batch,
             warmup=limits.warmup,
-            source=f"{self.version()} --loop, host clock around the device call (npu_compute_time_list)"
-            f"{chips_note(placement)}{self.whereabouts}{state}",
-            reasons=(*disturbances, *reasons),
-            chips=chips_reported(placement),
+            source=f"{self.version()} --loop, host clock around the device call (npu_compute_time_list)",
+            reasons=reasons,
         )
         return in_windows(timing, limits)
 
@@ -250,7 +269,8 @@ class AisBench(CommandLineTool):
         Raises:
             ToolError: the tool fails, or msprof writes no table.
         """
-        with sample_files.repeated(inputs, model.inputs, model.batch, work, 1) as chunk:
+        repeated = sample_files.repeated(inputs, model.inputs, model.batch, work, 1)
+        with self._readable(model, work) as model, repeated as chunk:
             results = command_line.new_folder(work / "profiled")
             argv = self._argv(model, first_device(placement), chunk, results, "profile")
             finished = self.run((*argv, *PROFILING), "benchmark", results, self._read(model, chunk))
@@ -263,7 +283,7 @@ class AisBench(CommandLineTool):
     ) -> tuple[str, ...]:
         inference = infer_argv(
             self.in_any_folder(self.python),
-            model=model.path.resolve(),
+            model=model.path,
             folders=chunk.folders,
             output=results,
             name=name,
@@ -280,10 +300,15 @@ class AisBench(CommandLineTool):
             divides = False
         return (*(("--divide_input", "1") if divides else ()), *arguments.flags(self.arguments, FILES))
 
+    def _readable(self, model: CompiledModel, work: Path) -> AbstractContextManager[CompiledModel]:
+        """Yield the model at a path that both lines read; another host gets a file of its own anyway."""
+        if self.host is not None:
+            return nullcontext(replace(model, path=model.path.resolve()))
+        return model_files.readable(model, work)
+
     def _read(self, model: CompiledModel, chunk: Chunk) -> list[Path]:
         """Return the files and folders that a call reads."""
-        given = [Path(str(self.arguments[flag])).absolute() for flag in FILES if flag in self.arguments]
-        return [model.path.resolve(), *chunk.folders, *given]
+        return [*model_files.of(model), *chunk.folders, *arguments.paths(self.arguments, FILES).values()]
 
     def _installation(self) -> Installation:
         if self.mode == "api":
@@ -323,53 +348,3 @@ def repeating(loop: int, warmup: int) -> tuple[str, ...]:
 
 PROFILING = (*repeating(PROFILED_CALLS, 0), "--profiler", "1")
 """The flags that turn an inference into a profile; ais_bench starts itself anew under msprof, without warm-up."""
-
-
-def summary_files(output: Path, devices: int) -> list[Path]:
-    """Return the summary files below `output`, one per device in order, beside the result folders.
-
-    Raises:
-        ToolError: their number differs from the devices'.
-    """
-    paths = sorted(output.rglob("*_summary.json"), key=lambda path: (len(path.name), path.name))
-    if len(paths) != devices:
-        raise ToolError(
-            f"the tool wrote {len(paths)} summaries below {output} for {devices} device{'s' if devices > 1 else ''}",
-            "it failed, perhaps without saying so: look into its log",
-        )
-    return paths
-
-
-def calls_of(summary: Summary, asked: int) -> int:
-    """Return the number of calls in a summary; `asked` if an old version does not report it."""
-    if summary.latencies_ms:
-        return len(summary.latencies_ms)
-    return asked if summary.count is None else summary.count
-
-
-def timing_of(
-    summaries: Sequence[Summary], *, batch: int, warmup: int, source: str, reasons: tuple[str, ...], chips: int
-) -> Timing:
-    """Return one Timing of all devices: their latencies interleaved, or without latencies the mean of the means.
-
-    Samples/s are then chips * 1000 * batch / mean: for equally fast parallel devices the sum of their rates, for
-    unequal ones slightly less (0.8 % less at a difference of 20 %).
-    """
-    if all(each.latencies_ms for each in summaries):
-        in_turns = itertools.zip_longest(*(each.latencies_ms for each in summaries))
-        latencies_ms = tuple(latency for turn in in_turns for latency in turn if latency is not None)
-        return Timing(
-            batch=batch, latencies_ms=latencies_ms, warmup=warmup, source=source, reasons=reasons, chips=chips
-        )
-    mean_ms = sum(each.mean_ms for each in summaries) / len(summaries)
-    counts = [each.count for each in summaries if each.count is not None]
-    return Timing(
-        batch=batch,
-        latencies_ms=(),
-        warmup=warmup,
-        source=source,
-        reasons=reasons,
-        mean_ms=mean_ms,
-        iterations=sum(counts) if counts else None,
-        chips=chips,
-    )

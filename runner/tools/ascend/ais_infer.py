@@ -33,6 +33,7 @@ from runner.measure import MeasuringLimits, in_windows, long_enough
 from runner.tools import command_line
 from runner.tools.ascend import _arguments as arguments
 from runner.tools.ascend import _front_end as front_end
+from runner.tools.ascend import _model_files as model_files
 from runner.tools.ascend import _sample_files as sample_files
 from runner.tools.ascend import _shapes as shapes
 from runner.tools.ascend import _summary as summary
@@ -40,7 +41,7 @@ from runner.tools.ascend._arguments import CHOSEN, OUTPUTS_REMOVED
 from runner.tools.ascend._command_line_tool import CommandLineTool
 from runner.tools.ascend._sample_files import Chunk
 from runner.tools.ascend._summary import Summary
-from runner.tools.command_line import attributed_to, chips_note, chips_reported
+from runner.tools.command_line import attributed_to
 from runner.tools.tool import DryRunPaths, Measuring
 
 WARMUP = 1
@@ -157,7 +158,17 @@ class AisInfer(CommandLineTool):
         Raises:
             ToolError: the tool fails, hangs, or its summary lacks the times.
         """
-        disturbances, state = self.card_state(placement)
+
+        return self.with_card_state(placement, lambda: self._measured(model, placement, inputs, limits, work))
+
+    def _measured(
+        self,
+        model: CompiledModel,
+        placement: Placement,
+        inputs: Mapping[str, NDArray[Any]],
+        limits: MeasuringLimits,
+        work: Path,
+    ) -> Timing:
         measured: list[tuple[Summary, int]] = []
         attempts = itertools.count()
         with sample_files.repeated(inputs, model.inputs, model.batch, work) as chunk:
@@ -178,19 +189,16 @@ class AisInfer(CommandLineTool):
             batch=model.batch,
             latencies_ms=latencies_ms,
             warmup=WARMUP,
-            source=f"{self.version()} --loop, host clock around the device call"
-            f"{chips_note(placement)}{self.whereabouts}{state}",
-            reasons=(*disturbances, *reasons),
+            source=f"{self.version()} --loop, host clock around the device call",
+            reasons=reasons,
             mean_ms=None if latencies_ms else last.mean_ms,
             iterations=None if latencies_ms else iterations,
-            chips=chips_reported(placement),
         )
         return in_windows(timing, limits)
 
     def _read(self, model: CompiledModel, chunk: Chunk) -> list[Path]:
         """Return the files and folders that a call reads."""
-        given = [Path(str(self.arguments[flag])).absolute() for flag in FILES if flag in self.arguments]
-        return [model.path.resolve(), *chunk.folders, *given]
+        return [*model_files.of(model), *chunk.folders, *arguments.paths(self.arguments, FILES).values()]
 
     def _argv(self, model: CompiledModel, placement: Placement, chunk: Chunk, results: Path) -> tuple[str, ...]:
         inference = infer_argv(

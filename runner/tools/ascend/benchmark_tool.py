@@ -33,11 +33,12 @@ from runner.data import Batch
 from runner.measure import MeasuringLimits, long_enough
 from runner.tools import command_line
 from runner.tools.ascend import _arguments as arguments
+from runner.tools.ascend import _model_files as model_files
 from runner.tools.ascend import _sample_files as sample_files
 from runner.tools.ascend._arguments import CHOSEN
 from runner.tools.ascend._command_line_tool import CommandLineTool
 from runner.tools.ascend._sample_files import Chunk
-from runner.tools.command_line import attributed_to, chips_note, chips_reported
+from runner.tools.command_line import attributed_to
 from runner.tools.tool import DryRunPaths, Measuring
 
 OWN_FLAGS = {
@@ -78,7 +79,7 @@ class BenchmarkTool(CommandLineTool):
         if self.host is not None and problems:
             return problems
         program = self._program()
-        there = self.digest_of(program) is not None
+        there = self.digest_of(self._absolute()) is not None
         if self.host is not None and self.program is None:
             problems.append(Problem(f"tool.program is not given{self.whereabouts}", "give its path on that host"))
         elif not there or (self.host is None and process.found(program) is None):
@@ -138,7 +139,7 @@ class BenchmarkTool(CommandLineTool):
 
         def run(chunk: Chunk, folder: Path) -> Finished:
             argv = self._vision(model, device, [chunk.folders[0] / name for name in chunk.names], folder)
-            sent = [model.path.resolve(), *chunk.folders, folder]
+            sent = [*model_files.of(model), *chunk.folders, folder]
             return self.run((*argv, *self._added()), "infer", folder, sent)
 
         def files_of(chunk: Chunk, folder: Path) -> Mapping[str, Sequence[Path]]:
@@ -162,27 +163,24 @@ class BenchmarkTool(CommandLineTool):
         Raises:
             ToolError: the tool fails, hangs, or does not report the rate.
         """
-        disturbances, state = self.card_state(placement)
+        return self.with_card_state(placement, lambda: self._measured(model, placement, inputs, limits, work))
+
+    def _measured(
+        self,
+        model: CompiledModel,
+        placement: Placement,
+        inputs: Mapping[str, NDArray[Any]],
+        limits: MeasuringLimits,
+        work: Path,
+    ) -> Timing:
         measured: list[tuple[int, float]] = []  # calls, and the mean of a call in ms
         attempts = itertools.count()
-        device = placement.devices[0]
 
         def once(iterations: int) -> tuple[int, float]:
             folder = command_line.new_folder(work / f"measured{next(attempts)}")
-            if self.measured == "pure":
-                program, path = self._absolute(), model.path.resolve()
-                argv = pure_argv(program, model=path, batch=model.batch, device=device, rounds=iterations)
-                perf, parse = f"PureInfer_perf_of_*_in_device_{device}.txt", pure_rate
-            else:
-                argv = self._vision(model, device, _write_batch(inputs, model, folder) * iterations, folder)
-                perf, parse = f"perf_vision_batchsize_{model.batch}_device_{device}.txt", interface_rate
-            sent = [model.path.resolve(), folder]
-            finished = self.run((*argv, *self._added()), "benchmark", folder, sent)
-            with attributed_to(finished, "benchmark"):
-                text = the_file(folder / "result", perf).read_text(errors="replace")
-                measured.append((iterations, 1000.0 * model.batch / parse(text)))
-                lasted = measured[-1][1] if self.measured == "pure" else 1000.0 * model.batch / end_to_end_rate(text)
-            return iterations, lasted
+            rate, whole_rate = self._rates(model, placement.devices[0], inputs, iterations, folder)
+            measured.append((iterations, 1000.0 * model.batch / rate))
+            return iterations, 1000.0 * model.batch / whole_rate
 
         reasons = long_enough(once, limits, self.loop)
         iterations, mean_ms = measured[-1]
@@ -191,13 +189,28 @@ class BenchmarkTool(CommandLineTool):
             batch=model.batch,
             latencies_ms=(),
             warmup=0,
-            source=f"{self.version()} {what}, mean = 1000 * batch / rate{chips_note(placement)}"
-            f"{self.whereabouts}{state}",
-            reasons=(*disturbances, *reasons),
+            source=f"{self.version()} {what}, mean = 1000 * batch / rate",
+            reasons=reasons,
             mean_ms=mean_ms,
             iterations=iterations,
-            chips=chips_reported(placement),
         )
+
+    def _rates(
+        self, model: CompiledModel, device: int, inputs: Mapping[str, NDArray[Any]], iterations: int, folder: Path
+    ) -> tuple[float, float]:
+        """Run the tool in an empty folder; return samples/s of the model, and with reading and preparing the files."""
+        is_pure = self.measured == "pure"
+        if is_pure:
+            program, path = self._absolute(), model.path.resolve()
+            argv = pure_argv(program, model=path, batch=model.batch, device=device, rounds=iterations)
+            pattern = f"PureInfer_perf_of_*_in_device_{device}.txt"
+        else:
+            argv = self._vision(model, device, _write_batch(inputs, model, folder) * iterations, folder)
+            pattern = f"perf_vision_batchsize_{model.batch}_device_{device}.txt"
+        finished = self.run((*argv, *self._added()), "benchmark", folder, [*model_files.of(model), folder])
+        with attributed_to(finished, "benchmark"):
+            text = the_file(folder / "result", pattern).read_text(errors="replace")
+            return (pure_rate(text),) * 2 if is_pure else (interface_rate(text), end_to_end_rate(text))
 
     def _vision(self, model: CompiledModel, device: int, files: Iterable[Path], folder: Path) -> tuple[str, ...]:
         """Write the list of files, as seen from `folder`, into it; return the inference command."""

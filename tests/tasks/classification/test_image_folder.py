@@ -121,6 +121,25 @@ def test_synset_folders_label_by_the_standard_order_without_importing_timm(tmp_p
     assert ImageFolder(str(root)).validate(request()) == []
 
 
+def test_class_folders_are_numbered_in_the_order_of_their_names_in_classes(tmp_path):
+    root = make_folder(tmp_path / "data", ["val/cat/1.png", "val/dog/1.png", "val/ant/2.png"], ["1 5", "2 5"])
+    (tmp_path / "out").mkdir()
+    samples = ImageFolder(str(root), classes=["dog", "cat", "ant"]).write(request(), tmp_path / "out", None)
+    assert list(zip(ids_of(samples), labels_of(samples), strict=True)) == [("cat/1", 1), ("dog/1", 0), ("ant/2", 2)]
+
+
+def test_class_folder_that_is_not_listed_is_a_problem(tmp_path):
+    root = make_folder(tmp_path / "data", ["val/cat/1.png", "val/cow/1.png"])
+    (problem,) = ImageFolder(str(root), classes=["dog", "cat"]).validate(request())
+    assert "not in a folder named by one of dataset.reader.classes (dog, cat): cow/1.png" in problem.message
+
+
+def test_labels_from_a_file_and_from_folders_are_a_problem(tmp_path):
+    root = make_folder(tmp_path / "data", ["val/cat/1.png"], ["1 0"])
+    (problem,) = ImageFolder(str(root), labels=str(root / "val_label.txt"), classes=["cat"]).validate(request())
+    assert "both dataset.labels and dataset.reader.classes" in problem.message
+
+
 def test_ids_are_paths_where_file_names_are_not_unique(tmp_path):
     root = make_folder(tmp_path / "data", ["n01440764/a.png", "n01443537/a.png", "n01443537/b.png"])
     samples = write(root, tmp_path / "out")
@@ -217,6 +236,11 @@ def test_pictures_without_labels_are_a_problem_with_number_and_names(tmp_path):
 def test_label_line_that_does_not_parse_is_a_problem_with_its_place_and_content(tmp_path, line):
     root = make_folder(tmp_path, ["a.png"], ["b 1", line])
     assert f"val_label.txt:2: {line!r} is not `name label`" in problem_of(root)
+
+
+def test_a_label_line_may_name_the_pictures_folder(tmp_path):
+    root = make_folder(tmp_path, ["a.png", "b.png"], ["val/n01440764/a.png 3", "b.png 4"])
+    assert [picture.truth for picture in ImageFolder(str(root))._listing.pictures] == [3, 4]
 
 
 def test_two_labels_for_one_name_are_a_problem(tmp_path):

@@ -85,6 +85,12 @@ def test_objects_are_corners_and_indices_of_categories_by_id(tmp_path):
     assert (second.truth["classes"], second.truth["boxes"]) == ([2, 0], [[1, 2, 4, 6], [1, 2, 4, 6]])
 
 
+def test_byte_order_mark_before_the_annotations_is_skipped(tmp_path):
+    path = make(tmp_path / "coco") / "annotations/instances_val2017.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert written(tmp_path / "coco", tmp_path / "out").count == 3
+
+
 def test_picture_without_annotations_has_no_objects(tmp_path):
     truth = read(written(make(tmp_path / "data"), tmp_path / "out"))[2].truth
     assert truth == {"class_count": 3, "boxes": [], "classes": [], "areas": [], "crowd": []}

@@ -231,6 +231,13 @@ def test_only_the_best_boxes_are_kept_and_none_below_the_score() -> None:
     np.testing.assert_allclose(found.scores, [0.9, 0.7, 0.5])
 
 
+def test_all_boxes_are_kept_that_a_suppression_in_the_graph_has_left() -> None:
+    rows = np.zeros((1, 400, 6), np.float32)
+    rows[0, :, :4], rows[0, :, 4] = IN_ROW[0], 0.5
+    (found,) = Rows()({"rows": rows}, [ROW])
+    assert len(found.scores) == 400
+
+
 def test_a_class_may_pass_where_another_does_not() -> None:
     outputs = anchored("v5")
     x, y = cell_of(centres_and_sizes()[0, :2], 32)

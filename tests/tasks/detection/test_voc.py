@@ -104,6 +104,18 @@ def test_only_the_first_column_of_a_split_counts(tmp_path):
     assert written(root, tmp_path / "out").count == 2
 
 
+def test_missing_split_beside_no_others_is_to_be_written(tmp_path):
+    root = make(tmp_path)
+    (root / "ImageSets/Main/test.txt").unlink()
+    (problem,) = Voc(str(root), CLASSES).validate(request())
+    assert problem.fix == "write the pictures' names there, one a line"
+
+
+def test_size_of_no_pixels_is_a_problem(tmp_path):
+    root = make(tmp_path, {"000001": TWO.replace("<width>40", "<width>0")})
+    assert "000001.xml does not hold Pascal VOC's annotations: its size is 0x30" in problem_of(root)
+
+
 def test_missing_split_is_a_problem_that_names_the_others(tmp_path):
     problems = Voc(str(make(tmp_path / "data")), CLASSES, "train").validate(request())
     assert "train.txt cannot be read" in problems[0].message

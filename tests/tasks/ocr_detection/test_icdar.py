@@ -39,6 +39,38 @@ def test_a_list_is_read_in_its_order(root, tmp_path):
     assert [(row.id, row.truth["ignored"]) for row in write(root, tmp_path)] == [("b", [False]), ("a", [])]
 
 
+@pytest.fixture
+def two_folders(root):
+    """Two pictures of one name, red in the folder `red` and blue in `blue`."""
+    for colour in ("red", "blue"):
+        (root / "pictures" / colour).mkdir()
+        Image.new("RGB", (64, 32), colour).save(root / "pictures" / colour / "1.png")
+    return root
+
+
+def test_listed_pictures_of_one_name_are_told_apart_by_their_folders(two_folders, tmp_path):
+    (two_folders / "labels.txt").write_text("red/1.png\t[]\nblue/1.png\t[]\n")
+    assert [row.id for row in write(two_folders, tmp_path)] == ["red/1", "blue/1"]
+    assert [picture[:, 0, 0].tolist() for picture in np.load(tmp_path / "out" / "x.npy")] == [[255, 0, 0], [0, 0, 255]]
+
+
+def test_a_listed_name_of_several_pictures_is_a_problem(two_folders):
+    (two_folders / "labels.txt").write_text("1.png\t[]\n")
+    (problem,) = Icdar(str(two_folders)).validate(REQUEST)
+    assert "are not there: 1.png" in problem.message and "give their paths" in problem.fix
+
+
+def test_a_picture_that_is_listed_twice_is_a_problem(root):
+    (root / "labels.txt").write_text("b.png\t[]\npictures/b.png\t[]\n")
+    (problem,) = Icdar(str(root)).validate(REQUEST)
+    assert "labels.txt:2: b.png has a line above already" in problem.message
+
+
+def test_pictures_that_would_share_a_file_of_words_are_a_problem(two_folders):
+    (problem,) = Icdar(str(two_folders)).validate(REQUEST)
+    assert "blue/1.png and red/1.png would have one file of words" in problem.message
+
+
 def test_a_picture_without_a_file_of_words_is_a_problem(root):
     (root / "words" / "gt_b.txt").unlink()
     (problem,) = Icdar(str(root)).validate(REQUEST)

@@ -82,6 +82,20 @@ def test_quotes_inside_quotes_are_escaped(tmp_path):
     assert listed(tmp_path, r'a.png, "\"go\" \\ on"') == {"a.png": r'"go" \ on'}
 
 
+def test_a_csv_file_has_two_columns(tmp_path):
+    path = tmp_path / "labels.CSV"
+    path.write_text('photo 1.png,"one, ""two"""\nb.png, 京A1\n', "utf-8-sig")
+    assert read_texts(path) == {"photo 1.png": 'one, "two"', "b.png": "京A1"}
+
+
+@pytest.mark.parametrize("line", ["a.png", "a.png,one,two", "a.png,", "a.png," + "x" * 200_000])
+def test_a_line_of_a_csv_file_without_two_columns_is_named(tmp_path, line):
+    path = tmp_path / "labels.csv"
+    path.write_text(f"b.png,one\n{line}\n")
+    with pytest.raises(DataError, match=r"labels.csv:2: 'a.png.*' is not `name text`"):
+        read_texts(path)
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
     assert listed(tmp_path, "\ufeffa.png x") == {"a.png": "x"}
 

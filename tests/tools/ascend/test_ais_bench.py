@@ -15,7 +15,7 @@ from runner.tools.ascend import _installation as installation
 from runner.tools.ascend import _sample_files as sample_files
 from runner.tools.ascend import ais_bench
 from runner.tools.ascend._installation import Installation
-from runner.tools.ascend._summary import Summary
+from runner.tools.ascend._summary import Summary, timing_of
 from runner.tools.ascend.ais_bench import AisBench
 from runner.tools.tool import DryRunPaths
 
@@ -169,6 +169,28 @@ def test_inputs_are_none_that_the_group_may_write(msit, compiled, batches, work,
     assert infer(msit, model, batches(model, 2), work)["y"] == [0, 2, 0]
 
 
+@pytest.mark.parametrize("name", ["two words", "zoo+cache", "缓存"])
+def test_characters_of_a_path_that_msits_line_refuses_are_told(msit, tmp_path, name) -> None:
+    (problem,) = msit.path_problems(tmp_path / name)
+    assert f"refuses the path {(tmp_path / name).resolve()}" in problem.message
+    assert "cache_dir=PATH" in problem.fix
+
+
+def test_msits_line_takes_other_paths_and_tools_line_any(msit, tool, tmp_path, monkeypatch) -> None:
+    assert msit.path_problems(tmp_path / "zoo-cache_1.0") == []
+    monkeypatch.setenv("PYTHONPATH", str(STANDINS))
+    assert tool.path_problems(tmp_path / "two words") == []
+
+
+@pytest.mark.parametrize("placement", [ONE, TWO], ids=["one device", "two devices"])
+def test_a_model_that_the_group_may_write_is_read_all_the_same(msit, compiled, batches, work, placement) -> None:
+    model = compiled(2)
+    model.path.chmod(0o664)
+    assert infer(msit, model, batches(model, 4), work, placement)["y"] == [0, 2, 4, 6]
+    assert msit.measure(model, placement, FED, QUICK, work).latencies_ms
+    assert (model.path.stat().st_mode & 0o777, list(work.iterdir())) == (0o664, [])
+
+
 def test_a_folder_of_the_users_does_not_count_for_the_tools(
     msit, compiled, batches, work, tmp_path, monkeypatch
 ) -> None:
@@ -251,8 +273,8 @@ def test_an_old_summary_tells_the_mean_alone(tool, compiled, work, monkeypatch) 
 
 def test_rates_of_equally_fast_devices_add_up_exactly() -> None:
     told = [Summary((), (2.0, 2.0), 2.0, 2)] * 2
-    timing = ais_bench.timing_of(told, batch=4, warmup=0, source="s", reasons=(), chips=2)
-    assert samples_per_second(timing) == 2 * 1000 * 4 / 2.0
+    timing = timing_of(told, batch=4, warmup=0, source="s", reasons=())
+    assert samples_per_second(replace(timing, chips=2)) == 2 * 1000 * 4 / 2.0
 
 
 # --- failures --------------------------------------------------------------------------------------------------------

@@ -1,3 +1,4 @@
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -183,6 +184,13 @@ def test_an_om_of_another_soc_is_told(tool, compiled, batches, work) -> None:
 
 def test_nothing_is_wrong_where_everything_is_there(tool) -> None:
     assert tool.validate(ONE) == []
+
+
+def test_the_program_of_this_machine_is_found_on_the_path(card, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    (tmp_path / "benchmark.x86_64").symlink_to(STANDINS / "benchmark.x86_64")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert BenchmarkTool().validate(ONE) == []
 
 
 def test_a_missing_program_is_a_problem(card) -> None:

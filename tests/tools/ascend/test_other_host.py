@@ -12,7 +12,7 @@ import pytest
 
 from runner.core import Placement
 from runner.measure import MeasuringLimits, mean_ms
-from runner.tools import remote
+from runner.tools import ssh
 from runner.tools.ascend import AisBench, AisInfer, BenchmarkTool
 
 STANDINS = Path(__file__).parents[2] / "standins"
@@ -34,12 +34,12 @@ def source(request, card, monkeypatch) -> None:
 @pytest.fixture
 def there(card, board, monkeypatch) -> None:
     """A board with the stand-ins, which this host has not."""
-    remote.ask.cache_clear()
+    ssh.ask.cache_clear()
     (board.home / "set_env.sh").write_text("export ASCEND_HOME_PATH=/there\n")
     monkeypatch.delenv("ASCEND_HOME_PATH")
     monkeypatch.delenv("PYTHONPATH")
-    ssh, *_ = os.environ["PATH"].split(":")
-    monkeypatch.setenv("PATH", f"{ssh}:{Path(sys.executable).parent}:{os.defpath}")
+    programs, *_ = os.environ["PATH"].split(":")
+    monkeypatch.setenv("PATH", f"{programs}:{Path(sys.executable).parent}:{os.defpath}")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_measurement_says_where_it_was_made(name, tools, compiled, work) -> No
     model = compiled(batch=2, shape=PICTURES)
     timing = tools[name].measure(model, PLACEMENT, {"x": np.ones((2, *PICTURES), np.float32)}, QUICK, work)
     assert mean_ms(timing) > 0
-    assert timing.source.endswith(", on board")
+    assert ", on board; before: device 0 health OK, 42 °C, 1074 of 21534 MB in use" in timing.source
 
 
 def test_two_devices_there_give_each_sample_its_own_output(tools, compiled, batches, work) -> None:
@@ -110,6 +110,32 @@ def test_another_chip_there_is_told(tools) -> None:
     assert "npu-smi info names 310P3" in problem.message
 
 
+@pytest.fixture
+def in_use(monkeypatch) -> None:
+    monkeypatch.setenv("STANDIN_PROCESS", "train.py")
+
+
+def test_a_card_there_that_another_process_uses_makes_a_measurement_invalid(in_use, tools, compiled, work) -> None:
+    model = compiled(batch=2)
+    timing = tools["ais_bench"].measure(model, PLACEMENT, {"x": np.ones((2, 2), np.float32)}, QUICK, work)
+    assert timing.reasons == ("device 0 was in use before by train.py (process 1), says npu-smi info",)
+
+
+@pytest.fixture
+def msit(card, monkeypatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{STANDINS / 'msit'}:{STANDINS}")
+
+
+def test_characters_that_msits_ais_bench_refuses_are_told_of_the_path_there(msit, tools, monkeypatch) -> None:
+    monkeypatch.setattr(ssh, "home", lambda host: "/home/two words")
+    (problem,) = tools["ais_bench"].path_problems(Path("/cache"))
+    assert "/home/two words/.cache/model-zoo-runner/runs/000000000000/cache" in problem.message
+
+
+def test_the_path_there_of_a_folder_without_odd_characters_is_fine(tools) -> None:
+    assert tools["ais_bench"].path_problems(Path("/cache")) == []
+
+
 def test_a_host_without_cann_and_the_tools_is_told_with_its_name(there, board) -> None:
     tool = AisBench(host="board", python="/usr/bin/no-python", environment_script="/no/set_env.sh")
     messages = [problem.message for problem in tool.validate(PLACEMENT)]
@@ -130,7 +156,7 @@ def test_results_do_not_depend_on_the_host_and_measurements_do() -> None:
 
 @pytest.mark.slow
 def test_a_run_compiles_here_and_infers_there(card, board, run_tiny, tiny_zoo, monkeypatch) -> None:
-    remote.ask.cache_clear()
+    ssh.ask.cache_clear()
     script = board.home / "set_env.sh"
     script.write_text("export ASCEND_HOME_PATH=/there\n")
     monkeypatch.delenv("PYTHONPATH")

@@ -135,6 +135,14 @@ def test_a_user_whose_group_may_write_new_files(tool, compiled, batches, work, g
     assert infer(tool, model, batches(model, 4), work)["y"] == [0, 2, 4, 6, 6, 6]
 
 
+@pytest.mark.parametrize("placement", [ONE, TWO], ids=["one device", "two devices"])
+def test_a_model_that_the_group_may_write(tool, compiled, batches, work, placement) -> None:
+    model = compiled(2)
+    model.path.chmod(0o664)
+    assert infer(tool, model, batches(model, 4), work, placement)["y"] == [0, 2, 4, 6]
+    assert tool.measure(model, placement, FED, QUICK, work).latencies_ms
+
+
 def test_a_users_folder_that_others_may_write(tool, compiled, batches, work, tmp_path, monkeypatch) -> None:
     model = compiled(3)
     tmp_path.joinpath("infer").mkdir()
