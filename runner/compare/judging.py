@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from runner.results import Meaning, Performance, Result
@@ -43,7 +43,7 @@ class Change:
     unit: str
     before: float | None
     after: float | None
-    verdict: Verdict
+    verdict: Verdict = "not judged"
     allowed: float | None = None
     noise: float | None = None
     reason: str = ""
@@ -66,12 +66,14 @@ def _accuracies(baseline: Result, new: Result, points: float | None) -> Iterator
     for name in dict.fromkeys([*baseline.figures, *new.figures]):
         if name not in baseline.figures or name not in new.figures:
             reason = f"only the {'new run' if name in new.figures else 'baseline'} has it"
-            yield _not_judged(name, "", baseline.figures.get(name), new.figures.get(name), reason)
+            before, after = baseline.figures.get(name), new.figures.get(name)
+            yield Change(figure=name, unit="", before=before, after=after, reason=reason)
             continue
         meaning = new.metrics.get(name) or baseline.meaning(name)
         before, after = baseline.figures[name], new.figures[name]
         allowed, reason = _allowed(meaning, (before, after), min(map(_samples, (baseline, new))), points)
-        yield _judged(name, meaning.unit, before, after, meaning.better, allowed, None, reason)
+        change = Change(figure=name, unit=meaning.unit, before=before, after=after, reason=reason)
+        yield _judged(change, allowed, meaning.better)
 
 
 def _samples(run: Result) -> int:
@@ -101,13 +103,12 @@ def _performances(baseline: Run, new: Run, tolerances: Mapping[str, float]) -> I
         if old is None and new_value is None:
             continue
         why = reason or (_too_few_calls(before, after) if key == "p99" else "")
-        if why:
-            yield _not_judged(figure, unit, old, new_value, why)
-        else:
+        change = Change(figure=figure, unit=unit, before=old, after=new_value, reason=why or f"{tolerances[key]:g} %")
+        if not why:
+            change = replace(change, noise=_noise(key, baseline, new))
             allowed = abs(old or 0.0) * tolerances[key] / 100.0
-            better: Literal["higher", "lower"] = "higher" if key == "throughput" else "lower"
-            noise = _noise(key, baseline, new)
-            yield _judged(figure, unit, old, new_value, better, allowed, noise, f"{tolerances[key]:g} %")
+            change = _judged(change, allowed, "higher" if key == "throughput" else "lower")
+        yield change
 
 
 _PERFORMANCE_FIGURES = (
@@ -180,38 +181,17 @@ def _gates(baseline: Result, new: Result) -> Iterator[Change]:
 _PAST = {"pass": "passed", "skip": "was skipped"}
 
 
-def _judged(
-    figure: str,
-    unit: str,
-    before: float | None,
-    after: float | None,
-    better: Literal["higher", "lower"] | None,
-    allowed: float,
-    noise: float | None,
-    reason: str,
-) -> Change:
-    if before is None and after is None:
-        return _not_judged(figure, unit, before, after, "neither has a number")
+def _judged(change: Change, allowed: float, better: Literal["higher", "lower"] | None) -> Change:
+    """Return a change with its verdict, or with the reason why it has none."""
+    before, after = change.before, change.after
     if before is None:
-        return _not_judged(figure, unit, before, after, "the baseline has no number")
+        without = "neither has a number" if after is None else "the baseline has no number"
+        return replace(change, noise=None, reason=without)
     if better is None:
-        return _not_judged(figure, unit, before, after, "it does not say which way is better")
-    verdict: Verdict = "worse"
-    if after is not None:
-        fall = before - after if better == "higher" else after - before
-        certain = max(allowed, noise or 0.0)
-        verdict = "worse" if fall > certain else "better" if fall < -certain else "same"
-    return Change(
-        figure=figure,
-        unit=unit,
-        before=before,
-        after=after,
-        verdict=verdict,
-        allowed=allowed,
-        noise=noise,
-        reason="the new run has no number" if after is None else reason,
-    )
-
-
-def _not_judged(figure: str, unit: str, before: float | None, after: float | None, reason: str) -> Change:
-    return Change(figure=figure, unit=unit, before=before, after=after, verdict="not judged", reason=reason)
+        return replace(change, noise=None, reason="it does not say which way is better")
+    if after is None:
+        return replace(change, verdict="worse", allowed=allowed, reason="the new run has no number")
+    fall = before - after if better == "higher" else after - before
+    certain = max(allowed, change.noise or 0.0)
+    verdict: Verdict = "worse" if fall > certain else "better" if fall < -certain else "same"
+    return replace(change, verdict=verdict, allowed=allowed)

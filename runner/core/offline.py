@@ -80,7 +80,16 @@ def _is_temporary(folder: Any) -> bool:
 def _is_open(path: str, changes: bool) -> bool:
     if changes:
         return path == os.devnull or "__pycache__" in Path(path).parts
-    return path.startswith(_packages()) or path in MACHINE
+    return path.startswith(_packages()) or path in MACHINE or _is_metadata(path)
+
+
+def _is_metadata(path: str) -> bool:
+    """Return whether a file says what an importable package is, as importlib.metadata reads it.
+
+    That of a package installed with `pip install -e` lies beside its source.
+    """
+    folder = Path(path).parent
+    return folder.suffix in (".dist-info", ".egg-info") and str(folder.parent) in map(os.path.realpath, sys.path)
 
 
 @cache

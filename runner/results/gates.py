@@ -63,50 +63,40 @@ def accuracy_gates(
     if published is None or not published.accuracy:
         reason = "; ".join([*substitutes, NOT_PUBLISHED])
         return [Gate(name="accuracy", verdict="skip", reason=reason)]
-    return [
-        replace(
-            _accuracy_gate(name, expected, scores, published.source, tolerance, substitutes, note, limit),
-            expected_for=published.measured_on,
+    gates = []
+    for name, expected in published.accuracy.items():
+        value, figure = scores.accuracy.get(name), scores.figures.get(name, Figure())
+        allowed, few = _allowed(figure, expected, scores.samples, tolerance)
+        skipped = "; ".join(substitutes) or _why_not_judged(name, value, figure, limit)
+        gates.append(
+            Gate(
+                name=f"accuracy.{name}",
+                measured=value,
+                expected=expected,
+                expected_for=published.measured_on,
+                tolerance=None if value is None else allowed,
+                verdict="skip" if skipped or value is None else _reached(value, expected, allowed, figure),
+                reason=skipped or "; ".join(filter(None, [note, few])),
+                source=published.source,
+            )
         )
-        for name, expected in published.accuracy.items()
-    ]
+    return gates
 
 
-def _accuracy_gate(
-    name: str,
-    expected: float,
-    scores: Scores,
-    source: str,
-    tolerance: float,
-    substitutes: Sequence[str],
-    note: str,
-    limit: int | None,
-) -> Gate:
-    value = scores.accuracy.get(name)
-    figure = scores.figures.get(name, Figure())
-    allowed, few = _allowed(figure, expected, scores.samples, tolerance)
-    verdict: Verdict
-    if substitutes:
-        verdict, reason = "skip", "; ".join(substitutes)
-    elif value is None:
-        verdict, reason = "skip", f"the data set does not measure {name}"
-    elif figure.better is None:
-        verdict, reason = "skip", f"{name} does not say which way is better"
-    elif limit is not None and not figure.is_share:
-        verdict, reason = "skip", f"limit={limit}: {name} of a part of the data set says little of the whole"
-    else:
-        # Both compare false with NaN, so it fails.
-        good = value <= expected + allowed if figure.better == "lower" else value >= expected - allowed
-        verdict, reason = ("pass" if good else "fail"), "; ".join(filter(None, [note, few]))
-    return Gate(
-        name=f"accuracy.{name}",
-        measured=value,
-        expected=expected,
-        tolerance=None if value is None else allowed,
-        verdict=verdict,
-        reason=reason,
-        source=source,
-    )
+def _why_not_judged(name: str, value: float | None, figure: Figure, limit: int | None) -> str:
+    if value is None:
+        return f"the data set does not measure {name}"
+    if figure.better is None:
+        return f"{name} does not say which way is better"
+    if limit is not None and not figure.is_share:
+        return f"limit={limit}: {name} of a part of the data set says little of the whole"
+    return ""
+
+
+def _reached(value: float, expected: float, allowed: float, figure: Figure) -> Verdict:
+    # Both compare false with NaN, so it fails.
+    good = value <= expected + allowed if figure.better == "lower" else value >= expected - allowed
+    return "pass" if good else "fail"
 
 
 def _allowed(figure: Figure, expected: float, samples: int, tolerance: float) -> tuple[float, str]:

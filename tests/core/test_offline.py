@@ -44,6 +44,26 @@ def test_what_lies_in_a_package_is_read() -> None:
         assert Path(json.__file__).read_text()
 
 
+@pytest.fixture
+def metadata(tmp_path: Path) -> Path:
+    """A file that says what a package is, beside the package's source, as `pip install -e` leaves it."""
+    (tmp_path / "own.egg-info").mkdir()
+    file = tmp_path / "own.egg-info" / "entry_points.txt"
+    file.write_text("")
+    return file
+
+
+def test_metadata_of_what_can_be_imported_is_read(metadata: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(metadata.parents[1]))
+    with offline.guard("lib.Net"):
+        assert metadata.read_text() == ""
+
+
+def test_metadata_of_what_cannot_be_imported_is_refused(metadata: Path) -> None:
+    with pytest.raises(ConfigError, match="would read"), offline.guard("lib.Net"):
+        metadata.read_text()
+
+
 def test_after_the_block_nothing_is_refused() -> None:
     with offline.guard("lib.Net"):
         pass

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -302,7 +301,7 @@ def test_a_tool_with_a_fault_is_told(text: str, own, rows) -> None:
     assert rows(*words, "tool")["tool"]["broken"]["needs"]
 
 
-def test_nothing_heavy_is_imported_and_a_zoo_of_hundreds_takes_seconds(own, tmp_path) -> None:
+def test_nothing_heavy_is_imported_for_a_zoo_of_hundreds(own, tmp_path) -> None:
     text = (options.CONF / "model" / "moco_v2.yaml").read_text()
     words = own("model", "copy", text)
     for index in range(200):
@@ -313,10 +312,8 @@ from runner.list.__main__ import main
 main({list(words)!r})
 print(sorted({HEAVY!r} & set(sys.modules)))
 """
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
-    assert time.perf_counter() - start < 20  # 1 s on two idle cores
 
 
 def test_a_zoo_is_read_once() -> None:

@@ -1,6 +1,5 @@
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -226,14 +225,3 @@ def test_a_run_whose_configuration_was_refused_is_a_failed_one(tmp_path) -> None
     refused = {"schema": 1, "status": "failed", "gates": [], "stages": [], "error": None}
     (tmp_path / "result.json").write_text(json.dumps(refused))
     assert len(results.failed(results.find([tmp_path]).results)) == 1
-
-
-def test_a_thousand_results_are_read_within_a_second(result_content, tmp_path) -> None:
-    text = json.dumps(result_content())
-    for index in range(1000):
-        folder = tmp_path / str(index)
-        folder.mkdir()
-        (folder / "result.json").write_text(text)
-    start = time.perf_counter()
-    assert len(results.find([tmp_path]).results) == 1000
-    assert time.perf_counter() - start < 1.0
