@@ -1,4 +1,4 @@
-"""Tab completion in bash: `eval "$(python -m runner --completion bash)"` switches it on, for both ways to start a run.
+"""Tab completion: `eval "$(python -m runner --completion bash)"`, or zsh, switches it on, for both ways to start a run.
 
 The shell function that `script` returns calls `main` for every TAB. Answers come from file names and from sources that
 are read as text: importing Hydra, timm or torch would take longer than a person waits.
@@ -19,8 +19,7 @@ from runner.core import ConfigError
 from runner.help import COMMANDS, PROGRAM
 from runner.stages import order
 
-SHELLS = ("bash",)
-_SCRIPT = """\
+_BASH = """\
 _{program}() {{
     mapfile -t COMPREPLY < <(
         {python} -c {code} "$COMP_WORDBREAKS" "${{COMP_LINE:0:COMP_POINT}}" 2>/dev/null
@@ -40,6 +39,27 @@ _{program}_python() {{
 complete -o nosort -F _{program} {program}
 complete -o nosort -o default -F _{program}_python python python3
 """
+_ZSH = """\
+(( $+functions[compdef] )) || {{ autoload -Uz compinit && compinit }}
+_{program}() {{
+    local -a found
+    found=("${{(@fQ)$({python} -c {code} "" "$LBUFFER" 2>/dev/null)}}")
+    compadd -V unfinished -S "" -- ${{(M)found:#*[=/.]}}
+    compadd -V finished -- ${{found:#*[=/.]}}
+}}
+_{program}_python() {{
+    if [[ "$words" == *" -m runner"* ]]; then
+        _{program}
+    elif (( $+functions[_python] )); then
+        _python "$@"
+    else
+        _default "$@"
+    fi
+}}
+compdef _{program} {program}
+compdef _{program}_python python python3
+"""
+_SCRIPTS = {"bash": _BASH, "zsh": _ZSH}
 _ESCAPED = re.compile(r"([\s'\"\\$&;|<>()*?#!`])")
 _ARCHES = re.compile(r"\n@register_model\b.*\n(?:[@ )].*\n)*def (\w+)\(")
 """The decorator by which timm and torchvision list a network."""
@@ -59,11 +79,11 @@ def script(arguments: Sequence[str]) -> str:
         ConfigError: it is another shell.
     """
     shell = arguments[-1]
-    if shell not in SHELLS:
-        raise ConfigError(f"--completion {shell}: there is none for that", f"choose from {', '.join(SHELLS)}")
+    if shell not in _SCRIPTS:
+        raise ConfigError(f"--completion {shell}: there is none for that", f"choose from {', '.join(_SCRIPTS)}")
     # With -c, the working folder comes first on sys.path; a runner.py in it must not be run.
     code = f"import sys; sys.path[0] = {str(Path(__file__).parents[1])!r}; from runner import completion as c; c.main()"
-    return _SCRIPT.format(program=PROGRAM, python=shlex.quote(sys.executable), code=shlex.quote(code))
+    return _SCRIPTS[shell].format(program=PROGRAM, python=shlex.quote(sys.executable), code=shlex.quote(code))
 
 
 def main() -> None:

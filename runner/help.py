@@ -42,7 +42,7 @@ Flags:
   --config-dir DIR            options of yours: DIR/model/*.yaml, DIR/dataset/*.yaml, ...
   --cfg job                   print the configuration and do nothing; with --resolve, its references resolved
   --version                   the runner's version
-  --completion bash           print what completes this command line: eval "$(python -m runner --completion bash)"
+  --completion bash           print what completes what is typed; or zsh: eval "$({program} --completion bash)"
   --hydra-help                Hydra's own flags, which work too
 
 Beside it, each with --help of its own:

@@ -15,7 +15,7 @@ import pytest
 from omegaconf import DictConfig
 
 from runner.__main__ import main
-from runner.config import compose, schema
+from runner.config import compose, loading, schema
 
 STANDINS = Path(__file__).parent / "standins"
 os.environ["STANDIN_PYTHON"] = sys.executable  # what tests/standins/python3 runs, for atc outside the environment
@@ -77,7 +77,7 @@ def composed() -> Callable[..., DictConfig]:
 @pytest.fixture
 def run_config(composed: Callable[..., DictConfig]) -> Callable[..., schema.RunConfig]:
     """The same as typed objects."""
-    return lambda *arguments: schema.load(composed(*arguments))
+    return lambda *arguments: loading.load(composed(*arguments))
 
 
 @pytest.fixture

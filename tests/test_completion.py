@@ -1,4 +1,4 @@
-"""Tab completion: what is offered, and that a real bash takes it for both spellings of the command."""
+"""Tab completion: what is offered, and that a real bash and zsh take it for both spellings of the command."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -115,15 +116,15 @@ def test_another_shell_is_an_error(run_main) -> None:
     assert "--completion fish: there is none for that" in run_main("--completion", "fish", check=1).stderr
 
 
-class Bash:
-    """An interactive bash in a terminal of its own."""
+class Shell:
+    """An interactive shell in a terminal of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *argv: str) -> None:
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
             environment = {**os.environ, "PS1": "ready> ", "TERM": "dumb", "INPUTRC": "/dev/null"}
-            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environment)
+            os.execvpe(argv[0], argv, environment)
 
     def until(self, text: str, seconds: float = 20) -> str:
         """Read until the text has come; return all that has."""
@@ -142,9 +143,12 @@ class Bash:
         os.waitpid(self.pid, 0)
 
 
+BASH = ("bash", "--norc", "--noprofile", "-i")
+
+
 @pytest.fixture
 def bash(tmp_path: Path):
-    shell = Bash(tmp_path)
+    shell = Shell(tmp_path, *BASH)
     shell.until("ready> ")
     shell.type(f'eval "$({shlex.quote(sys.executable)} -m runner --completion bash)"; echo don"e"\n')
     shell.until("done\r\n")
@@ -153,14 +157,14 @@ def bash(tmp_path: Path):
 
 
 @pytest.mark.parametrize("program", ["python -m runner", "python3 -m runner", "mzr"])
-def test_a_tab_in_bash_completes_the_word(bash: Bash, program: str) -> None:
+def test_a_tab_in_bash_completes_the_word(bash: Shell, program: str) -> None:
     bash.type(f"{program} model=moc\t")
     assert "model=moco_v2 " in bash.until("o_v2 ")
     bash.type("benchmark.max\t")
     bash.until("benchmark.max_seconds=")
 
 
-def test_a_name_with_an_equals_sign_and_one_with_a_space_complete_in_bash(bash: Bash, tmp_path: Path) -> None:
+def test_a_name_with_an_equals_sign_and_one_with_a_space_complete_in_bash(bash: Shell, tmp_path: Path) -> None:
     (tmp_path / "net_epoch=12.pth").touch()
     (tmp_path / "my file.pth").touch()
     bash.type("mzr weights=net_epoch=1\t")
@@ -170,7 +174,7 @@ def test_a_name_with_an_equals_sign_and_one_with_a_space_complete_in_bash(bash: 
 
 
 def test_other_modules_of_python_complete_as_before(tmp_path: Path) -> None:
-    shell = Bash(tmp_path)
+    shell = Shell(tmp_path, *BASH)
     shell.until("ready> ")
     shell.type("_theirs() { COMPREPLY=(the_answer); }; complete -F _theirs python\n")
     shell.type(f'eval "$({shlex.quote(sys.executable)} -m runner --completion bash)"; echo don"e"\n')
@@ -178,6 +182,42 @@ def test_other_modules_of_python_complete_as_before(tmp_path: Path) -> None:
     shell.type("python the_\t")
     shell.until("the_answer ")
     shell.end()
+
+
+@pytest.fixture
+def zsh(tmp_path: Path):
+    if shutil.which("zsh") is None:
+        pytest.skip("zsh is not installed")
+    shell = Shell(tmp_path, "zsh", "-f", "-i")
+    shell.until("ready> ")
+    shell.type(f'eval "$({shlex.quote(sys.executable)} -m runner --completion zsh)"; echo don"e"\n')
+    shell.until("done\r\n")
+    shell.until("ready> ")
+    yield shell
+    shell.end()
+
+
+@pytest.mark.parametrize("program", ["python -m runner", "mzr"])
+def test_a_tab_in_zsh_completes_the_word(zsh: Shell, program: str) -> None:
+    zsh.type(f"{program} model=moc\t")
+    zsh.until("o_v2 ")
+    zsh.type("benchmark.max\t")
+    zsh.until("_seconds=")
+
+
+def test_a_name_with_an_equals_sign_and_one_with_a_space_complete_in_zsh(zsh: Shell, tmp_path: Path) -> None:
+    (tmp_path / "net_epoch=12.pth").touch()
+    (tmp_path / "my file.pth").touch()
+    zsh.type("mzr weights=net_epoch=1\t")
+    zsh.until("2.pth ")
+    zsh.type("dataset.root=my\t")
+    zsh.until("\\ file.pth ")
+
+
+def test_other_uses_of_python_complete_in_zsh_as_before(zsh: Shell, tmp_path: Path) -> None:
+    (tmp_path / "the_answer.py").touch()
+    zsh.type("python the_\t")
+    zsh.until("answer.py ")
 
 
 def test_a_runner_py_in_the_working_folder_is_not_run_by_a_tab(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
-from runner.config import targets
+from runner.config import permissions, targets
 from runner.config.targets import Target
 from runner.core import HookError, RunnerError, os_errors
 from runner.core.errors import causes, text_of
@@ -158,7 +158,7 @@ def _remote_lines(error: BaseException) -> list[str]:
 
 
 def _is_of_a_hook(module: object) -> bool:
-    return isinstance(module, str) and is_in(module, ("zoo", *targets.allowed()))
+    return isinstance(module, str) and is_in(module, ("zoo", *permissions.allowed()))
 
 
 def _is_of_the_machine(error: BaseException) -> bool:

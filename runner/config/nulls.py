@@ -48,7 +48,7 @@ def apply(overrides: Sequence[Override], config: DictConfig) -> None:
 def _fill(node: Any, parts: Sequence[str], is_mapping: bool) -> None:
     """Make the mappings empty that are null and hold the key of these parts; its own value, too, if it `is_mapping`."""
     for part in parts if is_mapping else parts[:-1]:
-        node = node._get_node(part) if isinstance(node, DictConfig) else None
+        node = node._get_node(part, validate_access=False) if isinstance(node, DictConfig) else None
         if isinstance(node, DictConfig) and node._is_none():
             kind = node._metadata.ref_type
             node._set_value(kind if is_dataclass(kind) else {})

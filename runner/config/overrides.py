@@ -23,8 +23,11 @@ from runner.core import ConfigError, either, nearest
 
 AUTO = "soc=auto"
 MOST_NEAREST = 3
+MOST_DIGITS = 4300
+"""Of a whole number: Python reads no longer ones, https://docs.python.org/3/library/stdtypes.html#int-max-str-digits."""
 _SWEEPS = re.compile(r"\+*(?:experiment|hydra\.mode)=")
 """Overrides that may make a sweep without --multirun."""
+_LONG_NUMBER = re.compile(rf"\d(?:_?\d){{{MOST_DIGITS}}}")
 _MODES = ("force",)
 """Keys that take a list, or true and false."""
 
@@ -75,10 +78,14 @@ def takes_list(name: str) -> bool:
 
 
 def _check_key(argument: str, config_dir: Path | None) -> None:
-    typed, equals, _ = argument.partition("=")
+    typed, equals, text = argument.partition("=")
     name = typed.lstrip("+~").partition("@")[0]
     if not equals and not typed.startswith("~"):
         raise _no_override(argument, config_dir)
+    if _LONG_NUMBER.search(text):
+        raise ConfigError(
+            f"{typed}={text[:20]}... has a number of more than {MOST_DIGITS} digits", "give a smaller one"
+        )
     if name in GROUPS and typed.startswith(("+", "~")):
         raise ConfigError(
             f"{argument}: every run has one {name}, which is neither added nor taken away", f"give {name}=NAME"
@@ -111,11 +118,13 @@ def _adapt_one(argument: str, is_sweep: bool, config_dir: Path | None) -> str:
         return argument
     if name in keys.PATHS:
         return f"{typed}={_path_as_typed(typed, text, is_sweep)}"
-    if name in groups.names() and name not in GROUPS and not typed.startswith("+"):
-        return f"+{argument}"  # a group of which an option is chosen by none of the defaults
-    override = _parsed(argument) if name in GROUPS or takes_list(name) else None
+    is_group = name in groups.names() or name.startswith("hydra/")
+    override = _parsed(argument) if is_group or takes_list(name) else None
     if override is None:
         return argument  # Hydra itself reports an error of the syntax
+    if is_group and name not in GROUPS:
+        plus = "+" if name in groups.names() and typed == name else ""  # the defaults choose no option of it
+        return f"{plus}{typed}={text if override.value() is None else _option_name(name, override, text)}"
     if name in GROUPS:
         is_pattern = is_sweep and isinstance(override.value(), Glob)
         named = _matching(name, override, config_dir) if is_pattern else _option_name(name, override, text)

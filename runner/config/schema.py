@@ -7,18 +7,15 @@ are checked against it while the configuration is composed. Bounds of values are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-import msgspec
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import MISSING
 
-from runner.config import libraries, targets
-from runner.core import DTYPES, ConfigError, bounded, cause_of, did_you_mean, is_unicode, one_of
+from runner.config import libraries
+from runner.core import DTYPES, bounded, one_of
 
 # OmegaConf evaluates these annotations and supports Optional[X] on all its Python versions, but not X | None.
 # ruff: noqa: UP045
@@ -30,10 +27,14 @@ LANGUAGES = ("en", "zh")
 """The languages of a guide."""
 BASE = "_base_"
 """In a decoder: the mapping that its other keys are laid over."""
+MOST_BATCH = 2**31 - 1
+"""Sizes of tensors are whole numbers of 32 bits in atc and TensorRT."""
+MOST_CALLS = 1_000_000
+"""Calls of a measurement and of its warm-up: the latency of each is kept."""
+MOST_SECONDS = 86_400
+"""A day, for a measurement."""
 Text = Any
 """A text, or the same text by language: {en: ..., zh: ...}; English is the one that must be there."""
-MOST_BITS = 63
-"""Of whole numbers: what computes with them has integers of 64 bits, one of which is the sign."""
 
 
 @dataclass
@@ -138,10 +139,10 @@ class PublishedConfig:
 class FidelityConfig:
     """Required similarity of the compiled model's outputs to PyTorch's in float32."""
 
-    cosine: float = bounded(0.999, least=-1)
-    equal: float = bounded(99.0, least=0)
+    cosine: float = bounded(0.999, least=-1, most=1)
+    equal: float = bounded(99.0, least=0, most=100)
     """Of outputs of whole numbers, such as label maps: percent of equal elements."""
-    top1_agreement: Optional[float] = bounded(None, least=0)
+    top1_agreement: Optional[float] = bounded(None, least=0, most=100)
     """Percent."""
 
 
@@ -255,7 +256,7 @@ class SocConfig:
 
 @dataclass
 class BatchConfig:
-    size: int = bounded(MISSING, least=1, shown_as="batch")
+    size: int = bounded(MISSING, least=1, most=MOST_BATCH, shown_as="batch")
     gears: list[int] = field(default_factory=list)
     """The batch sizes that one compiled model is to serve; []: each batch size gets a model of its own."""
 
@@ -307,7 +308,7 @@ class FidelityGateConfig:
 @dataclass
 class BatchInvarianceGateConfig:
     enabled: bool = True
-    cosine: float = bounded(0.9999, least=-1)
+    cosine: float = bounded(0.9999, least=-1, most=1)
     """Least cosine between the outputs of the same samples at two batch sizes, with the same SoC and tool."""
 
 
@@ -329,10 +330,11 @@ class GatesConfig:
 
 @dataclass
 class BenchmarkConfig:
-    warmup: int = bounded(3, least=0)
-    min_iterations: int = bounded(10, least=1)
-    min_seconds: float = bounded(1.0, least=0)
-    max_seconds: float = bounded(180.0, least=0)
+    warmup: int = bounded(3, least=0, most=MOST_CALLS)
+    """Calls before the measurement; ONNX Runtime in this process makes fewer if they take `max_seconds`."""
+    min_iterations: int = bounded(10, least=1, most=MOST_CALLS)
+    min_seconds: float = bounded(1.0, least=0, most=MOST_SECONDS)
+    max_seconds: float = bounded(180.0, least=0, most=MOST_SECONDS)
     """Limit of the measurement unless three consecutive windows (a third of the minima each) agree before."""
     input: str = one_of("random", "real")
     """`random`, or `real`: the first batch of the prepared samples."""
@@ -364,7 +366,7 @@ class RunConfig:
     mirror: Optional[str] = None
     """URL of a server that has https://HOST/PATH as MIRROR/HOST/PATH; downloads ask it instead."""
     allow: list[str] = field(default_factory=list)
-    """Packages of the user that `_target_` may name too (runner.config.targets)."""
+    """Packages of the user that `_target_` may name too (runner.config.permissions)."""
     gates: GatesConfig = field(default_factory=GatesConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
 
@@ -375,124 +377,7 @@ def register() -> None:
     ConfigStore.instance().store(name="schema", node=RunConfig, provider="runner")
 
 
-def load(config: DictConfig) -> RunConfig:
-    """Convert the composed configuration to typed objects, resolve interpolations, and set the allowed packages.
-
-    Raises:
-        ConfigError: a key is not in the schema (Hydra's `+key=value` adds any), or a value is missing or cannot be
-            resolved.
-    """
-    libraries.register()  # a launcher may call this in a new process
-    unknown = list(_unknown_keys(config, ""))
-    if unknown:
-        raise ConfigError("; ".join(unknown), "correct the name, or leave it out: see --cfg job for the keys")
-    try:
-        loaded = OmegaConf.to_object(config)
-    except OmegaConfBaseException as error:
-        known = cause_of(error)
-        if known is not None:
-            raise known from error
-        place = f"{error.full_key}: " if error.full_key else ""
-        raise ConfigError(place + str(error).splitlines()[0], "see --cfg job for the value") from error
-    if not isinstance(loaded, RunConfig):
-        raise ConfigError("the configuration lacks the runner's schema", "keep `- schema` first in the defaults")
-    loaded.model.decode = _over_base(loaded.model.decode)
-    _check(loaded)
-    if loaded.model.arch is not None and "${model.arch}" not in OmegaConf.to_yaml(config.model):
-        raise ConfigError(
-            f"model.arch is {loaded.model.arch!r}, and model={loaded.model.name} is one network and takes none",
-            f"leave it out, or choose model={' or model='.join(libraries.LISTED_BY)}",
-        )
-    targets.allow(loaded.allow)
-    return loaded
-
-
-def _over_base(decode: dict[str, Any]) -> dict[str, Any]:
-    """Return a decoder's keys with those of its `_base_` that they leave out; all of them are another decoder's."""
-    keys = {key: value for key, value in decode.items() if key != BASE}
-    base = decode.get(BASE)
-    if base is None or "_target_" in keys:
-        return keys
-    if not isinstance(base, dict):
-        raise ConfigError(f"model.decode.{BASE} is {base!r}, no mapping", "refer to one, or leave it out")
-    return base | keys
-
-
 def in_language(text: Text, language: str = "en") -> Optional[str]:
     """Return a text in a language, in English if there is no translation; None if there is no text."""
     chosen = (text.get(language) or text["en"]) if isinstance(text, dict) else text
     return None if chosen is None else str(chosen)
-
-
-def _check(loaded: RunConfig) -> None:
-    """Check types, which OmegaConf does not do for interpolated values and for items of lists.
-
-    Raises:
-        ConfigError: a value has another type, is text with a NUL or invalid Unicode, or a number beyond 64 bits.
-    """
-    try:
-        builtins = msgspec.to_builtins(loaded, enc_hook=str)
-        msgspec.convert(builtins, RunConfig)
-    except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as error:
-        reason = str(error).replace("$.", "").replace("`", "")
-        raise ConfigError(f"the configuration has a value of another type: {reason}", "see --cfg job for it") from error
-    for path, text in _translated(loaded.model):
-        if not _is_text(text):
-            raise ConfigError(
-                f"{path} is {text!r}", "give a text, or one by language with English among them: {en: ..., zh: ...}"
-            )
-    for path, leaf in _leaves(builtins, ""):
-        if isinstance(leaf, str) and ("\0" in leaf or not is_unicode(leaf)):
-            raise ConfigError(
-                f"{path} is {leaf[:80]!a}, which holds a NUL or is not UTF-8", "write it anew, or rename the file"
-            )
-        if isinstance(leaf, int) and leaf.bit_length() > MOST_BITS:
-            raise ConfigError(
-                f"{path} is a whole number of {leaf.bit_length()} bits, and {MOST_BITS} is the most",
-                f"give one of at most {2**MOST_BITS - 1}",
-            )
-
-
-def _translated(model: ModelConfig) -> Iterator[tuple[str, Text]]:
-    """Yield the texts that may be given by language."""
-    yield "model.about", model.about
-    yield "model.batch_dependent", model.batch_dependent
-    yield "model.checkpoint.where", model.checkpoint.where
-    if model.onnx is not None:
-        yield "model.onnx.where", model.onnx.where
-        yield "model.onnx.made_by", model.onnx.made_by
-    yield from ((f"model.deviations[{index}]", text) for index, text in enumerate(model.deviations))
-
-
-def _is_text(text: Any) -> bool:
-    if isinstance(text, dict):
-        return "en" in text and text.keys() <= set(LANGUAGES) and all(isinstance(each, str) for each in text.values())
-    return text is None or isinstance(text, str)
-
-
-def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of everything in a tree that holds nothing else, including keys of mappings."""
-    if isinstance(node, (list, tuple)):
-        for index, item in enumerate(node):
-            yield from _leaves(item, f"{path}[{index}]")
-    elif isinstance(node, dict):
-        for key, item in node.items():
-            yield path, key
-            yield from _leaves(item, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, node
-
-
-def _unknown_keys(node: Any, path: str) -> Iterator[str]:
-    if not isinstance(node, (DictConfig, ListConfig)) or node._is_none() or node._is_missing():
-        return
-    kind = OmegaConf.get_type(node)
-    known = {field.name for field in fields(kind)} if is_dataclass(kind) else None
-    keys: list[Any] = list(node) if isinstance(node, DictConfig) else list(range(len(node)))
-    for key in keys:
-        name = f"{path}.{key}" if path else str(key)
-        if known is not None and key not in known:
-            hint = did_you_mean(str(key), known, 1)
-            yield f"there is no key {name}" + (f"; {hint}" if hint else "")
-        elif not OmegaConf.is_interpolation(node, key) and not OmegaConf.is_missing(node, key):
-            yield from _unknown_keys(node._get_node(key), name)

@@ -18,17 +18,23 @@ from typing import Any
 from runner.core.errors import Problem
 from runner.core.text import did_you_mean
 
-_LEAST, _ABOVE, _CHOICES, _SHOWN_AS = "least", "above", "choices", "shown_as"
+_LEAST, _ABOVE, _MOST, _CHOICES, _SHOWN_AS = "least", "above", "most", "choices", "shown_as"
 
 
 def bounded(
-    default: Any = MISSING, *, least: float | None = None, above: float | None = None, shown_as: str | None = None
+    default: Any = MISSING,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: int | None = None,
+    shown_as: str | None = None,
 ) -> Any:
     """Return a dataclass field for a finite number of at least `least`, or above `above`; None is allowed.
 
-    `shown_as` is its name in messages, if users type another name than the field's path.
+    `most`, beside `least`, is the largest. `shown_as` is its name in messages, if users type another name than the
+    field's path.
     """
-    return field(default=default, metadata={_LEAST: least, _ABOVE: above, _SHOWN_AS: shown_as})
+    return field(default=default, metadata={_LEAST: least, _ABOVE: above, _MOST: most, _SHOWN_AS: shown_as})
 
 
 def one_of(*choices: str, default: str | None = None, shown_as: str | None = None) -> Any:
@@ -55,15 +61,16 @@ def _problems(name: str, value: Any, bounds: Any) -> Iterator[Problem]:
     if choices is not None and value not in choices:
         hint = did_you_mean(str(value), choices, 1)
         yield Problem(f"{name} is {value!r}", f"{hint} choose {name} from {', '.join(choices)}".lstrip())
-    least, above = bounds.get(_LEAST), bounds.get(_ABOVE)
+    least, above, most = bounds.get(_LEAST), bounds.get(_ABOVE), bounds.get(_MOST)
     if least is None and above is None:
         return
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     inside = number and math.isfinite(value) and (value >= least if least is not None else value > above)
-    if not inside:
+    if not inside or (most is not None and value > most):
         kind = "whole number" if isinstance(least, int) and not isinstance(value, float) else "number"
         limit = f"of at least {least:g}" if least is not None else f"above {above:g}"
-        shown = f"{value:g}" if number else repr(value)
+        limit += "" if most is None else f" and at most {most}"
+        shown = f"{value:g}" if isinstance(value, float) else repr(value)
         yield Problem(f"{name} is {shown}", f"give a {kind} {limit}, as {name}={_example(least, above)}")
 
 

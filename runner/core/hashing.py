@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from runner.core.errors import StoreError
 from runner.core.files import JSON_ERRORS, read_regular, write_atomically
 
 Stat = tuple[int, int, int, int]
@@ -73,7 +74,7 @@ class FileHashes:
                 for name, (stat, digest) in remembered.items()
                 if name not in stale or (stat[2] < latest_ns and stat_of(root / name) == stat)
             }
-            with suppress(OSError):  # stages that need to write to the store report the error
+            with suppress(OSError, StoreError):  # stages that need to write to the store report the error
                 _write(memory_path, lasting)
         return [remembered[str(path)][1] for path in files]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import os
-import selectors
 import shlex
 import shutil
 import signal
@@ -15,7 +14,6 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -26,25 +24,10 @@ from typing import IO
 import runner
 from runner.core.artifacts import Command
 from runner.core.errors import ToolError
+from runner.core.process_output import BoundedLog, read_until
+from runner.core.process_tree import FAMILY, end_all, has_exited
 
-LOG_HEAD_BYTES = 56 << 20
-LOG_TAIL_BYTES = 8 << 20
-"""How much of the beginning and of the end of a long output a log keeps."""
-TAIL_LINES = 40
-TAIL_BYTES = 16 << 10
-"""Limits of `Finished.tail`: the number of last lines and of bytes."""
-GRACE_SECONDS = 5.0
-"""Time between SIGTERM and SIGKILL."""
 SOURCE_TIMEOUT_SECONDS = 60.0
-
-FAMILY = "RUNNER_FAMILY"
-"""Environment variable that marks all descendants of a program: the ids of the programs above it."""
-
-_POLL_SECONDS = 0.05
-_DRAIN_SECONDS = 1.0
-_BLOCK_BYTES = 1 << 18
-_HUNTS = 20
-"""Maximum rounds of killing known descendants and looking for new ones."""
 
 _GUARD = """
 while read -r word; do
@@ -144,7 +127,7 @@ def beside(argv: Sequence[str], *, stage: str, name: str) -> Iterator[Beside]:
     """
     command = tuple(argv)
     with _recorded_log(command, None, stage, name) as file:
-        log = _BoundedLog(file)
+        log = BoundedLog(file)
         try:
             with _supervised(command, None, None, log, None) as (process, pipe):
 
@@ -153,7 +136,7 @@ def beside(argv: Sequence[str], *, stage: str, name: str) -> Iterator[Beside]:
                     log.write(line)
                     return line.decode(errors="replace")
 
-                yield Beside(read_line, lambda: _has_exited(process))
+                yield Beside(read_line, lambda: has_exited(process))
         finally:
             log.finish()
 
@@ -232,42 +215,6 @@ def _new_log(folder: Path, name: str) -> IO[bytes]:
             number += 1
 
 
-class _BoundedLog:
-    """A log of limited size: the first LOG_HEAD_BYTES are written at once, the last LOG_TAIL_BYTES at the end."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._head_bytes = 0
-        self._tail: deque[bytes] = deque()
-        self._tail_bytes = 0
-        self._cut_bytes = 0
-        self._last = b""
-
-    def write(self, block: bytes) -> None:
-        self._last = (self._last + block[-TAIL_BYTES:])[-TAIL_BYTES:]
-        room = LOG_HEAD_BYTES - self._head_bytes
-        head, rest = block[:room], block[room:]
-        if head:
-            self._file.write(head)
-            self._file.flush()
-            self._head_bytes += len(head)
-        if rest:
-            self._tail.append(rest)
-            self._tail_bytes += len(rest)
-        while self._tail_bytes > LOG_TAIL_BYTES:
-            dropped = len(self._tail.popleft())
-            self._tail_bytes -= dropped
-            self._cut_bytes += dropped
-
-    def finish(self) -> str:
-        """Write the tail and return the last lines as text."""
-        if self._cut_bytes:
-            self._file.write(f"\n[... {self._cut_bytes} bytes cut here by the runner ...]\n".encode())
-        self._file.writelines(self._tail)
-        self._file.flush()
-        return "\n".join(self._last.decode(errors="replace").splitlines()[-TAIL_LINES:])
-
-
 def _supervise(
     argv: tuple[str, ...],
     timeout_seconds: float,
@@ -277,10 +224,10 @@ def _supervise(
     stdin: Path | None = None,
 ) -> Finished:
     started = time.monotonic()
-    log = _BoundedLog(file)
+    log = BoundedLog(file)
     try:
         with _supervised(argv, environment, cwd, log, stdin) as (process, pipe):
-            timed_out = not _read_until(pipe, log, lambda: _has_exited(process), started + timeout_seconds)
+            timed_out = not read_until(pipe, log, lambda: has_exited(process), started + timeout_seconds)
     finally:
         tail = log.finish()
     seconds = time.monotonic() - started
@@ -302,7 +249,7 @@ def _supervise(
 
 @contextmanager
 def _supervised(
-    argv: tuple[str, ...], environment: Mapping[str, str] | None, cwd: Path | None, log: _BoundedLog, stdin: Path | None
+    argv: tuple[str, ...], environment: Mapping[str, str] | None, cwd: Path | None, log: BoundedLog, stdin: Path | None
 ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """Start a program; yield it and its output. At the end of the block, it and its descendants are killed."""
     family = f"<{uuid.uuid4().hex}>"
@@ -316,7 +263,7 @@ def _supervised(
                 yield process, pipe
             finally:
                 # Also on KeyboardInterrupt: the program has its own session and receives no Ctrl-C.
-                _end_all(process, family, pipe, log)
+                end_all(process, family, pipe, log)
 
 
 def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
@@ -390,85 +337,6 @@ def _starting_fix(program: str, environment: Mapping[str, str] | None, error: OS
     if isinstance(error, PermissionError):
         return f"chmod +x {shlex.quote(program)}"
     return f"check that {program} is a program for this machine"
-
-
-def _read_until(pipe: IO[bytes], log: _BoundedLog, done: Callable[[], bool], deadline: float) -> bool:
-    """Copy output to the log until `done()` (return True) or the deadline on the monotonic clock (False)."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        open_for_writing = True
-        while not done():
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return False
-            wait = min(remaining, _POLL_SECONDS)
-            if not open_for_writing:
-                time.sleep(min(wait, 0.005))
-            elif selector.select(wait):
-                block = os.read(pipe.fileno(), _BLOCK_BYTES)
-                log.write(block)
-                open_for_writing = bool(block)
-    return True
-
-
-def _has_exited(process: subprocess.Popen[bytes]) -> bool:
-    """Return whether the program has ended, without reaping it, so that its process id is not reused."""
-    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _end_all(process: subprocess.Popen[bytes], family: str, pipe: IO[bytes], log: _BoundedLog) -> None:
-    """Kill the program and its descendants, and read their remaining output."""
-    strays = _strays(process.pid, family, {})  # before its children lose their parent
-    if not _has_exited(process):
-        _signal_group(process.pid, signal.SIGTERM)
-        _read_until(pipe, log, lambda: _has_exited(process), time.monotonic() + GRACE_SECONDS)
-    _signal_group(process.pid, signal.SIGKILL)
-    for _ in range(_HUNTS):
-        strays = _strays(process.pid, family, strays)
-        if not strays:
-            break
-        for pid in strays:
-            _kill(pid)
-    process.wait()
-    # A process that cannot be killed may keep the pipe open forever: read what is there and do not wait for EOF.
-    os.set_blocking(pipe.fileno(), False)
-    deadline = time.monotonic() + _DRAIN_SECONDS
-    with suppress(BlockingIOError):
-        while (block := os.read(pipe.fileno(), _BLOCK_BYTES)) and time.monotonic() < deadline:
-            log.write(block)
-
-
-def _strays(leader: int, family: str, known: Mapping[int, bytes]) -> dict[int, bytes]:
-    """Return the running descendants of a program in any group or session, with their start times.
-
-    They are identified by the inherited variable or, if they cleared it, by their parents, or by being `known` from
-    an earlier call. Empty if there is no /proc.
-    """
-    parents: dict[int, int] = {}
-    began: dict[int, bytes] = {}
-    members = {leader}
-    for folder in Path("/proc").glob("[0-9]*"):
-        pid = int(folder.name)
-        with suppress(OSError):  # it ended meanwhile, or is another user's
-            fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()  # state, parent, ...; man 5 proc
-            if fields[0] in b"ZX":
-                continue
-            parents[pid], began[pid] = int(fields[1]), fields[19]
-            if known.get(pid) == began[pid] or family.encode() in (folder / "environ").read_bytes():
-                members.add(pid)
-    while more := {pid for pid, parent in parents.items() if parent in members} - members:
-        members |= more
-    return {pid: began[pid] for pid in members - {leader, os.getpid()}}
-
-
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
 
 
 def _signal_name(number: int) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -18,6 +20,11 @@ from runner.data.reader import HashFiles, Policy, Request
 from runner.data.storage import array_path
 
 LABELS = "labels.npy"
+NPY_ERRORS = (
+    *(EOFError, OverflowError, RuntimeError, TypeError, ValueError),
+    *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+"""What numpy raises, beside OSError, for a file that is no .npy or .npz, damaged, encrypted, or packed otherwise."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ class ArrayFolder:
             return None
         path = self._labels_path(self._folder)
         labels = _mapped(path)
-        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":  # np.integer has durations among it
             raise DataError(
                 f"{path} is {labels.dtype} {list(labels.shape)}", "give class indices, a whole number for each sample"
             )
@@ -206,8 +213,9 @@ def _size(size: tuple[int, int], item: str) -> tuple[int, int]:
 def _mapped(path: Path) -> np.memmap[Any, Any]:
     try:
         check_regular(path)
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (EOFError, OSError, OverflowError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        with np.errstate(over="ignore"):  # of the size of a shape that no file has, which is an error afterwards
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, *NPY_ERRORS) as error:
         raise _unreadable(path, error) from error
     if not isinstance(array, np.memmap) or array.ndim < 1:
         raise DataError(f"{path} holds no array of samples", "write it with numpy.save, samples first")

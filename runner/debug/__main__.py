@@ -121,12 +121,12 @@ def _check_dump(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace, tolerance: Tolerance) -> int:
     """Compare the steps of a run."""
-    from runner.config import schema
+    from runner.config import loading
     from runner.config.compose import compose
     from runner.debug.steps import Steps
 
     own = groups.config_dir_arguments(options.config_dir)
-    config = schema.load(compose([*own, *options.overrides]))
+    config = loading.load(compose([*own, *options.overrides]))
     folder = _folder(options.out, config.model.name)
     with _logged(folder), _working(folder) as work:
         steps = Steps(config, folder, work, options.input, tolerance)

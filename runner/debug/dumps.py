@@ -16,6 +16,7 @@ from typing import Any
 
 from runner.core import ComparisonError, DataError, first_few
 from runner.core.lazy import NDArray, np
+from runner.data.arrays import NPY_ERRORS
 from runner.debug import card_dumps, graphs, runtimes
 from runner.debug.card_dumps import Output
 from runner.debug.closeness import Closeness, CosineFloor, closeness
@@ -163,7 +164,7 @@ def _read(dump: Path | Output) -> NDArray[Any]:
     path = dump.path if isinstance(dump, Output) else dump
     try:
         array = dump.read() if isinstance(dump, Output) else np.load(dump, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, *NPY_ERRORS) as error:
         raise DataError(f"the dump {path} cannot be read: {error}", "dump or convert it again") from error
     if not isinstance(array, np.ndarray) or not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
         raise DataError(f"the dump {path} holds no array of numbers", "convert it again")

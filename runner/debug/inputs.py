@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.core import FREE, DataError, Samples, TensorSpec, check_regular
+from runner.core import FREE, DataError, Samples, TensorSpec, check_regular, first_few
 from runner.core.lazy import NDArray, np
 from runner.data import Normalisation, batches, normalise, random_inputs
+from runner.data.arrays import NPY_ERRORS
 
 RANDOM, REAL = "random", "real"
 
@@ -71,12 +71,15 @@ def of_file(path: Path, wanted: Mapping[str, tuple[str, Dimensions]]) -> Arrays:
             arrays = dict(file)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}", "name an .npz file") from error
-    except (EOFError, ValueError, zipfile.BadZipFile) as error:
+    except NPY_ERRORS as error:
         raise DataError(f"{path} is no .npz file: {error}", "name a file as numpy.savez writes it") from error
     expected = "; ".join(
         f"{name}: {dtype} {['any' if size is None else size for size in shape]}"
         for name, (dtype, shape) in wanted.items()
     )
+    strange = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]  # another file's bytes
+    if strange:
+        raise DataError(f"{path} holds {first_few(strange)}, no array", f"give one array for each input: {expected}")
     if set(arrays) != set(wanted):
         raise DataError(f"{path} holds {', '.join(arrays) or 'nothing'}", f"give one array for each input: {expected}")
     for name, (dtype, shape) in wanted.items():

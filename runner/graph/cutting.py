@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from runner.core import FREE, ExportError, TensorSpec, did_you_mean, first_few
 from runner.core.lazy import onnx
@@ -21,34 +21,53 @@ def cut(
         ExportError: an input or an output is not there, an input has another type or a fixed size that differs, or the
             part needs operators outside the ONNX standard.
     """
-    typed = onnx.shape_inference.infer_shapes(model)
-    graph = typed.graph
-    _check_outputs(graph, outputs)
-    nodes = _needed_nodes(graph, outputs)
-    _check_operators(nodes)
-    used = {name for node in nodes for name in _names_read(node)} | set(outputs)
-    part = onnx.helper.make_graph(
-        nodes,
-        graph.name or "graph",
-        [_input(graph, tensor, batch) for tensor in inputs],
-        [_output(graph, name, batch) for name in outputs],
-        [tensor for tensor in graph.initializer if tensor.name in used],
-        sparse_initializer=[tensor for tensor in graph.sparse_initializer if tensor.values.name in used],
-    )
-    unknown = [value.name for value in onnx_files.inputs_of(graph) if value.name in used]
+    _check_outputs(model.graph, outputs)
+    nodes = _needed_nodes(model.graph, outputs)
+    _check_operators(nodes, {(function.domain, function.name) for function in model.functions})
+    part = _part(model, nodes, outputs)
+    declared = [_input(model.graph, tensor, batch) for tensor in inputs]
+    used = {name for node in nodes for name in _names_read(node)}
+    unknown = [value.name for value in onnx_files.inputs_of(model.graph) if value.name in used]
     missing = [name for name in unknown if name not in {tensor.name for tensor in inputs}]
     if missing:
         raise ExportError(
             f"the outputs need the inputs {', '.join(missing)}, which model.inputs does not declare",
             "declare them, or cut the model at other outputs",
         )
-    domains = {node.domain for node in nodes} | {""}
-    opsets = [entry for entry in model.opset_import if entry.domain in domains or entry.domain == "ai.onnx"]
-    cut_model: onnx.ModelProto = onnx.helper.make_model(
-        part, opset_imports=opsets, ir_version=model.ir_version, functions=model.functions
+    typed = _typed(part).graph
+    for place in ("input", "output", "value_info"):
+        part.graph.ClearField(place)
+    part.graph.input.extend(declared)
+    part.graph.output.extend(_output(typed, name, batch) for name in outputs)
+    return part
+
+
+def _part(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> onnx.ModelProto:
+    """Return a model of some of the nodes, with what the whole model says of its inputs, types and `outputs`."""
+    graph = model.graph
+    used = {name for node in nodes for name in _names_read(node)} | set(outputs)
+    part = onnx.helper.make_graph(
+        nodes,
+        graph.name or "graph",
+        graph.input,
+        [value for value in graph.output if value.name in outputs],
+        [tensor for tensor in graph.initializer if tensor.name in used],
+        value_info=graph.value_info,
+        sparse_initializer=[tensor for tensor in graph.sparse_initializer if tensor.values.name in used],
     )
-    cut_model.metadata_props.extend(model.metadata_props)
-    return cut_model
+    domains = {node.domain for node in _with_inner(nodes)} | {""}
+    opsets = [entry for entry in model.opset_import if entry.domain in domains or entry.domain == "ai.onnx"]
+    made: onnx.ModelProto = onnx.helper.make_model(part, opset_imports=opsets, ir_version=model.ir_version)
+    made.metadata_props.extend(model.metadata_props)
+    return made
+
+
+def _typed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with the types of what its nodes compute, as far as they can be inferred."""
+    try:
+        return onnx.shape_inference.infer_shapes(model)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the ONNX model is invalid: {error}", "export it again") from error
 
 
 def _check_outputs(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
@@ -86,8 +105,23 @@ def _names_read(node: onnx.NodeProto) -> Iterator[str]:
                 yield from _names_read(inner)
 
 
-def _check_operators(nodes: Sequence[onnx.NodeProto]) -> None:
-    foreign = sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in STANDARD_DOMAINS})
+def _with_inner(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes, and those of their subgraphs."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from _with_inner(subgraph.node)
+
+
+def _check_operators(nodes: Sequence[onnx.NodeProto], functions: Set[tuple[str, str]]) -> None:
+    """Check that the nodes are operators of the standard, and none of the functions that the model itself defines.
+
+    Functions may call each other: forty that call the one before twice are 2^40 operators.
+    """
+    operators = {(node.domain, node.op_type) for node in _with_inner(nodes)}
+    nonstandard = {(domain, name) for domain, name in operators if domain not in STANDARD_DOMAINS}
+    foreign = sorted(".".join(each) for each in nonstandard | (operators & functions))
     if foreign:
         raise ExportError(
             f"the ONNX model has operators outside the standard: {first_few(foreign, 5)}",
@@ -102,8 +136,7 @@ def _input(graph: onnx.GraphProto, tensor: TensorSpec, batch: int | None) -> onn
         raise ExportError(
             f"the ONNX model has no input {tensor.name!r}", f"it has {', '.join(there)}: correct model.inputs"
         )
-    kind = there[tensor.name].type.tensor_type
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    dtype = onnx_files.dtype_of(there[tensor.name], "input").name
     axes = onnx_files.axes_of(there[tensor.name])
     shown = f"the input {tensor.name} of the ONNX model is {dtype} {list(axes)}"
     sizes = [batch or BATCH, *(f"{tensor.name}_{axis}" if s == FREE else s for axis, s in enumerate(tensor.shape, 1))]
@@ -118,7 +151,9 @@ def _input(graph: onnx.GraphProto, tensor: TensorSpec, batch: int | None) -> onn
     )
     if dtype != tensor.dtype or not fits:
         raise ExportError(f"{shown}, not {tensor.dtype} {sizes}", "correct model.inputs")
-    declared: onnx.ValueInfoProto = onnx.helper.make_tensor_value_info(tensor.name, kind.elem_type, sizes)
+    declared: onnx.ValueInfoProto = onnx.helper.make_tensor_value_info(
+        tensor.name, there[tensor.name].type.tensor_type.elem_type, sizes
+    )
     return declared
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from runner.core import FREE, ExportError, TensorSpec, check_regular
-from runner.core.lazy import onnx
+from runner.core import FREE, ExportError, TensorSpec, check_regular, os_errors
+from runner.core.lazy import np, onnx
 from runner.graph import external_data
 
 LARGEST_BYTES = (1 << 31) - (1 << 24)
@@ -39,11 +39,14 @@ def load_without_data(path: Path) -> onnx.ModelProto:
 
     Raises:
         ExportError: it cannot be read, or refers to weights outside its own folder.
+        OSError: the machine refuses it, as where too many files are open.
     """
     try:
         check_regular(path)
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # exceptions of protobuf and onnx have no common base class
+        if os_errors.of_the_machine(error) is not None:
+            raise
         raise ExportError(f"{path} is no ONNX model: {error}", "export it again") from error
     check_weights_beside(model, path)
     return model
@@ -63,6 +66,8 @@ def load_data(model: onnx.ModelProto, path: Path, most_bytes: int | None = None)
             try:
                 onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
             except Exception as error:  # missing, truncated, or of another shape: a different exception class each
+                if os_errors.of_the_machine(error) is not None:
+                    raise
                 raise ExportError(f"the weights of {path} cannot be read: {error}", "export it again") from error
 
 
@@ -183,7 +188,7 @@ def _check_inputs(model: onnx.ModelProto, inputs: Sequence[TensorSpec], batch: i
             "declare in model.inputs what the network uses, in the order of its forward()",
         )
     for value, tensor in zip(actual, inputs, strict=True):
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
+        dtype = dtype_of(value, "input").name
         axes = axes_of(value)
         sizes = tuple(FREE if isinstance(axis, str) else axis for axis in axes[1:])
         if dtype != tensor.dtype or sizes != tensor.shape or not _is_batch(axes, batch):
@@ -199,6 +204,13 @@ def _check_outputs(model: onnx.ModelProto, outputs: Sequence[str], batch: int | 
     if names != list(outputs):
         raise ExportError(f"the ONNX model has the outputs {names}, not {list(outputs)}", "correct model.outputs")
     for value in model.graph.output:
+        dtype = dtype_of(value, "output")
+        if dtype.kind not in "biufc":
+            raise ExportError(
+                f"the output {value.name} of the ONNX model is of {'text' if dtype.kind == 'O' else dtype.name}, which "
+                "numpy does not hold as numbers",
+                "cast it in the model, or choose other model.outputs",
+            )
         axes = axes_of(value)
         if not _is_batch(axes, batch):
             raise ExportError(
@@ -213,6 +225,23 @@ def fix_batch(model: onnx.ModelProto, batch: int) -> None:
         for axis in value.type.tensor_type.shape.dim[:1]:
             if not axis.HasField("dim_value"):
                 axis.dim_value = batch
+
+
+def dtype_of(value: onnx.ValueInfoProto, role: str) -> np.dtype[Any]:
+    """Return the type of a tensor's elements; `role` is `input` or `output`, for the message.
+
+    Raises:
+        ExportError: it is no tensor, or one of an unknown type.
+    """
+    kind = value.type.WhichOneof("value") or "no type"
+    try:
+        dtype: np.dtype[Any] = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    except KeyError as error:
+        shown = f"the unknown type {error}" if kind == "tensor_type" else f"{kind.replace('_', ' ')}, and no tensor"
+        raise ExportError(
+            f"the {role} {value.name} of the ONNX model is of {shown}", "export the model with tensors alone"
+        ) from error
+    return dtype
 
 
 def axes_of(value: onnx.ValueInfoProto) -> tuple[Dimension, ...]:

@@ -35,7 +35,9 @@ def outputs_of(path: Path, names: Sequence[str], probes: Sequence[Mapping[str, n
         if any(len(shape) == 0 or shape[0] != batch or len(shape) != len(shapes[0]) for shape in shapes):
             raise ExportError(
                 f"for {batch} samples the output {name} of the ONNX model is {list(shapes[-1])}",
-                "set model.export.fixed_batch=true, or make the network keep its first axis for the batch",
+                "make the network keep its first axis for the batch, or set model.export.fixed_batch=true where it is "
+                "made for one batch size; an ONNX file from outside whose outputs lack this axis, as boxes [n, 4], "
+                "runs with that and batch=1",
             )
         common = [axis[0] if len(set(axis)) == 1 else FREE for axis in zip(*shapes, strict=True)]
         specs.append(TensorSpec(name, str(arrays[0].dtype), tuple(common[1:])))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner import cli, results
-from runner.config import groups, overrides, schema
+from runner.config import groups, loading, overrides
 from runner.config.schema import RunConfig
 from runner.core import (
     ConfigError,
@@ -108,7 +108,9 @@ def _batch_sizes(argument: str) -> tuple[int, ...]:
 def _subject(request: Request, folder: Path | None) -> Subject:
     from runner.config.compose import compose
 
-    config = schema.load(compose([*request.typed, f"batch={(request.batches or (1,))[0]}"]))
+    config = loading.load(compose([*request.typed, f"batch={(request.batches or (1,))[0]}"]))
+    if config.stages is not None:
+        raise ConfigError("stages chooses some steps of a run, and a guide tells all", "leave stages out")
     if config.soc.kind not in config.tool.serves:
         raise ConfigError(
             f"tool={config.tool.name} does not serve soc={config.soc.name}",
@@ -126,11 +128,20 @@ def _subject(request: Request, folder: Path | None) -> Subject:
     return Subject(
         config=config,
         typed=(*request.typed, *([f"dataset.root={by_hand.ROOT}"] if lacks_folder else [])),
+        model_file=_model_file(request.typed),
         batches=request.batches or of_soc or (config.batch.size,),
         measured=figures.standing(present, config.soc.name, config.tool.name),
         outputs=_stored_outputs(config, present) or _outputs_of_network(config),
         language=request.language,
     )
+
+
+def _model_file(typed: Sequence[str]) -> str:
+    """Return the path of the model's YAML: in the runner's repository, or in the --config-dir that was typed."""
+    config_dir, words = groups.split_config_dir(typed)
+    option = next(word.partition("=")[2].strip("'\"") for word in words if word.startswith("model="))
+    path = groups.files("model", config_dir)[option]
+    return str(path.relative_to(groups.CONF.parent) if path.is_relative_to(groups.CONF) else path)
 
 
 def _results_of(model: str, folder: Path | None) -> list[Result]:

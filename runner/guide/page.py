@@ -28,11 +28,13 @@ LONGEST_ARGUMENT = 40
 class Subject:
     """What a guide is about: a configuration, the overrides that it was composed from, and what is known of the model.
 
-    `typed` holds no batch. `measured` are the results that may stand as measured, `outputs` the known outputs by name.
+    `typed` holds no batch, `model_file` is the path of the model's YAML. `measured` are the results that may stand as
+    measured, `outputs` the known outputs by name.
     """
 
     config: RunConfig
     typed: tuple[str, ...]
+    model_file: str
     batches: tuple[int, ...]
     measured: Sequence[Result]
     outputs: Mapping[str, TensorSpec]
@@ -80,7 +82,7 @@ def _overview(subject: Subject) -> Iterator[str]:
     if about:
         yield escaped(about)
     task = wording.TASKS_ZH.get(model.task, model.task) if subject.language == "zh" else model.task.replace("_", " ")
-    yield words["made_from"].format(name=model.name, task=task)
+    yield words["made_from"].format(name=model.name, task=task, file=subject.model_file)
     links = [(words["paper"], model.paper), (words["original_guide"], model.guide.url)]
     listed = [f"{name}{words['colon']}<{url}>" for name, url in links if url]
     if listed:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import cli
-from runner.config import groups, schema
+from runner.config import groups, loading
 from runner.config.schema import RunConfig
 from runner.core import ConfigError, DataError, OnnxModel, Predictions, Samples, StoreError, TensorSpec
 from runner.core.lazy import NDArray, np
@@ -100,7 +100,7 @@ def _carry_out(options: argparse.Namespace) -> int:
 
     step, _ = STEPS[options.step]
     own = groups.config_dir_arguments(options.config_dir)
-    return step(schema.load(compose([*own, *options.overrides])), options.path)
+    return step(loading.load(compose([*own, *options.overrides])), options.path)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ THROTTLED = 0.9
 
 @dataclass(frozen=True)
 class MeasuringLimits:
-    """Measure until both minima are met, for at most `max_seconds`, after `warmup` calls."""
+    """Measure until both minima are met, for at most `max_seconds`, after `warmup` calls for as long at most."""
 
     warmup: int
     min_iterations: int
@@ -37,11 +37,13 @@ class MeasuringLimits:
 class Measured:
     """Raw latencies of all measured calls; those before index `settled_after` precede the agreeing windows.
 
-    `first_call_ms` is the first call's, including warm-up. `reasons` say why the measurement is invalid.
+    `warmup` is the number of calls before them. `first_call_ms` is the first call's, including warm-up. `reasons` say
+    why the measurement is invalid.
     """
 
     latencies_ms: tuple[float, ...]
     settled_after: int
+    warmup: int
     first_call_ms: float
     reasons: tuple[str, ...]
 
@@ -58,7 +60,7 @@ class Probes:
 def repeat(call: Callable[[], Any], limits: MeasuringLimits, probes: Probes | None = None) -> Measured:
     """Warm up, then time calls in windows until three in a row agree and both minima are met, or a cap is reached."""
     probes = probes or Probes()
-    warmup_ms = [_timed_ms(call, probes.clock) for _ in range(limits.warmup)]
+    warmup_ms = _warmup(call, limits, probes.clock)
     waited_before, start = probes.waited_seconds(), probes.clock()
     latencies_ms: list[float] = []
     means_ms: list[float] = []
@@ -77,6 +79,7 @@ def repeat(call: Callable[[], Any], limits: MeasuringLimits, probes: Probes | No
     return Measured(
         tuple(latencies_ms),
         starts[-COMPARED_WINDOWS] if steady(means_ms) else 0,
+        len(warmup_ms),
         (warmup_ms or latencies_ms)[0],
         (
             *unsettled(latencies_ms, means_ms, limits),
@@ -84,6 +87,15 @@ def repeat(call: Callable[[], Any], limits: MeasuringLimits, probes: Probes | No
             *throttled(frequencies_ghz),
         ),
     )
+
+
+def _warmup(call: Callable[[], Any], limits: MeasuringLimits, clock: Callable[[], float]) -> list[float]:
+    """Return the latencies of the calls before the measurement, which end when `max_seconds` are over."""
+    warmup_ms: list[float] = []
+    end = clock() + limits.max_seconds
+    while len(warmup_ms) < limits.warmup and clock() < end:
+        warmup_ms.append(_timed_ms(call, clock))
+    return warmup_ms
 
 
 def _window(

@@ -6,15 +6,18 @@ import argparse
 import math
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from runner import cli
 from runner.cli import Parser
-from runner.config import groups, libraries, schema
+from runner.config import groups, libraries, loading
 from runner.core import DTYPES, FREE, ConfigError, StoreError, TensorSpec, write_atomically
+from runner.data import predictions
 from runner.new import drafting, drafts, starter, tasks
 from runner.new.drafts import Draft
 from runner.new.probing import Wanted
@@ -92,15 +95,20 @@ def _new(asked: argparse.Namespace) -> None:
     inputs = [_input(text) for text in asked.input]
     scale = None if asked.scale is None else _scale(asked.scale)
     written = []
-    if asked.network is not None and starter.is_missing(asked.network, asked.dir):
-        inputs = inputs or [starter.DEFAULT_INPUT]
-        written = _write_starter(asked, inputs)
-    draft = _draft(asked, inputs)
-    if asked.arch is None:
-        draft = replace(draft, preprocess=replace(draft.preprocess, scale=scale or _default_scale(draft.inputs)))
-    command = shlex.join(_command(draft, asked.dir))
-    _write(path, drafts.model_yaml(draft, command))
-    _check_composes(draft, asked.dir)
+    with ExitStack() as undo:  # what was written, if a later step fails
+        if asked.network is not None and starter.is_missing(asked.network, asked.dir):
+            inputs = inputs or [starter.DEFAULT_INPUT]
+            undo.callback(shutil.rmtree, asked.dir.parent / asked.network.partition(".")[0], ignore_errors=True)
+            written = _write_starter(asked, inputs)
+        draft = _draft(asked, inputs)
+        _check_outputs(draft.outputs)
+        if asked.arch is None:
+            draft = replace(draft, preprocess=replace(draft.preprocess, scale=scale or _default_scale(draft.inputs)))
+        command = shlex.join(_command(draft, asked.dir))
+        _write(path, drafts.model_yaml(draft, command))
+        undo.callback(path.unlink)
+        _check_composes(draft, asked.dir)
+        undo.pop_all()
     for file in [*written, path]:
         print(f"wrote {file}")
     if math.isnan(draft.preprocess.scale):
@@ -140,6 +148,15 @@ def _check(asked: argparse.Namespace, path: Path) -> None:
     if asked.library and not asked.arch:
         given = "--network" if asked.network else "--onnx"
         raise ConfigError("--library goes with --arch", f"leave it out, or give --arch NAME instead of {given}")
+
+
+def _check_outputs(names: Sequence[str]) -> None:
+    if predictions.IDS in names:
+        raise ConfigError(
+            f"an output is called {predictions.IDS}, as is the array of the samples' names that is stored beside it",
+            "return it by another name, or without one, from the network; an ONNX file must be exported anew, with"
+            " another name for it",
+        )
 
 
 def _scale(text: str) -> float:
@@ -207,7 +224,7 @@ def _check_composes(draft: Draft, folder: Path) -> None:
     from runner.config.compose import compose
 
     allow = [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
-    schema.load(compose([groups.CONFIG_DIR, str(folder), *allow, f"model={draft.name}", *_tried_scale(draft)]))
+    loading.load(compose([groups.CONFIG_DIR, str(folder), *allow, f"model={draft.name}", *_tried_scale(draft)]))
 
 
 def _write(path: Path, text: str) -> None:

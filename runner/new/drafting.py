@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from runner.config import libraries, options, schema, targets
+from runner.config import libraries, loading, options, permissions, schema, targets
 from runner.config.schema import CheckpointConfig, OnnxConfig, PreprocessConfig
 from runner.config.yaml_files import UNUSABLE
 from runner.core import FREE, ConfigError, TensorSpec, did_you_mean
@@ -31,7 +31,7 @@ def of_library(name: str, arch: str, library: str | None) -> Draft:
     from runner.config.compose import compose
 
     chosen = library or _library_of(arch)
-    config = schema.load(compose([f"model={chosen}", f"model.arch={arch}"]))
+    config = loading.load(compose([f"model={chosen}", f"model.arch={arch}"]))
     model = config.model
     draft = Draft(
         name=name,
@@ -111,9 +111,9 @@ def of_network(name: str, node: dict[str, Any], task: str | None, inputs: Sequen
     options.make_importable(folder)
     packages = dict.fromkeys(called.split(".")[0] for called in _called(node))
     allow = tuple(package for package in packages if package not in ("zoo", *LIBRARIES))
-    targets.allow(allow)
+    permissions.allow(allow)
     target = targets.parse(node, "model.network")
-    probed = probing.probe(target, inputs)
+    probed = probing.probe(target, inputs, twice=task in tasks.LAID_OUT)
     draft = Draft(
         name=name,
         about=target.name,
@@ -169,13 +169,13 @@ def _for_task(draft: Draft, task: str | None, probed: Probed, metadata: Mapping[
                 "leave --task out, or say what the network takes, as in --input 3,224,224",
             )
         return _of_pictures(draft, probed)
-    decoded = tasks.decoded(task, probed.inputs, probed.outputs, metadata)
+    decoded = tasks.decoded(task, probed.inputs, probed.outputs, metadata, probed.growing)
     draft = replace(draft, task=task, preprocess=tasks.preprocessing(task, probed.inputs[0]))
     if decoded is None:
         return draft
     own = [argument for argument in ("classes", "num_classes") if argument in draft.network]
     reader = {key: value for key, value in decoded.reader.items() if key != "classes" or not own}
-    return replace(draft, decode=decoded.decode, dataset=tasks.DATASETS[task], reader=reader)
+    return replace(draft, decode=decoded.decode, guessed=decoded.guessed, dataset=tasks.DATASETS[task], reader=reader)
 
 
 def _classifies_pictures(probed: Probed) -> bool:

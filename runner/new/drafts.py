@@ -32,7 +32,8 @@ _FITS = {
 class Draft:
     """What is known of a model; `dataset` is the one to try it on, if it does not classify pictures.
 
-    Either `onnx`, with its `opset` and its `batch` if that is fixed, or `network` and `checkpoint`. `reader` are
+    Either `onnx`, with its `opset` and its `batch` if that is fixed, or `network` and `checkpoint`. `guessed` is what
+    the decoder takes for granted, to be checked. `reader` are
     arguments of the data set's reader, `weights` is what to try it with.
     """
 
@@ -49,6 +50,7 @@ class Draft:
     batch: int | None = None
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
     decode: Mapping[str, Any] = field(default_factory=dict)
+    guessed: str | None = None
     dataset: str | None = None
     reader: Mapping[str, Any] = field(default_factory=dict)
     weights: str = "random"
@@ -130,6 +132,8 @@ def _decode(draft: Draft) -> Iterator[str]:
     if draft.decode:
         yield "decode:  # from the outputs to results"
         yield from _mapping(draft.decode, _LEVEL)
+        if draft.guessed:
+            yield f"  # to be checked: {draft.guessed}"
         if not str(draft.decode.get("alphabet", METADATA)).startswith(METADATA):
             yield "  # the alphabet is a stand-in: the characters in the order of the classes, without the blank"
     elif draft.task in TASKS and TASKS[draft.task].is_decoded:

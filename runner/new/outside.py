@@ -61,8 +61,9 @@ def read(path: Path, wanted: Sequence[Wanted]) -> OutsideModel:
                 f"{random_inputs.OTHER_SIZE}: {error.message}",
                 f"fix them, as in --input {inputs[0].name}:3,640,640",
             ) from error
+    growing = tuple(axis for axis, size in enumerate(read_back.outputs[0].shape) if size == FREE)
     return OutsideModel(
-        probed=Probed(inputs, outputs),
+        probed=Probed(inputs, outputs, growing),
         batch=batch,
         opset=read_back.opset,
         producer=f"{model.producer_name} {model.producer_version}".strip(),

@@ -22,10 +22,14 @@ BATCH = 2
 
 @dataclass(frozen=True)
 class Probed:
-    """A network's inputs and outputs, without the batch axis; outputs are those of free inputs of the example size."""
+    """A network's inputs and outputs, without the batch axis; outputs are those of free inputs of the example size.
+
+    `growing` are the axes of the first output that are longer for larger inputs; empty where that is not known.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    growing: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,10 @@ class Wanted:
     dtype: str
 
 
-def probe(target: Target, wanted: Sequence[Wanted]) -> Probed:
+def probe(target: Target, wanted: Sequence[Wanted], *, twice: bool = False) -> Probed:
     """Build the network, find its inputs if none are given, call it, and inspect its outputs.
+
+    `twice` calls it with inputs of twice the width too, to see which axes of the outputs grow.
 
     Raises:
         ConfigError: it cannot be built or called; its inputs cannot be found, or do not fit.
@@ -48,9 +54,23 @@ def probe(target: Target, wanted: Sequence[Wanted]) -> Probed:
         network = _made(target)
         names = _input_names(network)
         inputs = _named(wanted, names, target) if wanted else (_found_input(network, names, target),)
-        return Probed(inputs, tuple(_outputs(_called(network, inputs, target), target)))
+        outputs = tuple(_outputs(_called(network, inputs, target), target))
+        return Probed(inputs, outputs, _growing(network, inputs, outputs[0], target) if twice else ())
     finally:
         os.chdir(folder)  # where files are written, whatever the network's code did
+
+
+def _growing(
+    network: torch.nn.Module, inputs: Sequence[TensorSpec], output: TensorSpec, target: Target
+) -> tuple[int, ...]:
+    """Return the axes of the first output that are longer for inputs of twice the width."""
+    wide = [spec.at((*example(spec).shape[:-1], 2 * example(spec).shape[-1])) for spec in inputs]
+    try:
+        wider, *_ = _outputs(_called(network, wide, target), target)
+    except ConfigError:  # it takes one size only
+        return ()
+    axes = enumerate(zip(output.shape, wider.shape, strict=False))
+    return tuple(axis for axis, (size, larger) in axes if larger > size)
 
 
 def _made(target: Target) -> torch.nn.Module:

@@ -28,16 +28,23 @@ Metadata = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Decoded:
-    """A decoder's name and arguments, and arguments of the reader of the task's data set of drawn pictures."""
+    """A decoder's name and arguments, and arguments of the reader of the task's data set of drawn pictures.
+
+    `guessed` says what was taken for granted of the outputs, if anything was.
+    """
 
     decode: Mapping[str, Any]
     reader: Mapping[str, Any] = field(default_factory=dict)
+    guessed: str | None = None
 
 
-def decoded(task: str, inputs: Specs, outputs: Specs, metadata: Metadata) -> Decoded | None:
+def decoded(
+    task: str, inputs: Specs, outputs: Specs, metadata: Metadata, growing: Sequence[int] = ()
+) -> Decoded | None:
     """Return the decoder of a task that fits the outputs; None if their shapes do not show one.
 
-    Free sizes of inputs count as those of runner.data.random_inputs.example, for which `outputs` must be.
+    Free sizes of inputs count as those of runner.data.random_inputs.example, for which `outputs` must be. `growing` are
+    the axes of the first output that are longer for larger inputs, where that is known.
 
     Raises:
         ConfigError: the network does not take pictures.
@@ -50,13 +57,13 @@ def decoded(task: str, inputs: Specs, outputs: Specs, metadata: Metadata) -> Dec
             "leave --task out, or say what the network takes, as in --input 3,640,640",
         )
     if task == "detection":
-        return _detection([spec.shape for spec in outputs])
+        return _detection([spec.shape for spec in outputs], growing)
     if task == "segmentation":
         return _segmentation(outputs[0])
     if task == "restoration":
         return _restoration(picture, outputs[0].shape)
     if task == "recognition":
-        return _recognition(outputs[0].shape, metadata.get("character", "").splitlines())
+        return _recognition(outputs[0].shape, metadata.get("character", "").splitlines(), growing)
     return _ocr_detection(outputs[0].shape)
 
 
@@ -113,6 +120,8 @@ FIGURES: Mapping[str, str] = {
     "ocr_detection": "hmean: 74.5",
 }
 """An example of each task's published accuracy."""
+LAID_OUT = ("detection", "recognition")
+"""The tasks whose decoders must know what each axis of the output is."""
 NAMES = (CLASSIFICATION, *FITS)
 """What --task takes."""
 
@@ -121,17 +130,19 @@ _SELECTED = ([(6,)], [(5,), ()], [(4,), (), ()])
 """The axes after that of the boxes, of the outputs of a suppression in the graph."""
 
 
-def _detection(shapes: Sequence[Shape]) -> Decoded | None:
+def _detection(shapes: Sequence[Shape], growing: Sequence[int]) -> Decoded | None:
     trailing = [shape[1:] if shape[1:] != (1,) else () for shape in shapes]
     if trailing in _SELECTED and shapes[0][0] <= MOST_SELECTED_BOXES:
         return Decoded({"_target_": "runner.tasks.detection.Rows"})
     if len(shapes) != 1 or len(shapes[0]) != 2:
         return None
-    channels, boxes_first = min(shapes[0]), shapes[0][0] > shapes[0][1]
-    classes = channels - (5 if boxes_first else 4)
+    is_known = len(growing) == 1
+    boxes_first = growing[0] == 0 if is_known else shapes[0][0] > shapes[0][1]
+    classes = shapes[0][1] - 5 if boxes_first else shapes[0][0] - 4
     layout = {"layout": "boxes_first", "objectness": True} if boxes_first else {}
     decode = {"_target_": "runner.tasks.detection.Flat", **layout}
-    return Decoded(decode, {"classes": classes}) if classes > 0 else None
+    guessed = None if is_known else "layout, channels_first or boxes_first; the longer axis is taken for the boxes"
+    return Decoded(decode, {"classes": classes}, guessed) if classes > 0 else None
 
 
 def _segmentation(maps: TensorSpec) -> Decoded | None:
@@ -153,20 +164,28 @@ def _restoration(picture: TensorSpec, shape: Shape) -> Decoded | None:
     return Decoded(decode, size)
 
 
-def _recognition(shape: Shape, characters: Sequence[str]) -> Decoded | None:
-    """Draft by the file's own alphabet `characters` if it has one; otherwise the longer axis is that of the classes."""
-    if len(shape) != 2 or max(shape) < 2:
+def _recognition(shape: Shape, characters: Sequence[str], growing: Sequence[int]) -> Decoded | None:
+    """Draft by the file's own alphabet `characters` if it has one; the axis that does not grow is that of the classes.
+
+    Where it is not known which one grows, the longer axis is taken for that of the classes.
+    """
+    if len(shape) != 2:
         return None
-    classes = max(shape)
+    is_known = len(growing) == 1
+    of_classes = 1 - growing[0] if is_known else int(shape[0] < shape[1])
+    classes = shape[of_classes]
+    if classes < 2:
+        return None
     decode: dict[str, Any] = {"_target_": "runner.tasks.recognition.Ctc"}
     if len(characters) in (classes - 1, classes - 2):
         decode["alphabet"] = "metadata:character"
         decode |= {"space": True} if len(characters) == classes - 2 else {}
     else:
         decode["alphabet"] = _alphabet(classes - 1)
-    if shape[0] == classes:
+    if of_classes == 0:
         decode["layout"] = "NCT"
-    return Decoded(decode)
+    guessed = None if is_known else "layout, NTC or NCT; the longer axis is taken for the classes"
+    return Decoded(decode, guessed=guessed)
 
 
 def _alphabet(length: int) -> str:

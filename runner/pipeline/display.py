@@ -227,7 +227,8 @@ def sweep(paths: Sequence[Path]) -> None:
     console = Console(soft_wrap=True)
     for job in results.failed(found.results):
         console.print(terminal.render_failed(failures.described(job)))
-    for section in tables.sections(found.results, published.of_results(found.results)):
+    shown = results.with_edits(results.newest(found.results))
+    for section in tables.sections(shown, published.of_results(found.results)):
         console.print(terminal.render(section.table))
     for account in results.accounts(found):
         console.print(terminal.render_sweep(account))

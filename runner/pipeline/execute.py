@@ -18,9 +18,6 @@ from runner.results import StageRecord
 from runner.stages.order import INVARIANCE
 from runner.store import Store, trial
 
-OTHER = "other"
-"""The name of another batch size's predictions among a run's artifacts."""
-
 
 class Run:
     """A run: the artifacts, records and commands of its stages so far."""
@@ -55,7 +52,7 @@ class Run:
             with os_errors.as_store_errors(self.store.root):
                 other = invariance.find_other(self.setup, self.store, self.artifacts, self.keys["infer"])
             if other is not None:
-                batch, self.artifacts[OTHER] = other
+                batch, self.artifacts[invariance.OTHER] = other
                 self._go_through(invariance.stage(batch))
         except StoreError as error:  # the store may be read-only; the run itself is done
             self.records = [record for record in self.records if record.name != INVARIANCE]

@@ -19,6 +19,8 @@ from runner.stages import order
 from runner.stages.invariance import InvarianceSpec
 from runner.store import LONGEST_KEY, Store
 
+OTHER = "other"
+"""The name of another batch size's predictions among a run's artifacts."""
 _BATCH = re.compile(r"[0-9]{1,18}")
 _KEY = re.compile(r"[0-9A-Za-z_-]+")
 
@@ -43,7 +45,7 @@ def stage(other_batch: int) -> Stage:
         name=order.INVARIANCE,
         kind=BatchComparison,
         spec=InvarianceSpec(other_batch),
-        needs=("infer", "other"),
+        needs=("infer", OTHER),
         packages=("numpy",),
     )
 

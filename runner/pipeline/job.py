@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from runner.config import hooks, schema, targets
+from runner.config import hooks, loading, targets
 from runner.core import (
     HookError,
     OnnxModel,
@@ -52,7 +52,7 @@ def run_job(composed: DictConfig, folder: Path, keeps_refused: bool = True) -> i
 
 def _run_job(composed: DictConfig, folder: Path, keeps_refused: bool) -> int:
     try:
-        config = schema.load(composed)
+        config = loading.load(composed)
         store = open_store(config)
     except RunnerError as error:
         display.failure(str(error))

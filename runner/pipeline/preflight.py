@@ -10,28 +10,25 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from runner.config import groups, hooks, options, schema, targets
+from runner.config import hooks, schema, targets
 from runner.config.targets import Target
 from runner.core import FREE, HookError, PreflightError, Problem, RunnerError, Weights, bounds
 from runner.core.modules import LIBRARIES, module_path
 from runner.data import geometry_problems, predictions, storage
-from runner.pipeline import keys, plan
+from runner.pipeline import keys, plan, task_checks, tool_checks
 from runner.pipeline.plan import Plan
 from runner.pipeline.setup import Setup
 from runner.stages import order
-from runner.stages.compiled_elsewhere import ElsewhereSpec, compiled_elsewhere
 from runner.stages.import_onnx import fitted
 from runner.store import Store
-from runner.tasks import TASKS, decode_of, folder_of, metric_of
-from runner.tools import PathChecking, ProfilingTool
 
-SAMPLES = "samples"
-"""Stands beside the metrics in result.json's `accuracy`."""
 LONGEST_NAME = 200
 """Bytes of a checkpoint's file name, and of an input's and an output's.
 
 With what the store appends, a name must fit into the file system's limit of 255.
 """
+MOST_ELEMENTS = 2**60
+"""Of an array, whose bytes numpy counts with 63 bits."""
 DISK_RESERVE_BYTES = 256 << 20
 """Disk space for models, logs and results in addition to the samples."""
 
@@ -53,6 +50,7 @@ def find_problems(setup: Setup, store: Store) -> list[Problem]:
 
     Only what the wanted stages need is checked.
     """
+    wanted = _wanted(setup)
     checks: list[tuple[str, Callable[[Setup], Iterable[Problem]]]] = [
         ("", _options),
         ("", _hooks),
@@ -60,18 +58,17 @@ def find_problems(setup: Setup, store: Store) -> list[Problem]:
         ("weights", _weights),
         ("export", lambda setup: _outside(setup, store)),
         ("prepare", lambda setup: geometry_problems(setup.geometry, setup.normalisation, setup.inputs)),
-        ("score", _task),
-        ("score", _decode),
-        ("score", _metrics),
-        ("score", _results),
-        ("compile", _soc_and_tool),
-        ("compile", lambda setup: _paths(setup, store)),
-        ("compile", _gears),
-        ("benchmark", _measuring),
+        ("score", task_checks.task_problems),
+        ("score", task_checks.decoder_problems),
+        ("score", task_checks.metric_problems),
+        ("score", task_checks.result_problems),
+        ("compile", lambda setup: tool_checks.tool_problems(setup, wanted)),
+        ("compile", lambda setup: tool_checks.store_problems(setup, store, wanted)),
+        ("compile", tool_checks.gear_problems),
+        ("benchmark", tool_checks.measuring_problems),
         ("prepare", lambda setup: setup.reader.validate(setup.request)),
         ("prepare", lambda setup: _disk(setup, store)),
     ]
-    wanted = _wanted(setup)
     problems: list[Problem] = []
     for stage, check in checks:
         try:
@@ -155,6 +152,12 @@ def _model(setup: Setup) -> Iterator[Problem]:
                 f"input {tensor.name}: shape is {list(tensor.shape)}",
                 "give sizes of at least 1, without the batch; null for a size that differs between samples",
             )
+        elif math.prod([setup.config.batch.size, *(abs(size) for size in tensor.shape)]) > MOST_ELEMENTS:
+            yield Problem(
+                f"input {tensor.name}: shape is {list(tensor.shape)}, and no array holds {setup.config.batch.size} of "
+                "such samples",
+                "correct the shape in model.inputs, or give a smaller batch",
+            )
     for kind, names in (("inputs", [tensor.name for tensor in setup.inputs]), ("outputs", list(setup.outputs))):
         if not names or len(set(names)) != len(names) or "" in names:
             yield Problem(f"model.{kind} are named {names}", "give each a name of its own, and at least one")
@@ -231,180 +234,6 @@ def _outside(setup: Setup, store: Store) -> list[Problem]:
 
 def _is_plain(name: str) -> bool:
     return name not in ("", ".", "..") and not set("/\0") & set(name) and len(os.fsencode(name)) <= LONGEST_NAME
-
-
-def _task(setup: Setup) -> Iterator[Problem]:
-    """Check that the model, its decoder, the data set and its metrics belong to one task."""
-    model, dataset = setup.config.model, setup.config.dataset
-    kind = TASKS.get(model.task)
-    if kind is None:  # a task of the user's
-        return
-    if dataset.task is not None and dataset.task != model.task:
-        fitting = [
-            name for name, path in groups.files("dataset", None).items() if options.read(path).get("task") == model.task
-        ]
-        yield Problem(
-            f"model={model.name} is for {model.task}, and dataset={dataset.name} for {dataset.task}",
-            f"choose dataset={' or dataset='.join(fitting)}" if fitting else "choose a dataset= that fits",
-        )
-    if setup.decode is None and kind.is_decoded and setup.scored_against == "labels":
-        yield Problem(
-            f"model.decode is not given, and the outputs of a model for {model.task} need decoding",
-            f"name one of runner.tasks.{kind.folder}; docs/tasks.md lists them",
-        )
-    if setup.decode is not None:
-        yield from _of_task("model.decode", setup.decode, model.task)
-    task = dataset.task or (model.task if setup.scored_against == "labels" else None)
-    or_reference = ", or compare with PyTorch: dataset.scored_against=reference" if dataset.reference_metrics else ""
-    for name, target in setup.metrics.items():
-        yield from _of_task(f"dataset.metrics.{name}", target, task, or_reference)
-
-
-def _of_task(place: str, target: Target, task: str | None, alternative: str = "") -> Iterator[Problem]:
-    folder, kind = folder_of(target.name), TASKS.get(task or "")
-    if folder is not None and kind is not None and folder != kind.folder:
-        yield Problem(
-            f"{place} names {target.name}, which is not for {task}",
-            f"name one of runner.tasks.{kind.folder}{alternative}",
-        )
-
-
-def _decode(setup: Setup) -> list[Problem]:
-    """Find the model's decoder; find_problems reports what it raises."""
-    decode_of(setup.decode)
-    return []
-
-
-def _metrics(setup: Setup) -> Iterator[Problem]:
-    if not setup.metrics:
-        yield Problem("dataset.metrics is empty", "name at least one metric")
-    if setup.scored_against == "labels" and not setup.has_truth:
-        yield Problem(
-            f"the metrics of dataset={setup.config.dataset.name} compare with labels, and it has none",
-            "give dataset.labels=FILE where the data set takes it, or metrics and dataset.scored_against=reference",
-        )
-    published = {name for row in setup.config.model.published for name in row.accuracy}
-    places: dict[str, str] = {SAMPLES: "the number of samples"}
-    for name, target in setup.metrics.items():
-        for metric, figure in metric_of(name, target).figures.items():
-            if metric in places:
-                yield Problem(
-                    f"dataset.metrics.{name} has a figure {metric!r}, which is the name of {places[metric]}",
-                    "rename it, or leave one of them out",
-                )
-            places[metric] = f"a figure of dataset.metrics.{name}"
-            if figure.better is None and metric in published:
-                yield Problem(
-                    f"dataset.metrics.{name} names {target.name}, which does not say whether {metric} is better higher "
-                    "or lower, and model.published has a figure for it",
-                    'decorate it, as in @runner.tasks.measured_in("percent", better="higher")',
-                )
-
-
-def _results(setup: Setup) -> Iterator[Problem]:
-    """Check the decoder by the metrics that ask something of it."""
-    decode = decode_of(setup.decode)
-    for name, target in setup.metrics.items():
-        validate = getattr(metric_of(name, target), "validate", None)
-        if validate is not None:
-            yield from validate(decode)
-
-
-def _soc_and_tool(setup: Setup) -> Iterator[Problem]:
-    soc, tool = setup.config.soc, setup.config.tool
-    if soc.kind not in tool.serves:
-        yield Problem(
-            f"soc={soc.name} ({soc.kind}) cannot be served by tool={tool.name}, which serves {', '.join(tool.serves)}",
-            f"choose a tool that serves {soc.kind}, or a soc of the kind {' or '.join(tool.serves)}",
-        )
-        return
-    for option in ("arguments", "provider_options", "session_options"):
-        if getattr(tool, option) and option not in tool.adapter:
-            yield Problem(f"tool.{option} is given, and tool={tool.name} takes none", "leave it out")
-    if _wanted(setup) & {"infer", "benchmark"}:
-        yield from setup.tool.validate(setup.placement, setup.inputs)
-    if setup.compiled_elsewhere is not None:
-        yield from _compiled(setup, setup.compiled_elsewhere)
-    if setup.compiler is not None:
-        opset = setup.config.model.export.opset
-        yield from setup.compiler.validate(setup.placement, setup.compiler_flags, opset, setup.inputs)
-    if setup.config.model.aipp and setup.placement.kind != "ascend":
-        yield Problem(
-            f"model.aipp is true, and soc={soc.name} is no Ascend card to normalise on", "leave model.aipp out"
-        )
-    free = [tensor.name for tensor in setup.inputs if tensor.is_free]
-    if setup.aipp is not None and free:
-        yield Problem(
-            f"model.aipp is true, and sizes of {', '.join(free)} are free: AIPP normalises pictures of one size",
-            "set model.aipp=false: the host normalises then; or give the sizes in model.inputs",
-        )
-
-
-def _paths(setup: Setup, store: Store) -> Iterator[Problem]:
-    """Check that the programs take the paths of the store, in which models and samples lie."""
-    users: list[Any] = [setup.compiler] if setup.compiler is not None else []
-    users += [setup.tool] if _wanted(setup) & {"infer", "benchmark"} else []
-    for user in users:
-        if isinstance(user, PathChecking):
-            yield from user.path_problems(store.root)
-
-
-def _gears(setup: Setup) -> Iterator[Problem]:
-    """Check the batch sizes that one compiled model is to serve."""
-    gears, batch, tool = setup.config.batch.gears, setup.config.batch.size, setup.config.tool
-    if not gears:
-        return
-    given = f"batch.gears is {list(gears)}"
-    if not tool.serves_gears:
-        yield Problem(f"{given}, and a model for tool={tool.name} has one batch size", "leave batch.gears out")
-        return
-    if len(gears) < 2 or len(set(gears)) < len(gears) or min(gears) < 1:
-        yield Problem(given, "give two or more batch sizes, each once, as in batch.gears=[1,4,8]")
-    elif batch not in gears:
-        choices = " or ".join(f"batch={each}" for each in gears)
-        yield Problem(f"{given}, and batch={batch} is none of them", f"choose {choices}")
-    if setup.onnx_batch is not None:
-        yield Problem(
-            f"{given}, and model={setup.config.model.name} is exported for one batch size",
-            "add model.export.fixed_batch=false model.simplify.fixed_batch=false",
-        )
-    free = [tensor.name for tensor in setup.inputs if tensor.is_free]
-    if free and not setup.is_range:
-        yield Problem(
-            f"{given}, and sizes of {', '.join(free)} are free: a model has gears of the batch or of sizes",
-            "leave batch.gears out, or compile for all shapes between the smallest and the largest: tool.shapes=range",
-        )
-
-
-def _compiled(setup: Setup, spec: ElsewhereSpec) -> Iterator[Problem]:
-    if setup.config.tool.compiler is None:
-        yield Problem(
-            f"compiled={setup.config.compiled}, and tool={setup.config.tool.name} loads ONNX itself",
-            "leave compiled out",
-        )
-        return
-    try:
-        compiled_elsewhere(spec)
-    except RunnerError as error:
-        yield error.problem
-
-
-def _measuring(setup: Setup) -> Iterator[Problem]:
-    """Check the benchmark options that the tool does not support."""
-    name, options = setup.config.tool.name, setup.config.benchmark
-    measuring = setup.tool.measuring()
-    if options.input == "real" and not measuring.takes_inputs:
-        yield Problem(f"benchmark.input is 'real', and {name} measures on data of its own", "leave benchmark.input out")
-    if options.isolate and not measuring.in_process:
-        yield Problem(
-            f"benchmark.isolate is true, and {name} is a process of its own already", "leave benchmark.isolate out"
-        )
-    if options.profile:
-        tool = setup.tool
-        if isinstance(tool, ProfilingTool):
-            yield from tool.profile_problems(setup.placement)
-        else:
-            yield Problem(f"benchmark.profile is true, and {name} has no profiler", "leave benchmark.profile out")
 
 
 def _disk(setup: Setup, store: Store) -> Iterator[Problem]:

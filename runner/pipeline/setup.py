@@ -26,22 +26,24 @@ from runner.store import Store
 from runner.tasks import reads_metadata, stores_results
 from runner.tools import Compiler, CompileRequest, Measuring, Tool
 
-READER_RETURNS = {
-    "needs_policy": bool,
-    "seeded": bool,
-    "has_truth": bool,
-    "validate": list[Problem],
-    "stored_bytes": int,
+_RETURNS: dict[str, dict[str, type]] = {
+    "dataset.reader": {
+        "needs_policy": bool,
+        "seeded": bool,
+        "has_truth": bool,
+        "validate": list[Problem],
+        "stored_bytes": int,
+    },
+    "tool.adapter": {
+        "version": str,
+        "excluded_from_key": tuple,
+        "validate": list[Problem],
+        "measuring": Measuring,
+        "commands": list[Command],
+    },
+    "tool.compiler": {"version": str, "excluded_from_key": tuple, "validate": list[Problem], "commands": list},
 }
-TOOL_RETURNS = {
-    "version": str,
-    "excluded_from_key": tuple,
-    "validate": list[Problem],
-    "measuring": Measuring,
-    "commands": list[Command],
-}
-COMPILER_RETURNS = {"version": str, "excluded_from_key": tuple, "validate": list[Problem], "commands": list}
-"""What the methods and properties return that a plan and its checks call: runner.data.Reader, runner.tools."""
+"""Place of a hook -> what those of its methods and properties return that a plan and its checks call."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Setup:
     @cached_property
     def reader(self) -> Reader:
         """The data set's reader; it lists its files once, so it is kept for the run."""
-        made: Reader = hooks.made(self.reader_target, READER_RETURNS)
+        made: Reader = hooks.made(self.reader_target, _RETURNS["dataset.reader"])
         return made
 
     @cached_property
@@ -234,7 +236,7 @@ class Setup:
     @cached_property
     def tool(self) -> Tool:
         """The tool's adapter."""
-        made: Tool = hooks.made(self.tool_target, TOOL_RETURNS)
+        made: Tool = hooks.made(self.tool_target, _RETURNS["tool.adapter"])
         return made
 
     @property
@@ -263,7 +265,7 @@ class Setup:
     def compiler(self) -> Compiler | None:
         """The tool's compiler; None where there is no target of one."""
         target = self.compiler_target
-        made: Compiler | None = None if target is None else hooks.made(target, COMPILER_RETURNS)
+        made: Compiler | None = None if target is None else hooks.made(target, _RETURNS["tool.compiler"])
         return made
 
     @property

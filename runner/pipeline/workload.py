@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig, open_dict
 
-from runner.config import schema
+from runner.config import loading
 from runner.core import RunnerError, first_few
 from runner.pipeline import plan as planning
 from runner.pipeline import prospect
@@ -45,7 +45,7 @@ def _look_ahead(composed: DictConfig) -> list[Prospect] | None:
     with open_dict(job):
         del job["hydra"]
     try:
-        setup = Setup(schema.load(job))
+        setup = Setup(loading.load(job))
         store = open_store(setup.config)
         return prospect.look_ahead(setup, store, planning.plan(setup, store.hash_files))[0]
     except RunnerError:

@@ -46,9 +46,9 @@ class Contents:
 
 
 def gather(found: Found, published: Published) -> Contents:
-    """Arrange the results that were found for a report; the logs of failed runs are looked for beside them."""
+    """Arrange the results that were found for a report; logs and configurations are looked for beside them."""
     return Contents(
-        sections=tuple(tables.sections(found.results, published)),
+        sections=tuple(tables.sections(results.with_edits(results.newest(found.results)), published)),
         failed=tuple(failures.described(result) for result in results.failed(found.results)),
         sweeps=tuple(account for account in results.accounts(found) if not account.is_complete),
         skipped=found.skipped,

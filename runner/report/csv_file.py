@@ -23,7 +23,7 @@ def text(contents: Contents) -> str:
     The column `newest` is yes for the results that the tables show. Each overridden key has a column. A text that a
     spreadsheet would take as a formula begins with an apostrophe, and control characters are shown as escapes.
     """
-    shown = {result.path for result in contents.shown}
+    shown = {result.path: result for result in contents.shown}
     metrics = list(dict.fromkeys(name for result in contents.results for name in result.figures))
     compared = {name for result in contents.results if result.fidelity for name in result.fidelity.accuracy}
     rates = {
@@ -33,7 +33,8 @@ def text(contents: Contents) -> str:
         if not row.misprint
     }
     rows = [
-        _row(result, metrics, compared, _published(result, rates), result.path in shown) for result in contents.results
+        _row(result, metrics, compared, _published(result, rates), shown.get(result.path))
+        for result in contents.results
     ]
     rows += [_missing(account, job) for account in contents.sweeps for job in account.missing]
     header = list(dict.fromkeys(name for names in dict.fromkeys(map(tuple, rows)) for name in names))
@@ -72,7 +73,7 @@ def _missing(account: Account, job: SweepJob) -> dict[str, Cell]:
 
 
 def _row(
-    result: Result, metrics: list[str], compared: set[str], published: float | None, newest: bool
+    result: Result, metrics: list[str], compared: set[str], published: float | None, shown: Result | None
 ) -> dict[str, Cell]:
     performance, fidelity = result.performance, result.fidelity or WorstFidelity()
     measured = performance or Performance()
@@ -88,7 +89,7 @@ def _row(
         "stand_in": result.stand_in,
         "created": result.created,
         "status": result.status,
-        "newest": "yes" if newest else "no",
+        "newest": "yes" if shown else "no",
         "host": result.environment.host,
         "cpu": result.environment.cpu,
         "devices": "; ".join(measured.devices),
@@ -97,6 +98,7 @@ def _row(
         "commit": result.environment.commit,
         "measured_at": measured.measured_at,
         **{f"override.{key}": value for key, value in identity.overrides(result).items()},
+        **{f"edited.{key}": value for key, value in (shown.edited if shown else {}).items()},
         "samples": (result.accuracy or {}).get("samples"),
         **{column: value for name in metrics for column, value in _metric(result, name, name in compared)},
         "fidelity.reference": fidelity.reference if result.fidelity else None,

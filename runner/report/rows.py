@@ -91,7 +91,7 @@ def _settings_of(run: Result, versions: str) -> dict[str, str]:
         settings["weights"] = " ".join([*own, run.weights.sha256[:SHA256_DIGITS]])
     if run.accuracy is None or run.performance is None:
         settings["measured"] = "throughput" if run.accuracy is None else "accuracy"
-    return settings | {"versions": versions}
+    return settings | run.edited | {"versions": versions}
 
 
 def _names(settings: Iterable[Mapping[str, str]]) -> list[str]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from runner import results as reading
 from runner.config.schema import PublishedConfig
 from runner.report.rows import Key, arranged
 from runner.results import Gate, Meaning, Performance, Result, gates, values
@@ -120,11 +119,11 @@ def meanings(results: Iterable[Result]) -> dict[str, Meaning]:
     return {name: meaning for result in results for name, meaning in result.metrics.items()}
 
 
-def sections(results: Iterable[Result], published: Published) -> list[Section]:
-    """Return a table of the newest results for each model, data set and origin of weights: comparable figures."""
-    ordered = sorted(reading.newest(results), key=comparable)
+def sections(runs: Iterable[Result], published: Published) -> list[Section]:
+    """Return a table of the runs of each model, data set and origin of weights: comparable figures."""
+    ordered = sorted(runs, key=comparable)
     grouped = [(model, tuple(group)) for (model, _, _), group in groupby(ordered, key=comparable)]
-    return [Section(_table(runs, published.get(model, ())), runs) for model, runs in grouped]
+    return [Section(_table(group, published.get(model, ())), group) for model, group in grouped]
 
 
 def comparable(result: Result) -> tuple[str, str, str]:

@@ -2,6 +2,7 @@
 
 from runner.results.accounting import Account, accounts
 from runner.results.collection import Found, FoundSweep, Skipped, failed, find, newest
+from runner.results.edits import with_edits
 from runner.results.gates import Gate
 from runner.results.result import (
     NAME,

@@ -173,8 +173,8 @@ class Result:
     was limited to, `stand_in` what it used instead of the data set of the published figures. `accuracy` holds the
     metrics by name, and `samples`, the number of scored samples; `metrics` holds the meaning of each metric. A run
     whose configuration was rejected has no model. `overrides` are the overrides of the run as typed, such as "batch=4".
-    `path` is the file that it was read from, `written_at` the file's
-    modification time in seconds since the epoch; neither is in the file.
+    `path` is the file that it was read from, `written_at` the file's modification time in seconds since the epoch, and
+    `edited` what was edited between it and the runs that it is shown with (see edits); none of them is in the file.
     """
 
     schema: int = SCHEMA
@@ -201,6 +201,7 @@ class Result:
     error: Failure | None = None
     path: str = ""
     written_at: float = 0.0
+    edited: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status == "ok" and not (self.model and self.soc and self.tool and self.batch > 0):
@@ -294,14 +295,17 @@ def worst(
 
 _REFUSED = ("schema", "created", "status", "overrides", "gates", "stages", "error")
 """The fields of a run whose configuration was rejected."""
+NOT_WRITTEN = ("path", "written_at", "edited")
+"""Fields of a result that are not in its file."""
 
 
 def write(folder: Path, result: Result) -> None:
     """Write result.json into the run folder atomically; NaN and infinity become null."""
     fields = msgspec.to_builtins(result)
-    del fields["path"], fields["written_at"]
-    if not result.model:  # the configuration was rejected
-        fields = {name: fields[name] for name in _REFUSED}
+    is_refused = not result.model  # the configuration was rejected
+    fields = {
+        name: value for name, value in fields.items() if (name in _REFUSED if is_refused else name not in NOT_WRITTEN)
+    }
     write_atomically(folder / NAME, msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n")
 
 

@@ -16,8 +16,6 @@ from runner.results import result, sweeps
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FILES = {"result.schema.json": (result.Result, result.SCHEMA), "sweep.schema.json": (sweeps.Sweep, sweeps.SCHEMA)}
 """The type and the number of the schema that each file in this folder describes."""
-NOT_WRITTEN = ("path", "written_at")
-"""Fields of a result that are not in its file."""
 
 
 def text(kind: type, number: int) -> bytes:
@@ -29,7 +27,7 @@ def text(kind: type, number: int) -> bytes:
     for definition in whole["$defs"].values():
         definition["description"] = " ".join(definition["description"].split("\n\n")[0].split())
     top = whole["$defs"][kind.__name__]
-    top["properties"] = {name: field for name, field in top["properties"].items() if name not in NOT_WRITTEN}
+    top["properties"] = {name: field for name, field in top["properties"].items() if name not in result.NOT_WRITTEN}
     top["properties"]["schema"] = {"const": number}
     top["required"] = ["schema", *top["required"]]
     return msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.core import ExportError, OnnxModel, TensorSpec, Weights
-from runner.core.lazy import onnx
+from runner.core.lazy import np, onnx
 from runner.data import random_inputs
-from runner.graph import cutting, external_data, onnx_files, running
+from runner.graph import batch_axis, cutting, external_data, onnx_files, running
 
 _PROBE_BATCH = 2
 _SMALL_BYTES = 1024
@@ -27,12 +27,16 @@ class ImportSpec:
 def import_onnx(spec: ImportSpec, weights: Weights, out: Path) -> OnnxModel:
     """Write the part of the file that computes the declared outputs to `out`/model.onnx, checked as an export is.
 
+    With a batch of 1, outputs without a batch axis get one, of size 1.
+
     Raises:
         ExportError: the file is no usable model, or does not fit its declaration.
     """
     path = out / "model.onnx"
     model = fitted(spec, weights.path)
     onnx_files.load_data(model, weights.path)
+    if spec.batch == 1:
+        batch_axis.add(model, _axes_of_outputs_without_batch(spec, model))
     onnx_files.save(model, path)
     opset = onnx_files.opset_of(model) or 0
     onnx_files.check(path, spec.inputs, spec.outputs, opset, spec.batch)
@@ -50,6 +54,18 @@ def import_onnx(spec: ImportSpec, weights: Weights, out: Path) -> OnnxModel:
         outputs=outputs,
         metadata={entry.key: entry.value for entry in model.metadata_props},
     )
+
+
+def _axes_of_outputs_without_batch(spec: ImportSpec, model: onnx.ModelProto) -> dict[str, int]:
+    """Return the number of axes of the outputs whose first axis is not always 1 for one sample.
+
+    Two samples are tried, of opposite numbers: where the axis counts what was found, it may be 1 for one of them.
+    """
+    values = random_inputs.batch_of(spec.inputs, 1)
+    opposite = {name: np.negative(array) if array.dtype.kind == "f" else array for name, array in values.items()}
+    run = running.session(model, values)
+    results = [dict(zip(spec.outputs, run(feeds), strict=True)) for feeds in (values, opposite)]
+    return {name: array.ndim for each in results for name, array in each.items() if array.shape[:1] != (1,)}
 
 
 def fitted(spec: ImportSpec, path: Path) -> onnx.ModelProto:

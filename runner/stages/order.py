@@ -20,6 +20,8 @@ NEEDS: Needs = {
 }
 """Dependencies that hold for all options; see `needs`."""
 STAGES = tuple(NEEDS)
+LAST = ("score", "benchmark")
+"""What a whole run is for: with what they need, all stages, unless the model was compiled elsewhere."""
 INVARIANCE = "invariance"
 """Runs after scoring if the same samples have been inferred at another batch size."""
 STORED = (*STAGES, INVARIANCE)
@@ -60,8 +62,8 @@ def needs(
 
 
 def wanted(names: Sequence[str] | None, needs: Needs) -> set[str]:
-    """Return the named stages and their dependencies; all for None."""
-    chosen = set(STAGES if names is None else names)
+    """Return the named stages and their dependencies; for None, those of a whole run."""
+    chosen = set(LAST if names is None else names)
     while more := {need for name in chosen for need in needs.get(name, ())} - chosen:
         chosen |= more
     return chosen

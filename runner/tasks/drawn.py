@@ -25,6 +25,11 @@ from runner.data import (
     write_samples,
 )
 
+MOST_PICTURES = 10_000_000
+"""In one run: names and labels of all are held in memory. ImageNet has 1.3 million to train with."""
+LONGEST_SIDE = 65_535
+"""In pixels: that of a JPEG file."""
+
 
 @dataclass(frozen=True)
 class DrawnPictures(ABC):
@@ -33,9 +38,9 @@ class DrawnPictures(ABC):
     An item is what a subclass draws a picture from, by default its index.
     """
 
-    count: int = bounded(least=1)
-    width: int = bounded(least=1)
-    height: int = bounded(least=1)
+    count: int = bounded(least=1, most=MOST_PICTURES)
+    width: int = bounded(least=1, most=LONGEST_SIDE)
+    height: int = bounded(least=1, most=LONGEST_SIDE)
 
     needs_policy = False
     seeded = True

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from runner.core import DataError, Problem, Samples, bounds, read_regular
+from runner.core import DataError, Problem, Samples, bounds, first_few, read_regular
 from runner.data import (
     HashFiles,
     Picture,
@@ -16,6 +16,7 @@ from runner.data import (
     Policy,
     Request,
     files_source,
+    list_pictures,
     picture_bytes,
     picture_problems,
     size_problem,
@@ -34,6 +35,62 @@ def text_of(path: Path) -> str:
         OSError: it cannot be read, or is no regular file. UnicodeDecodeError: it is not UTF-8.
     """
     return read_regular(path, LARGEST_BYTES).decode("utf-8-sig")
+
+
+def check_files(folder: Path, files: Sequence[str], source: Path, fix: str) -> None:
+    """Check that the pictures that the file `source` lists exist below `folder`; `files` are relative to it.
+
+    Raises:
+        DataError: some are missing; `fix` is part of it.
+    """
+    missing = [file for file in files if leads_out(file) or not (folder / file).is_file()]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of the {len(files)} pictures that {source} lists are not in {folder}: "
+            + first_few(missing, 3),
+            fix,
+        )
+
+
+def leads_out(file: str) -> bool:
+    """Return whether a path leads out of the folder that it is relative to, or names no file."""
+    path = PurePosixPath(file)
+    return path.is_absolute() or ".." in path.parts or not path.name
+
+
+def pictures_ending(folder: Path, suffix: str, fix: str) -> list[str]:
+    """Return the pictures below a folder, as `list_pictures` does, whose names end in `suffix`.
+
+    Raises:
+        DataError: there are none; `fix` is part of it.
+    """
+    files = [file for file in list_pictures(folder, fix) if file.endswith(suffix)]
+    if not files:
+        raise DataError(f"dataset.root: no picture in {folder} has a name that ends in {suffix}", fix)
+    return files
+
+
+@dataclass(frozen=True)
+class Counterparts:
+    """Files below `folder` that belong to a picture each, such as its label map.
+
+    A picture's has its path, with `picture_suffix` (the extension, if that is empty) replaced by `suffix`, if given.
+    """
+
+    folder: Path
+    picture_suffix: str
+    suffix: str | None
+
+    def path(self, picture: str) -> Path:
+        """Return the path of a picture's file."""
+        if self.suffix is None:
+            return self.folder / picture
+        stem = picture.removesuffix(self.picture_suffix) if self.picture_suffix else picture.rpartition(".")[0]
+        return self.folder / f"{stem}{self.suffix}"
+
+    def files(self, pictures: Iterable[Picture]) -> list[Path]:
+        """Return the paths of the pictures' files, relative to the folder."""
+        return [self.path(picture.item).relative_to(self.folder) for picture in pictures]
 
 
 @dataclass(frozen=True)
@@ -71,6 +128,14 @@ class ListedPictures(ABC):
         """
         self.stored_bytes(request)
 
+    def _complete(self, pictures: Sequence[Picture]) -> Sequence[Picture]:
+        """Return the wanted pictures with the ground truth that the listing leaves out.
+
+        Raises:
+            DataError: it cannot be read, or does not fit the pictures.
+        """
+        return pictures
+
     def _note(self, pictures: Sequence[Picture]) -> str | None:
         """Return a remark on the wanted pictures."""
         return self._listing.note
@@ -103,7 +168,7 @@ class ListedPictures(ABC):
         return picture_bytes(self._source(request), [picture.item for picture in self._wanted(request)], request)
 
     def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        pictures, available = self._wanted(request), len(self._listing.pictures)
+        pictures, available = self._complete(self._wanted(request)), len(self._listing.pictures)
         note = self._note(pictures)
         return write_samples(self._source(request), pictures, request, out, available=available, note=note)
 

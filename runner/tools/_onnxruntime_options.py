@@ -27,7 +27,7 @@ def session_problems(given: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the problems of session options: attributes of SessionOptions, and entries, whose names have a dot."""
     if not given:
         return
-    yield from value_problems("session_options", given)
+    yield from value_problems("session_options", {name: value for name, value in given.items() if "." in name})
     options = onnxruntime.SessionOptions()
     known = [name for name in dir(options) if not name.startswith("_") and not callable(getattr(options, name))]
     for name in given:
@@ -35,18 +35,24 @@ def session_problems(given: Mapping[str, Any]) -> Iterator[Problem]:
         if name in OWN:
             yield Problem(f"{path} is given, which the runner sets", OWN[name])
         elif name in known:
-            yield from _attribute_problems(path, given[name], type(getattr(options, name)))
+            yield from _attribute_problems(path, name, given[name], options)
         elif "." not in name:
             hint = did_you_mean(name, known, 1) or f"choose from {', '.join(known)}"
             yield Problem(f"{path} is no attribute of SessionOptions", f"{hint}; names of other entries have a dot")
 
 
-def _attribute_problems(path: str, value: Any, kind: type) -> Iterator[Problem]:
+def _attribute_problems(path: str, name: str, value: Any, options: Any) -> Iterator[Problem]:
+    kind = type(getattr(options, name))
     choices = _members(kind)
-    if choices and value not in choices:
+    if choices and value not in list(choices):  # it may have no hash
         yield Problem(f"{path} is {value!r}", f"choose from {', '.join(choices)}")
     elif not choices and type(value) is not kind:
         yield Problem(f"{path} is {value!r}", f"give a value of type {kind.__name__}")
+    else:
+        try:
+            apply(options, {name: value})
+        except Exception:  # its exceptions have no common base class
+            yield Problem(f"{path} is {value!r}, which ONNX Runtime refuses", "give a value in its range")
 
 
 def apply(options: Any, given: Mapping[str, Any]) -> None:

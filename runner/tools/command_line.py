@@ -52,25 +52,31 @@ def run(
     """Run a tool with runner.core.process.run, requiring exit status 0.
 
     Raises:
-        ToolError: it cannot be started, hangs, is killed, or exits with another status; names stage and command.
+        ToolError: it cannot be started, hangs, is killed, or exits with another status; names the command.
     """
     try:
         finished = process.run(
             argv, stage=stage, name=name, timeout_seconds=timeout_seconds, environment=environment, cwd=cwd
         )
     except ToolError as error:
-        raise ToolError(f"{stage}: {error.message}\n    command: {shlex.join(argv)}", error.fix) from error
+        raise ToolError(f"{error.message}\n    command: {_shown(argv)}", error.fix) from error
     if finished.returncode != 0:
-        raise failed(finished, stage, f"{argv[0]} failed with exit status {finished.returncode}")
+        raise failed(finished, f"{argv[0]} failed with exit status {finished.returncode}")
     return finished
 
 
-def failed(finished: Finished, stage: str, what: str, fix: str = "") -> ToolError:
-    """Return the error for a finished tool: the problem, the stage, the command, the log and the last lines."""
+def failed(finished: Finished, what: str, fix: str = "") -> ToolError:
+    """Return the error for a finished tool: the problem, the command, the log and the last lines."""
     tail = _telling(finished.tail)
-    lines = [f"{stage}: {what}", f"    command: {shlex.join(finished.argv)}", f"    log: {finished.log}"]
+    lines = [what, f"    command: {_shown(finished.argv)}", f"    log: {finished.log}"]
     lines += [f"    | {line}" for line in tail]
     return ToolError("\n".join(lines), fix or _hint(finished.tail))
+
+
+def _shown(argv: Sequence[str]) -> str:
+    """Return a command line; of an argument of several lines, such as the text of a program, only the first."""
+    firsts = [item.partition("\n") for item in argv]
+    return shlex.join(f"{first} ..." if rest else first for first, _, rest in firsts)
 
 
 def _telling(tail: str) -> list[str]:
@@ -95,14 +101,14 @@ def _hint(tail: str) -> str:
 
 
 @contextmanager
-def attributed_to(finished: Finished, stage: str) -> Iterator[None]:
-    """Add the stage, the command and the log to errors in the block, which reads the tool's output."""
+def attributed_to(finished: Finished) -> Iterator[None]:
+    """Add the command and the log to errors in the block, which reads the tool's output."""
     try:
         yield
     except ToolError as error:
-        raise failed(finished, stage, error.message, error.fix) from error
+        raise failed(finished, error.message, error.fix) from error
     except OSError as error:
-        raise failed(finished, stage, f"cannot read what the tool wrote: {error}") from error
+        raise failed(finished, f"cannot read what the tool wrote: {error}") from error
 
 
 def new_folder(path: Path) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from runner.config import targets
+from runner.config import permissions, targets
 from runner.config.targets import Target
 from runner.core import CompiledModel, Placement, RunnerError, Timing, path_decoder, path_encoder, process
 from runner.core.lazy import NDArray, np
@@ -33,7 +33,7 @@ LOADING_SECONDS = 900.0
 class Request:
     """What to measure. `names` are those of the inputs, in their order in inputs.npz.
 
-    `allowed` are the packages that the user additionally allows (runner.config.targets).
+    `allowed` are the packages that the user additionally allows (runner.config.permissions).
     """
 
     tool: Target
@@ -63,7 +63,7 @@ def measure(
         placement=placement,
         limits=limits,
         names=tuple(inputs),
-        allowed=targets.allowed(),
+        allowed=permissions.allowed(),
     )
     (work / REQUEST).write_bytes(msgspec.json.encode(request, enc_hook=path_encoder()))
     np.savez(work / INPUTS, *inputs.values())
@@ -76,7 +76,7 @@ def measure(
             environment={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             cwd=work,  # `-m` also imports from the working folder
         )
-    with attributed_to(finished, "benchmark"):
+    with attributed_to(finished):
         return msgspec.json.decode((work / TIMING).read_bytes(), type=Timing)
 
 
@@ -85,7 +85,7 @@ def answer(work: Path) -> None:
     request = msgspec.json.decode((work / REQUEST).read_bytes(), type=Request, dec_hook=path_decoder())
     with np.load(work / INPUTS) as arrays:
         inputs = dict(zip(request.names, arrays.values(), strict=True))
-    targets.allow(request.allowed)
+    permissions.allow(request.allowed)
     tool: Tool = targets.call(request.tool)
     timing = tool.measure(request.model, request.placement, inputs, request.limits, work)
     (work / TIMING).write_bytes(msgspec.json.encode(timing))

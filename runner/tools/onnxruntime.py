@@ -46,6 +46,8 @@ INSTALLATION = {
 """What to do where an execution provider is missing."""
 DEVICE_PROVIDERS = frozenset(INSTALLATION)
 """The execution providers that run on a device chosen by `device_id`."""
+MOST_THREADS = 1024
+"""ONNX Runtime starts all of them as it loads a model."""
 NO_FALLBACK = "session.disable_cpu_ep_fallback"
 """The session option with which nodes that a provider does not take are an error, instead of running on the CPU."""
 
@@ -59,7 +61,7 @@ class OnnxRuntime:
     their members' names, and session configuration entries, whose names have a dot.
     """
 
-    threads: int = bounded(0, least=0)
+    threads: int = bounded(0, least=0, most=MOST_THREADS)
     provider: str | None = None
     provider_options: Mapping[str, Any] = field(default_factory=dict)
     session_options: Mapping[str, Any] = field(default_factory=dict)
@@ -129,7 +131,7 @@ class OnnxRuntime:
         return Timing(
             batch=model.batch,
             latencies_ms=measured.latencies_ms,
-            warmup=limits.warmup,
+            warmup=measured.warmup,
             source=f"{self.version()} {self._provider(placement)}, host clock around InferenceSession.run",
             reasons=measured.reasons,
             settled_after=measured.settled_after,

@@ -82,21 +82,21 @@ def run(host: Host, argv: Sequence[str], files: Files, *, stage: str, name: str,
 
     def sftp(commands: str, name: str) -> None:
         with ssh.text_file(commands) as batch:
-            _succeeded(host, stage, step(("sftp", *ssh.OPTIONS, "-b", str(batch), "--", host.address), name))
+            _succeeded(host, step(("sftp", *ssh.OPTIONS, "-b", str(batch), "--", host.address), name))
 
     content = {path: sha256_of(path) for path in _files(files.sent)}
     folders = sorted(str(folder).lstrip("/") for folder in {files.folder, *(path.parent for path in content)})
     prepared = step(ssh.script(host, _PREPARE, call, *folders), "ssh-prepare", _sums(content.values()))
-    said = _succeeded(host, stage, prepared).log.read_text(errors="replace")
+    said = _succeeded(host, prepared).log.read_text(errors="replace")
     root, lacking = ssh.told(host, "root", said), dict(_NOT_WHOLE.findall(said))
     try:
         sftp(sending(content, lacking, root), "sftp-send")
         if lacking:
             accepted = step(ssh.script(host, _ACCEPT), "ssh-accept", _sums(lacking))
-            _check_accepted(host, _succeeded(host, stage, accepted))
+            _check_accepted(host, _succeeded(host, accepted))
         there = moved(argv, files, root)
         finished = step(ssh.in_folder(host, f"{root}{files.folder}", there, terminal=True), name)
-        finished = ssh.ended_well(host, stage, replace(finished, argv=("ssh", host.address, *there)), argv[0])
+        finished = ssh.ended_well(host, replace(finished, argv=("ssh", host.address, *there)), argv[0])
         sftp(fetching(files.folder, root), "sftp-fetch")
     finally:
         with suppress(ToolError):  # a lost connection is told already; what is left there goes after a day
@@ -143,9 +143,9 @@ def fetching(folder: Path, root: str) -> str:
     return f"get -r {_quoted(f'{root}{folder}')} {_quoted(folder.parent)}\n"
 
 
-def _succeeded(host: Host, stage: str, finished: Finished) -> Finished:
+def _succeeded(host: Host, finished: Finished) -> Finished:
     fix = f"has it room, sftp, bash and sha256sum? `ssh {host.address} rm -r {FOLDER}` removes what earlier runs sent"
-    return ssh.ended_well(host, stage, finished, finished.argv[0], fix)
+    return ssh.ended_well(host, finished, finished.argv[0], fix)
 
 
 def _check_accepted(host: Host, accepted: Finished) -> None:

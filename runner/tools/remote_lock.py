@@ -49,22 +49,22 @@ def using_devices(host: Host, placement: Placement, purpose: str, *, is_shared: 
     option = "--shared" if is_shared else "--exclusive"
     command = ssh.script(host, _HOLD, option, device_lock.holder(purpose), *devices, terminal=True)
     with process.beside(command, stage=purpose, name="ssh-lock") as other:
-        _wait_until_held(host, purpose, devices, other.read_line)
+        _wait_until_held(host, devices, other.read_line)
         yield
         if other.has_ended():
-            raise ssh.no_connection(host, purpose, "so the lock of its devices was given up")
+            raise ssh.no_connection(host, "so the lock of its devices was given up")
 
 
-def _wait_until_held(host: Host, purpose: str, devices: Mapping[str, str], read_line: Callable[[], str]) -> None:
+def _wait_until_held(host: Host, devices: Mapping[str, str], read_line: Callable[[], str]) -> None:
     said = ""
     line = read_line()
     while line.strip() != "held":
         if not line:
-            raise ssh.no_connection(host, purpose, said)
+            raise ssh.no_connection(host, said)
         said = f"{said} {line.strip()}".lstrip()
         if line.startswith("refused"):
             raise ToolError(
-                f"{purpose}: the lock of a device on {host.address} cannot be used: {said}",
+                f"the lock of a device on {host.address} cannot be used: {said}",
                 f"name a folder that is there, and writable, with {device_lock.FOLDER_VARIABLE} in ~/.bashrc there",
             )
         user = _WAITS.fullmatch(line.strip())

@@ -106,7 +106,7 @@ def answer(host: Host, argv: Sequence[str]) -> str:
     """
     finished = step(host, in_folder(host, "/", argv), "preflight", "ssh-preflight", ASKING_SECONDS)
     finished = replace(finished, argv=("ssh", host.address, *argv))
-    return ended_well(host, "preflight", finished, argv[0]).log.read_text(errors="replace")
+    return ended_well(host, finished, argv[0]).log.read_text(errors="replace")
 
 
 def home(host: Host) -> str:
@@ -155,13 +155,13 @@ def step(host: Host, argv: Sequence[str], stage: str, name: str, timeout_seconds
     except ToolError as error:
         if signal.SIGPIPE.name not in error.message:
             raise
-        raise no_connection(host, stage, error.message) from error  # it ends sftp when ssh has ended
+        raise no_connection(host, error.message) from error  # it ends sftp when ssh has ended
     if finished.returncode == _LOST:
-        raise no_connection(host, stage, f"{finished.tail}\n    log: {finished.log}")
+        raise no_connection(host, finished.tail, f"\n    log: {finished.log}")
     return finished
 
 
-def no_connection(host: Host, stage: str, said: str) -> ToolError:
+def no_connection(host: Host, said: str, log: str = "") -> ToolError:
     """Return the error of a connection that cannot be made, or is lost."""
     by_hand = f"`ssh {host.address}` must work without a question"
     for sign, fix in (
@@ -174,14 +174,14 @@ def no_connection(host: Host, stage: str, said: str) -> ToolError:
         ("connect to host", f"is it on, and is that its port (~/.ssh/config)? {by_hand}"),
     ):
         if sign in said:
-            return ToolError(f"{stage}: no connection to {host.address}: {said}", fix)
+            return ToolError(f"no connection to {host.address}: {said}", fix)
     return ToolError(
-        f"{stage}: the connection to {host.address} was lost: {said}",
+        f"the connection to {host.address} was lost: {said}{log}",
         "run the same command again: what was sent is still there, and is not sent again",
     )
 
 
-def ended_well(host: Host, stage: str, finished: Finished, program: str, fix: str = "") -> Finished:
+def ended_well(host: Host, finished: Finished, program: str, fix: str = "") -> Finished:
     """Return a finished command if its exit status is 0.
 
     Raises:
@@ -190,7 +190,7 @@ def ended_well(host: Host, stage: str, finished: Finished, program: str, fix: st
     if finished.returncode == 0:
         return finished
     what = f"{program} failed with exit status {finished.returncode} on {host.address}"
-    raise command_line.failed(finished, stage, what, fix)
+    raise command_line.failed(finished, what, fix)
 
 
 @contextmanager

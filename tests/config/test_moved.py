@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import moved, targets
+from runner.config import moved, permissions, targets
 from runner.core import ConfigError
 
 CHANGED = [
@@ -57,9 +57,9 @@ def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
         return "older_zoo.hook"
 
     monkeypatch.syspath_prepend(tmp_path)
-    targets.allow(["older_zoo"])
+    permissions.allow(["older_zoo"])
     yield write
-    targets.allow([])
+    permissions.allow([])
     for name in [name for name in sys.modules if name.startswith("older_zoo")]:
         del sys.modules[name]
 

@@ -15,6 +15,11 @@ def test_an_empty_mapping_takes_the_place_of_null() -> None:
     assert compose.compose(["model=dqn", "model.checkpoint.adapt={}"]).model.checkpoint.adapt == {}
 
 
+def test_a_mapping_is_added_where_there_is_no_key() -> None:
+    metrics = compose.compose(["model=dqn", "+dataset.metrics.same={_target_: runner.tasks.agreement}"]).dataset.metrics
+    assert metrics.same == {"_target_": "runner.tasks.agreement"}
+
+
 def test_a_key_below_one_that_is_null_is_added() -> None:
     assert compose.compose(["model=dqn", "+tool.compiler.x=1"]).tool.compiler == {"x": 1}
 

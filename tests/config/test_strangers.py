@@ -11,7 +11,7 @@ from textwrap import dedent
 
 import pytest
 
-from runner.config import compose, schema
+from runner.config import compose, loading
 from runner.core import RunnerError
 
 MARK = "pwned"
@@ -313,7 +313,7 @@ def test_a_model_may_choose_its_data_set(tmp_path: Path) -> None:
     (tmp_path / "conf" / "model" / "mine.yaml").write_text(
         f"defaults:\n  - override /dataset@_global_.dataset: noise\n{MODEL}"
     )
-    config = schema.load(compose.compose(["--config-dir", str(tmp_path / "conf"), "model=mine"]))
+    config = loading.load(compose.compose(["--config-dir", str(tmp_path / "conf"), "model=mine"]))
     assert config.dataset.name == "noise"
 
 
@@ -321,7 +321,7 @@ def test_a_model_may_inherit_from_another(tmp_path: Path) -> None:
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "base.yaml").write_text(MODEL)
     (tmp_path / "conf" / "model" / "mine.yaml").write_text("defaults: [base, _self_]\nname: mine\n")
-    config = schema.load(compose.compose(["--config-dir", str(tmp_path / "conf"), "model=mine"]))
+    config = loading.load(compose.compose(["--config-dir", str(tmp_path / "conf"), "model=mine"]))
     assert (config.model.name, config.model.outputs) == ("mine", ["class"])
 
 

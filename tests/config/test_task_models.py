@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from runner.config import compose, groups, libraries, options, schema, targets
+from runner.config import compose, groups, libraries, loading, options, targets
 from runner.data import Row, place
 from runner.networks.network import named_outputs
 from runner.pipeline.setup import Setup
@@ -22,7 +22,7 @@ NOTHING_FOUND = -20.0
 
 @cache
 def setup_of(model: str) -> Setup:
-    return Setup(schema.load(compose.compose([f"model={model}"])))
+    return Setup(loading.load(compose.compose([f"model={model}"])))
 
 
 def networks_with_decoder() -> list[str]:

@@ -134,3 +134,13 @@ def test_all_that_is_out_of_bounds_is_told_at_once() -> None:
 def test_omegaconf_takes_a_class_with_bounds_as_any_other() -> None:
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Inner), {"size": -1}))
     assert [problem.message for problem in bounds.problems(config)] == ["size is -1"]
+
+
+def test_a_number_above_the_most_is_told_with_it() -> None:
+    @dataclass
+    class Counted:
+        count: int = bounded(least=1, most=10)
+
+    assert list(bounds.problems(Counted(10))) == []
+    (problem,) = bounds.problems(Counted(11))
+    assert problem == Problem("count is 11", "give a whole number of at least 1 and at most 10, as count=1")

@@ -83,6 +83,14 @@ def test_digests_are_told_where_the_memory_cannot_be_written(tmp_path) -> None:
     assert FileHashes(tmp_path / "file" / "memory")(tmp_path, [Path("a")]) == [digest(b"abc")]
 
 
+def test_no_link_is_followed_to_write_the_memory(tmp_path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "memory").symlink_to(tmp_path / "elsewhere")
+    assert FileHashes(tmp_path / "memory")(tmp_path, [Path("a")]) == [digest(b"abc")]
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_process_that_is_held_to_one_core_counts_one() -> None:
     command = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from runner.core import hashing; "
     command += "print(hashing.core_count())"

@@ -341,3 +341,9 @@ def test_a_cache_dir_that_cannot_be_a_folder_is_named(arguments, run_main, tmp_p
 
 def test_notes_have_the_suffix_that_the_store_leaves_out() -> None:
     assert pictures.JOURNAL.endswith(manifests.NOTE_SUFFIX)
+
+
+def test_a_file_larger_than_the_file_system_takes_is_told_so(tmp_path: Path) -> None:
+    error = OSError(errno.EFBIG, "File too large")
+    told = as_store_error(error, tmp_path / "file", needed_bytes=10**15)
+    assert "about 1.0 PB needed, more than the file system takes" in told.message

@@ -1,3 +1,4 @@
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,22 @@ def test_arrays_of_different_lengths_are_a_problem(folder) -> None:
     assert "image.npy 5, words/ids.npy 5, labels.npy 4" in problem
 
 
-@pytest.mark.parametrize("content", [b"", b"no array", b"PK\x03\x04"])
+def with_header(text: str) -> bytes:
+    """An .npy file of 48 bytes, with any text where its type and shape stand."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text) + 1) + text.encode() + b"\n" + bytes(48)
+
+
+def of_shape(shape: str) -> bytes:
+    return with_header(f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"no array", b"PK\x03\x04", of_shape(f"({10**400}, 4)"), of_shape(f"({2**61}, 4)"), of_shape("(-3, 4)")),
+        *(of_shape("(3.0, 4)"), of_shape("(True, 4)"), with_header("{'descr': ("), with_header("(" * 5000)),
+    ],
+)
 def test_a_file_that_is_no_array_is_a_problem(content, folder) -> None:
     (folder / "image.npy").write_bytes(content)
     (problem,) = problems(folder)
@@ -104,6 +120,13 @@ def test_objects_are_not_unpickled(folder) -> None:
     np.save(folder / "image.npy", np.array([{}, None] * 5), allow_pickle=True)
     (problem,) = problems(folder)
     assert "image.npy cannot be read" in problem
+
+
+@pytest.mark.parametrize("labels", [np.zeros(5), np.zeros(5, "m8[s]"), np.ones(5, bool), np.zeros((5, 1), int)])
+def test_labels_that_are_no_whole_numbers_are_a_problem(labels, folder) -> None:
+    np.save(folder / "labels.npy", labels)
+    (problem,) = problems(folder)
+    assert "give class indices" in problem
 
 
 @pytest.mark.parametrize(

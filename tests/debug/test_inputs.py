@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,27 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path, content: bytes | None, told:
         (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(DataError, match=told):
         inputs.of_file(tmp_path / "x.npz", {"x": ("float32", (1,))})
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"text", "holds x, no array"),
+        (b"\x93NUMPY\x01\x00\x03\x00((\n", "is no .npz file"),
+        (None, "encrypted"),
+    ],
+)
+def test_a_member_that_is_no_array_is_refused(tmp_path, content: bytes | None, told: str) -> None:
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", content or b"")
+    if content is None:  # the lowest bit of the flags in the member's header and in the directory
+        packed = bytearray(path.read_bytes())
+        packed[6] |= 1
+        packed[packed.rfind(b"PK\x01\x02") + 8] |= 1
+        path.write_bytes(packed)
+    with pytest.raises(DataError, match=told):
+        inputs.of_file(path, {"x": ("float32", (1,))})
 
 
 def test_a_single_array_is_refused(tmp_path) -> None:

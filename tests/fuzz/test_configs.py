@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
-from runner.config import compose, schema
+from runner.config import compose, loading, schema
 from runner.config.groups import CONF
 from runner.core import RunnerError
 from runner.pipeline import plan, preflight
@@ -68,7 +68,7 @@ def with_value(content: Any, path: tuple[str | int, ...], value: Any) -> Any:
 
 def go(folder: Path, composed: DictConfig) -> None:
     """What a run does before its first stage."""
-    setup = Setup(schema.load(composed))
+    setup = Setup(loading.load(composed))
     store = Store(folder / "cache", "fuzz")
     if not preflight.find_problems(setup, store):
         plan.plan(setup, store.hash_files)

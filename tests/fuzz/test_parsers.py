@@ -135,7 +135,7 @@ def test_what_npu_smi_and_atc_print(text: str) -> None:
     for chip in npu_smi.parsed(text):
         assert chip.name
     finished = Finished(("atc",), 1, 0.1, Path("atc.log"), text)
-    assert command_line.failed(finished, "compile", "atc failed").message
+    assert command_line.failed(finished, "atc failed").message
 
 
 @given(text=texts(ATC_LOG), returncode=st.sampled_from([0, 1, 9, 137]))

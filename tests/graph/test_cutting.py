@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -122,3 +124,55 @@ def test_what_a_subgraph_takes_from_around_it_is_kept():
     part = cutting.cut(conditional, [IMAGE], ["y"], None)
     feeds = {"x": np.ones((1, 3, 4), np.float32)}
     np.testing.assert_array_equal(running.run(part, feeds)[0], 2 * feeds["x"])
+
+
+def calling(times):
+    """x -> y by a function of the model's own, each of which calls the one before it `times` times."""
+    versions = [helper.make_opsetid("", 13), helper.make_opsetid("ai.onnx.ml", 1)]
+    negated = [helper.make_node("Neg", ["a"], ["b"])]
+    functions = [helper.make_function("ai.onnx.ml", "F0", ["a"], ["b"], negated, versions)]
+    for number in range(1, 40):
+        names = ["a", *(f"t{index}" for index in range(1, times)), "b"]
+        nodes = [
+            helper.make_node(f"F{number - 1}", [before], [after], domain="ai.onnx.ml")
+            for before, after in itertools.pairwise(names)
+        ]
+        functions.append(helper.make_function("ai.onnx.ml", f"F{number}", ["a"], ["b"], nodes, versions))
+    made = model([helper.make_node("F39", ["x"], ["y"], domain="ai.onnx.ml")], extra_domains=["ai.onnx.ml"])
+    made.functions.extend(functions)
+    return made
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_functions_of_the_models_own_are_told_before_they_are_written_out(times):
+    with pytest.raises(ExportError, match=r"operators outside the standard: ai\.onnx\.ml\.F39"):
+        cutting.cut(calling(times), [IMAGE], ["y"], None)
+
+
+def test_functions_that_the_outputs_do_not_need_are_left_out():
+    made = calling(2)
+    made.graph.node.append(helper.make_node("Neg", ["x"], ["z"]))
+    assert not cutting.cut(made, [IMAGE], ["z"], None).functions
+
+
+def test_an_operator_outside_the_standard_is_told_in_a_branch_too():
+    branch = helper.make_graph(
+        [helper.make_node("Odd", ["x"], ["z"], domain="own")], "branch", [], [helper.make_empty_tensor_value_info("z")]
+    )
+    nodes = [helper.make_node("If", ["two"], ["y"], then_branch=branch, else_branch=branch)]
+    with pytest.raises(ExportError, match=r"outside the standard: own\.Odd"):
+        cutting.cut(model(nodes, extra_domains=["own"]), [IMAGE], ["y"], None)
+
+
+def test_an_input_that_is_a_sequence_is_told():
+    made = model([helper.make_node("SequenceLength", ["x"], ["y"])])
+    made.graph.input[0].CopyFrom(helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, None))
+    with pytest.raises(ExportError, match="the input x of the ONNX model is of sequence type, and no tensor"):
+        cutting.cut(made, [IMAGE], ["y"], None)
+
+
+def test_an_input_of_an_unknown_type_is_told():
+    made = model()
+    made.graph.input[0].type.tensor_type.elem_type = 99
+    with pytest.raises(ExportError, match="the input x of the ONNX model is of the unknown type 99"):
+        cutting.cut(made, [IMAGE], ["y"], None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from runner.core.errors import ExportError, RunnerError
+from runner.core import ExportError, RunnerError, TensorSpec
 from runner.debug import runtimes
 from runner.graph import onnx_files, running
 
@@ -109,3 +110,34 @@ def test_a_location_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"weights", b"we\xffghts"))
     with pytest.raises(ExportError):
         onnx_files.load(path)
+
+
+def test_too_many_open_files_are_not_the_models_fault(tmp_path: Path) -> None:
+    path = save(as_initializer("weights"), tmp_path)
+    (tmp_path / "weights").write_bytes(bytes(16))
+    onnx_files.load(path)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            onnx_files.load(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        (helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, None), "of sequence type, and no tensor"),
+        (helper.make_tensor_value_info("y", TensorProto.STRING, ["n", 4]), "of text"),
+        (helper.make_tensor_value_info("y", TensorProto.FLOAT8E4M3FN, ["n", 4]), "of float8_e4m3fn"),
+    ],
+    ids=["sequence", "text", "float8"],
+)
+def test_an_output_that_is_not_of_numbers_is_told(output: onnx.ValueInfoProto, told: str, tmp_path: Path) -> None:
+    to = output.type.tensor_type.elem_type
+    node = helper.make_node("Cast", ["x"], ["y"], to=to) if to else helper.make_node("SequenceConstruct", ["x"], ["y"])
+    graph = helper.make_graph([node], "g", [value("x", ["n", 4])], [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    with pytest.raises(ExportError, match=f"the output y of the ONNX model is {told}"):
+        onnx_files.check(model, (TensorSpec("x", "float32", (4,)),), ("y",), 19, None)

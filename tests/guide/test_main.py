@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from runner.config import options
+from runner.config import groups, options
 from runner.guide import __main__ as guide
 from runner.guide import wording
 
@@ -198,6 +198,14 @@ def test_every_text_of_a_model_is_there_in_chinese(path) -> None:
     for text in texts:
         is_address = isinstance(text, str) and text.startswith("http") and " " not in text
         assert text is None or is_address or re.search("[\u4e00-\u9fff]", text["zh"]), text
+
+
+def test_the_file_that_it_is_made_from_is_the_users_own_where_it_lies_in_a_folder_of_theirs(write, tmp_path) -> None:
+    (tmp_path / "zoo_conf" / "model").mkdir(parents=True)
+    text = (groups.CONF / "model" / "dcgan.yaml").read_text()
+    (tmp_path / "zoo_conf" / "model" / "small.yaml").write_text(text.replace("name: dcgan", "name: small"))
+    assert "`zoo_conf/model/small.yaml`" in write("--config-dir", "zoo_conf", "model=small")
+    assert "`conf/model/dcgan.yaml`" in write("model=dcgan")
 
 
 def test_every_block_of_code_is_one_for_any_renderer(write) -> None:
@@ -394,6 +402,7 @@ def test_out_names_the_file(write, tmp_path) -> None:
         (("model=no_such",), "there is no model=no_such"),
         (("model=dcgan", "batch=many"), "batch=many names no batch size"),
         (("model=dcgan", "batch=0"), "numbers of at least 1"),
+        (("model=dcgan", "stages=[export]"), "a guide tells all"),
         (("model=dcgan", "tool=trtexec"), "tool=trtexec does not serve soc=310P3"),
         (("model=lprnet", "dataset=imagenet"), "is for recognition, and dataset=imagenet for image_classification"),
         (("model=dcgan", "--results", "nowhere"), "--results nowhere does not exist"),

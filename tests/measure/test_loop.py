@@ -35,6 +35,12 @@ def test_the_warmup_is_not_measured() -> None:
     assert (bench.calls, measured.latencies_ms, measured.reasons) == (5, (1000.0,) * 3, ())
 
 
+def test_the_warmup_ends_with_the_time_of_a_measurement() -> None:
+    bench = Bench(1.0)
+    assert bench.measure(MeasuringLimits(2**53, 3, 0.0, 100.0)).warmup == 100
+    assert bench.calls == 103
+
+
 def test_the_first_call_of_all_is_kept_apart() -> None:
     assert Bench(9.0, 1.0).measure(MeasuringLimits(1, 3, 0.0, 100.0)).first_call_ms == 9000.0
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from runner.config import targets
+from runner.config import permissions
 from runner.config.targets import Target
 from runner.core import CheckpointError, ConfigError, ExportError, TensorSpec, Weights
 from runner.networks import CheckpointLayout, NetworkSpec, build_network, named_outputs, randomise
@@ -24,9 +24,9 @@ NOISE = TensorSpec("noise", "float32", (100, 1, 1))
 
 @pytest.fixture
 def builtins_allowed() -> Iterator[None]:
-    targets.allow(["builtins"])
+    permissions.allow(["builtins"])
     yield
-    targets.allow([])
+    permissions.allow([])
 
 
 def dcgan(image_size: int, layout: CheckpointLayout = PLAIN) -> NetworkSpec:

@@ -14,7 +14,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from runner.cli import Parser
-from runner.config import compose, schema, targets
+from runner.config import compose, loading, permissions, schema
 from runner.core.errors import ConfigError
 from runner.data import Geometry, Normalisation
 from runner.new import __main__ as new
@@ -76,6 +76,14 @@ class Pooled(nn.Conv2d):
 class Two(nn.Module):
     def forward(self, left, right, scale=1.0):
         return {"sum": left + right * scale, "difference": left - right}
+
+
+class Named(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 3)
+
+    def forward(self, x):
+        return {"ids": super().forward(x).argmax(1)}
 
 
 class Words(nn.Embedding):
@@ -159,7 +167,7 @@ def write(tmp_path, monkeypatch, capfd):
         return done.err if check else done.out
 
     yield run
-    targets.allow([])
+    permissions.allow([])
     for name in set(sys.modules) - before:
         if name.split(".")[0] in ("nets", "fresh"):
             del sys.modules[name]
@@ -174,7 +182,7 @@ def command(printed: str) -> list[str]:
 
 
 def model(printed: str) -> schema.ModelConfig:
-    return schema.load(compose.compose(command(printed))).model
+    return loading.load(compose.compose(command(printed))).model
 
 
 def geometry(found: schema.ModelConfig) -> tuple[Geometry, Normalisation]:
@@ -287,6 +295,19 @@ def test_a_network_of_any_task_is_drafted_with_its_decoder_and_runs(
     run_main(*command(printed), "stages=[score]", "hydra.run.dir=out")
 
 
+def test_a_network_is_asked_at_two_widths_which_axis_is_that_of_time(write) -> None:
+    found = model(write("mine", "--network", "nets.some.Reader", "--task", "recognition", "--input", "3,24,48"))
+    assert (found.decode["layout"], len(found.decode["alphabet"])) == ("NCT", 39)
+    assert "to be checked" not in Path("zoo_conf/model/mine.yaml").read_text()
+
+
+def test_a_layout_that_one_size_alone_shows_is_to_be_checked(write) -> None:
+    source = "from nets.some import Reader\n\n\nclass One(Reader):\n    def forward(self, x):\n"
+    Path("nets/one.py").write_text(source + "        return super().forward(x.reshape(-1, 3, 24, 48))\n")
+    write("mine", "--network", "nets.one.One", "--task", "recognition", "--input", "3,24,48")
+    assert "# to be checked: layout, NTC or NCT; the longer axis" in Path("zoo_conf/model/mine.yaml").read_text()
+
+
 def test_outputs_that_show_no_decoder_leave_it_to_the_user_and_run(write, run_main) -> None:
     printed = write("mine", "--network", "nets.some.Heads", "--task", "detection", "--input", "3,64,96")
     assert "# decode: {_target_: runner.tasks.detection.NAME}" in Path("zoo_conf/model/mine.yaml").read_text()
@@ -388,6 +409,13 @@ def test_a_package_that_is_nowhere_is_written_and_runs(write, run_main) -> None:
     run_main(*command(printed), "stages=[export]", "hydra.run.dir=out")
 
 
+def test_a_network_to_begin_with_is_removed_again_where_the_model_cannot_be_written(write) -> None:
+    (Path("zoo_conf") / "model").mkdir(parents=True)
+    Path("zoo_conf/model/mine.yaml").mkdir()
+    assert "cannot be written" in write("mine", "--network", "fresh.net.Net", "--force", check=1)
+    assert not Path("fresh").exists()
+
+
 def test_a_network_to_begin_with_takes_what_is_asked(write) -> None:
     printed = write("mine", "--network", "fresh.net.Small", "--input", "a:3", "--input", "b:4,5")
     assert [tensor.name for tensor in model(printed).inputs] == ["a", "b"]
@@ -451,6 +479,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(write) -> None:
         (("m", "--network", "nets.some.Fixed", "--argument", "classes=["), "no YAML"),
         (("m", "--network", "nets.some.Reduced"), "keep the batch as the first axis"),
         (("m", "--network", "nets.some.Texts"), "as a str, no tensor"),
+        (("m", "--network", "nets.some.Named"), "an output is called ids"),
         (("m", "--network", "nets.some.no_network"), "makes a int, no torch.nn.Module"),
         (("m", "--network", "os.path.join"), "may be called from a configuration"),
         (("m", "--network", "nets.some.Fixed", "--library", "timm"), "--library goes with --arch"),
@@ -524,7 +553,7 @@ def test_a_librarys_network_is_written_as_the_library_describes_it(
     monkeypatch.chdir(asked)
     named = ["--library", library] if library else []
     found = model(write("lent", "--arch", arch, *named, "--force"))
-    described = schema.load(
+    described = loading.load(
         compose.compose([f"model={'timm' if target.startswith('timm') else 'torchvision'}", f"model.arch={arch}"])
     ).model
     assert (found.name, found.network["_target_"]) == ("lent", target)

@@ -8,10 +8,12 @@ from runner.new import tasks
 PICTURE = TensorSpec("image", "float32", (3, 64, 96))
 
 
-def decoder(task: str, *shapes: tuple[int, ...], dtype: str = "float32", metadata: dict | None = None) -> dict | None:
+def decoder(
+    task: str, *shapes: tuple[int, ...], dtype: str = "float32", metadata: dict | None = None, growing: tuple = ()
+) -> dict | None:
     """The decoder's name and arguments for outputs of these shapes."""
     outputs = [TensorSpec(f"output{index}", dtype, shape) for index, shape in enumerate(shapes)]
-    decoded = tasks.decoded(task, [PICTURE], outputs, metadata or {})
+    decoded = tasks.decoded(task, [PICTURE], outputs, metadata or {}, growing)
     return decoded and {**decoded.decode, "_target_": decoded.decode["_target_"].rpartition(".")[2]}
 
 
@@ -50,6 +52,21 @@ def test_the_classes_of_text_are_the_longer_axis() -> None:
     assert decoder("recognition", (26, 37)) == {"_target_": "Ctc", "alphabet": "0123456789abcdefghijklmnopqrstuvwxyz"}
     assert decoder("recognition", (68, 18))["layout"] == "NCT"
     assert len(set(decoder("recognition", (40, 6625))["alphabet"])) == 6624
+
+
+def test_the_axis_that_grows_is_that_of_time_or_of_the_boxes_whatever_its_length() -> None:
+    short = decoder("recognition", (37, 40), growing=(1,))
+    assert (short["layout"], len(short["alphabet"])) == ("NCT", 36)
+    assert "layout" not in decoder("recognition", (40, 37), growing=(0,))
+    assert decoder("detection", (84, 21), growing=(1,)) == {"_target_": "Flat"}
+    assert decoder("detection", (21, 85), growing=(0,))["layout"] == "boxes_first"
+
+
+@pytest.mark.parametrize(("task", "shape"), [("recognition", (26, 37)), ("detection", (84, 8400))])
+def test_a_layout_that_is_guessed_is_to_be_checked(task: str, shape: tuple[int, int]) -> None:
+    outputs = [TensorSpec("output", "float32", shape)]
+    assert "the longer axis" in tasks.decoded(task, [PICTURE], outputs, {}).guessed
+    assert tasks.decoded(task, [PICTURE], outputs, {}, (1,)).guessed is None
 
 
 @pytest.mark.parametrize(("classes", "more"), [(4, {}), (5, {"space": True})])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import schema
+from runner.config import loading
 from runner.config.compose import compose
 from runner.core import modules
 from runner.pipeline import invariance, keys, plan
@@ -24,7 +24,7 @@ MadeAnew = Callable[..., set[str]]
 @cache  # composing costs more than all else
 def stages_of(arguments: tuple[str, ...]) -> tuple[keys.Stage, ...]:
     """The stages of a run composed from the arguments, the comparison with another batch size among them."""
-    laid_out = plan.plan(Setup(schema.load(compose(arguments))), lambda folder, files: [])
+    laid_out = plan.plan(Setup(loading.load(compose(arguments))), lambda folder, files: [])
     return (*laid_out.stages, invariance.stage(1))
 
 
@@ -68,7 +68,11 @@ def made_anew(tmp_path, monkeypatch) -> MadeAnew:
         "runner/core/lazy.py",
         "runner/core/locks.py",
         "runner/core/process.py",
+        "runner/core/process_output.py",
+        "runner/core/process_tree.py",
         "runner/config/schema.py",
+        "runner/config/loading.py",
+        "runner/config/permissions.py",
         "runner/config/targets.py",
         "runner/store/store.py",
         "runner/results/result.py",

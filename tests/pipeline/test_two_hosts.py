@@ -80,6 +80,8 @@ def test_a_host_without_atc_runs_what_another_compiled(copied, run_tiny, tiny_zo
     assert found["artifacts"]["compiled"].startswith(str(copied))
     assert found["fidelity"]["cosine"] == pytest.approx(1.0, abs=1e-4)
     assert {command["stage"] for command in found["commands"]} == {"infer", "benchmark"}
+    ran = {stage["name"] for stage in found["stages"] if stage["status"] == "ran"}
+    assert ran == {"weights", "prepare", "infer", "reference", "score", "benchmark"}
 
 
 def test_measuring_alone_needs_neither_the_network_nor_its_weights(copied, run_tiny, tiny_zoo) -> None:

@@ -75,6 +75,15 @@ def test_the_csv_has_the_references_metric_where_a_run_has_it(write_result, tmp_
     assert [rows["old"][name] for name in columns] == ["", "", "64", ""]
 
 
+def test_the_csv_tells_what_was_edited_between_two_runs(write_result, tmp_path) -> None:
+    for batch, resize in ((1, 70), (8, 72)):
+        path = write_result(f"run{batch}", batch=batch)
+        (path.parent / "config.yaml").write_text(f"model:\n  preprocess:\n    resize: {resize}\n")
+    assert report.main([str(tmp_path)]) == 0
+    with (tmp_path / "report.csv").open() as file:
+        assert [row["edited.model.preprocess.resize"] for row in csv.DictReader(file)] == ["70", "72"]
+
+
 def test_the_csv_tells_what_a_load_and_a_first_call_cost(write_result, tmp_path) -> None:
     told = {"load_ms": 345.5, "first_call_ms": 45.25, "peak_rss_mib": 789.5}
     write_result("told", performance={"samples_per_second": 1.0, **told})

@@ -22,7 +22,7 @@ def one_table(write_result, tmp_path):
     def build(*runs: dict) -> tables.Table:
         for index, changes in enumerate(runs):
             write_result(f"run{index}", **changes)
-        (section,) = tables.sections(results.find([tmp_path]).results, PUBLISHED)
+        (section,) = tables.sections(results.newest(results.find([tmp_path]).results), PUBLISHED)
         return section.table
 
     return build
@@ -144,7 +144,7 @@ def test_runs_that_cannot_be_compared_are_in_tables_of_their_own(write_result, t
     write_result("real")
     write_result("made_up", origin="random")
     write_result("other_data", dataset="synthetic_images")
-    assert len(tables.sections(results.find([tmp_path]).results, {})) == 3
+    assert len(tables.sections(results.newest(results.find([tmp_path]).results), {})) == 3
 
 
 def test_two_tools_of_one_soc_have_columns_of_their_own(one_table) -> None:
@@ -283,6 +283,15 @@ def test_machines_and_versions_that_differ_have_a_column(one_table) -> None:
     }
 
 
+def test_keys_that_were_edited_have_a_column(write_result, tmp_path) -> None:
+    for batch, resize in ((1, 70), (4, 70), (8, 72)):
+        path = write_result(f"run{batch}", batch=batch)
+        (path.parent / "config.yaml").write_text(f"model:\n  preprocess:\n    resize: {resize}\n")
+    runs = results.with_edits(results.newest(results.find([tmp_path]).results))
+    (section,) = tables.sections(runs, PUBLISHED)
+    assert keys(section.table) == {"resize": ("70", "70", "72")}
+
+
 def test_what_differs_between_socs_alone_is_a_remark_and_they_share_a_row(one_table) -> None:
     table = one_table({"environment": {"host": "a"}}, {"soc": "t4", "environment": {"host": "b"}})
     assert (table.batches, keys(table)) == ((1,), {})
@@ -326,7 +335,7 @@ def test_a_misprint_is_marked_and_never_best() -> None:
 def test_a_misprint_is_no_measure_of_a_run(write_result, tmp_path) -> None:
     write_result("run")
     rows = {"dcgan": (PublishedConfig(soc="310P3", batch=1, samples_per_second=1.0, source="s", misprint="m"),)}
-    (section,) = tables.sections(results.find([tmp_path]).results, rows)
+    (section,) = tables.sections(results.newest(results.find([tmp_path]).results), rows)
     assert column(section.table, "310P3 measured/published").values == (None,)
 
 

@@ -22,7 +22,7 @@ def shown(renderable: object) -> str:
 
 
 def the_table(folder) -> str:
-    (section,) = tables.sections(results.find([folder]).results, PUBLISHED)
+    (section,) = tables.sections(results.newest(results.find([folder]).results), PUBLISHED)
     return shown(terminal.render(section.table))
 
 

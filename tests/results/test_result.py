@@ -105,6 +105,7 @@ FULL = Result(
     error=Failure("benchmark", "the card is gone", "plug it in"),
     path="/runs/1/result.json",
     written_at=1e9,
+    edited={"model.preprocess.resize": "70"},
 )
 
 
@@ -127,7 +128,7 @@ def read_back(folder: Path, written: Result) -> Result:
 
 def test_all_that_is_written_is_read(tmp_path: Path) -> None:
     assert list(at_their_defaults(FULL)) == ["schema"]
-    assert read_back(tmp_path, FULL) == replace(FULL, path="", written_at=0.0)
+    assert read_back(tmp_path, FULL) == replace(FULL, path="", written_at=0.0, edited={})
 
 
 def test_what_a_run_did_not_reach_is_null_and_read_as_none(tmp_path: Path) -> None:
@@ -141,14 +142,14 @@ def test_what_a_run_did_not_reach_is_null_and_read_as_none(tmp_path: Path) -> No
 
 def test_where_it_lies_and_when_it_was_written_is_not_in_the_file(tmp_path: Path) -> None:
     result.write(tmp_path, FULL)
-    assert not {"path", "written_at"} & json.loads((tmp_path / "result.json").read_text()).keys()
+    assert not {"path", "written_at", "edited"} & json.loads((tmp_path / "result.json").read_text()).keys()
 
 
 def test_where_it_was_found_and_when_it_was_written_is_read_from_the_disk(tmp_path: Path) -> None:
     result.write(tmp_path, FULL)
     (found,) = find([tmp_path]).results
     path = tmp_path / "result.json"
-    assert found == replace(FULL, path=str(path), written_at=path.stat().st_mtime)
+    assert found == replace(FULL, path=str(path), written_at=path.stat().st_mtime, edited={})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

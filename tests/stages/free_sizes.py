@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from runner.config import targets
+from runner.config import permissions
 from runner.config.targets import Target
 from runner.core import FREE, OnnxModel, Samples, TensorSpec, Weights
 from runner.data import Row, storage
@@ -56,7 +56,7 @@ def export_any_size(any_size: AnySize, tmp_path: Path, monkeypatch: pytest.Monke
     module = ModuleType(MODULE)
     module.AnySize = AnySize  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, MODULE, module)
-    targets.allow([MODULE, __name__])
+    permissions.allow([MODULE, __name__])
     layout = CheckpointLayout(unwrap=(), rename={}, drop_background=None, settings=None)
     spec = NetworkSpec(Target(f"{MODULE}.AnySize"), layout, (FREE_INPUT,))
 
@@ -68,7 +68,7 @@ def export_any_size(any_size: AnySize, tmp_path: Path, monkeypatch: pytest.Monke
         return export(ExportSpec(spec, OUTPUTS, opset, batch), weights, out)
 
     yield run
-    targets.allow([])
+    permissions.allow([])
 
 
 def expected(network: nn.Module, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:

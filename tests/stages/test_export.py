@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from runner.config import targets
+from runner.config import permissions
 from runner.config.targets import Target
 from runner.core.artifacts import OnnxModel, TensorSpec, Weights
 from runner.core.errors import CheckpointError, ExportError
@@ -73,9 +73,9 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for network in (Network, Pair, Named, BatchWrittenIn, BatchLost, DataDependent, Newer):
         setattr(module, network.__name__, network)
     monkeypatch.setitem(sys.modules, "networks_to_export", module)
-    targets.allow(["networks_to_export", __name__])
+    permissions.allow(["networks_to_export", __name__])
     yield
-    targets.allow([])
+    permissions.allow([])
 
 
 Exporter = Callable[..., OnnxModel]

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from runner.config import targets
+from runner.config import permissions
 from runner.config.targets import Target
 from runner.core import FREE, CompiledModel, ExportError, OnnxModel, Placement, TensorSpec, Timing
 from runner.data import Normalisation, predictions
@@ -152,7 +152,7 @@ def test_a_model_is_compiled_for_each_shape_of_the_samples(
     export_any_size: Export, requests: list[CompileRequest], tmp_path: Path
 ) -> None:
     model = export_any_size()
-    targets.allow(["compilers_of_tests", "networks_of_free_sizes", __name__])
+    permissions.allow(["compilers_of_tests", "networks_of_free_sizes", __name__])
     samples = stored(tmp_path / "samples", pictures(*SIZES))
     compiled = compile(compile_spec(4), model, samples, out=tmp_path)
     (request,) = requests
@@ -170,7 +170,7 @@ def test_samples_of_one_shape_need_no_gears(
     export_any_size: Export, requests: list[CompileRequest], tmp_path: Path
 ) -> None:
     model = export_any_size()
-    targets.allow(["compilers_of_tests", "networks_of_free_sizes", __name__])
+    permissions.allow(["compilers_of_tests", "networks_of_free_sizes", __name__])
     compiled = compile(compile_spec(1), model, stored(tmp_path / "samples", pictures((8, 12), (8, 12))), out=tmp_path)
     (request,) = requests
     assert (request.gears, request.inputs) == ((), in_size(8, 12))
@@ -181,7 +181,7 @@ def test_a_shape_that_the_model_cannot_take_is_told_before_it_is_compiled(
     export_any_size: Export, requests: list[CompileRequest], tmp_path: Path
 ) -> None:
     model = export_any_size()
-    targets.allow(["compilers_of_tests", "networks_of_free_sizes", __name__])
+    permissions.allow(["compilers_of_tests", "networks_of_free_sizes", __name__])
     samples = stored(tmp_path / "samples", pictures((8, 12), (0, 12)))
     with pytest.raises(ExportError, match="ONNX Runtime cannot run the ONNX model"):
         compile(compile_spec(1), model, samples, out=tmp_path)

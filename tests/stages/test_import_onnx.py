@@ -5,6 +5,7 @@ from onnx import TensorProto, helper
 
 from runner.core import FREE, ExportError, Samples, TensorSpec, Weights, sha256_of
 from runner.data import Normalisation, Row, predictions, storage
+from runner.graph import running
 from runner.stages.import_onnx import ImportSpec, import_onnx
 from runner.stages.onnx_reference import onnx_reference
 from runner.stages.reference import ComputedSpec
@@ -45,6 +46,49 @@ def test_it_is_cut_at_the_declared_outputs(weights, tmp_path):
 def test_free_sizes_stay_free(weights, tmp_path):
     model = imported(weights, tmp_path / "out", shape=(1, FREE, FREE))
     assert model.outputs[0].shape == (1, FREE, FREE)
+
+
+@pytest.fixture(params=[12, 13])
+def rows(request, tmp_path):
+    """A file whose outputs have no batch axis: the indices of an image's values above 0, the values, and how many."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["above"]),
+        helper.make_node("NonZero", ["above"], ["places"]),
+        helper.make_node("Transpose", ["places"], ["indices"]),
+        helper.make_node("GatherND", ["above", "indices"], ["values"]),
+        helper.make_node("Size", ["values"], ["count"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 2, 2])],
+        [
+            helper.make_tensor_value_info("indices", TensorProto.INT64, ["n", 4]),
+            helper.make_tensor_value_info("values", TensorProto.FLOAT, ["n"]),
+            helper.make_tensor_value_info("count", TensorProto.INT64, []),
+        ],
+    )
+    path = tmp_path / "rows.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", request.param)], ir_version=8), path)
+    return Weights(path, sha256_of(path), "file")
+
+
+def test_outputs_without_a_batch_axis_get_one_of_1_for_one_sample(rows, tmp_path):
+    names = ("indices", "values", "count")
+    model = imported(rows, tmp_path / "out", shape=(1, 2, 2), outputs=names, batch=1)
+    assert [output.name for output in model.outputs] == list(names)
+    found = running.run(model.path, {"x": np.array([[[[0, 3], [2, -1]]]], np.float32)})
+    assert [array.tolist() for array in found] == [[[[0, 0, 0, 1], [0, 0, 1, 0]]], [[3.0, 2.0]], [2]]
+
+
+def test_outputs_without_a_batch_axis_are_answered_with_the_batch_that_runs(weights, tmp_path):
+    given = onnx.load(weights.path)
+    given.graph.node.append(helper.make_node("Shape", ["y"], ["sizes"]))
+    given.graph.output.append(helper.make_tensor_value_info("sizes", TensorProto.INT64, [4]))
+    onnx.save(given, weights.path)
+    with pytest.raises(ExportError, match="for 2 samples the output sizes") as error:
+        imported(weights, tmp_path / "out", outputs=("sizes",))
+    assert "runs with that and batch=1" in error.value.fix
 
 
 def test_a_file_that_is_no_model_is_told(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from runner.config import targets
+from runner.config import permissions
 from runner.config.targets import Target
 from runner.core import TensorSpec, Weights
 from runner.data import Geometry, Normalisation, Request
@@ -39,9 +39,9 @@ def players(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     module = ModuleType("networks_that_play")
     module.Player = Player  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "networks_that_play", module)
-    targets.allow(["networks_that_play", __name__])
+    permissions.allow(["networks_that_play", __name__])
     yield
-    targets.allow([])
+    permissions.allow([])
 
 
 def played(folder: Path, favourite: int) -> np.ndarray:

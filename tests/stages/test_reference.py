@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from runner.config import targets
+from runner.config import permissions
 from runner.config.targets import Target
 from runner.core import FREE, Samples, TensorSpec, Weights
 from runner.data import Normalisation, Row, predictions, storage
@@ -43,9 +43,9 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     module = ModuleType("networks_of_reference")
     module.Doubled, module.Centred = Doubled, Centred  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "networks_of_reference", module)
-    targets.allow(["networks_of_reference", __name__])
+    permissions.allow(["networks_of_reference", __name__])
     yield
-    targets.allow([])
+    permissions.allow([])
 
 
 def samples_of(folder: Path, widths: list[int], names: list[str] | None = None) -> Samples:

@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from runner.config import targets
+from runner.config import permissions
 from runner.config.targets import Target
 from runner.core import (
     ComparedAccuracy,
@@ -192,9 +192,9 @@ def own_scores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for hook in (Same, joined, each_row):
         setattr(module, hook.__name__, hook)
     monkeypatch.setitem(sys.modules, "own_scores", module)
-    targets.allow(["own_scores", __name__])
+    permissions.allow(["own_scores", __name__])
     yield
-    targets.allow([])
+    permissions.allow([])
 
 
 JOINED = ScoreSpec(Target("own_scores.joined"), "labels", {"same": Target("own_scores.Same")})

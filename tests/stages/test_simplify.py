@@ -14,7 +14,7 @@ import onnxsim
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from runner.config import targets
+from runner.config import permissions
 from runner.core.artifacts import OnnxModel, TensorSpec
 from runner.core.errors import ConfigError, ExportError, HookError
 from runner.stages.simplify import SimplifySpec, simplify
@@ -147,9 +147,9 @@ def surgeries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for surgery in (scaled, renamed, marked, nothing):
         setattr(module, surgery.__name__, surgery)
     monkeypatch.setitem(sys.modules, "surgeries", module)
-    targets.allow(["surgeries", __name__])
+    permissions.allow(["surgeries", __name__])
     yield
-    targets.allow([])
+    permissions.allow([])
 
 
 def test_surgeries_are_applied_in_order(tmp_path: Path, surgeries: None) -> None:

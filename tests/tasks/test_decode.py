@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner.config import targets
+from runner.config import permissions
 from runner.config.targets import Target
 from runner.core import ConfigError
 from runner.tasks import decode_of, first_output
@@ -27,9 +27,9 @@ def own_decoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The name of a user's own module of metrics, which is allowed."""
     (tmp_path / "own_decoders.py").write_text(DECODERS)
     monkeypatch.syspath_prepend(tmp_path)
-    targets.allow(["own_decoders"])
+    permissions.allow(["own_decoders"])
     yield "own_decoders"
-    targets.allow([])
+    permissions.allow([])
 
 
 def test_without_a_decoder_the_first_output_is_the_result() -> None:

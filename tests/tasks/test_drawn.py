@@ -57,3 +57,9 @@ def test_a_size_that_the_model_does_not_take_is_told_with_what_it_takes() -> Non
 def test_argument_that_is_no_positive_number_is_a_problem(name) -> None:
     problems = Greys(**{"count": 1, "width": 4, "height": 2, name: 0}).validate(request())
     assert [problem.message for problem in problems] == [f"dataset.reader.{name} is 0"]
+
+
+@pytest.mark.parametrize("name", ["count", "width", "height"])
+def test_more_than_memory_holds_is_a_problem_before_anything_is_listed(name) -> None:
+    problems = Greys(**{"count": 1, "width": 4, "height": 2, name: 10**12}).validate(request())
+    assert [problem.message for problem in problems] == [f"dataset.reader.{name} is 1000000000000"]

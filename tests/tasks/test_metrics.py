@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from runner.config import targets
+from runner.config import permissions
 from runner.config.targets import Target
 from runner.core import ConfigError, Figure
 from runner.tasks import Mean, measured_in, metric_of
@@ -60,9 +60,9 @@ def own_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The name of a user's own module of metrics, which is allowed."""
     (tmp_path / "own_metrics.py").write_text(METRICS)
     monkeypatch.syspath_prepend(tmp_path)
-    targets.allow(["own_metrics"])
+    permissions.allow(["own_metrics"])
     yield "own_metrics"
-    targets.allow([])
+    permissions.allow([])
 
 
 # The mean of a function.

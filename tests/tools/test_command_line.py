@@ -12,19 +12,23 @@ def run(code: str, timeout_seconds: float = 30.0) -> None:
     command_line.run([sys.executable, "-c", code], stage="infer", name="tool", timeout_seconds=timeout_seconds)
 
 
-def test_a_failure_tells_stage_command_log_and_last_lines(tmp_path) -> None:
+def test_a_failure_tells_command_log_and_last_lines(tmp_path) -> None:
     with pytest.raises(ToolError) as caught:
         run("print('the reason'); raise SystemExit(3)")
     message = caught.value.message
-    assert message.startswith("infer: ")
-    assert "failed with exit status 3" in message
+    assert message.startswith(f"{sys.executable} failed with exit status 3\n")
     assert f"command: {sys.executable} -c " in message
     assert f"log: {tmp_path / 'logs' / 'tool.log'}" in message
     assert "| the reason" in message
 
 
-def test_a_time_out_tells_stage_and_command() -> None:
-    with pytest.raises(ToolError, match=r"(?s)infer: .*still running after 0.2 seconds.*command: .*sleep"):
+def test_a_program_given_as_text_is_told_by_its_first_line() -> None:
+    with pytest.raises(ToolError, match=r"command: \S+ -c 'import sys \.\.\.'\n"):
+        run("import sys\nsys.exit(3)")
+
+
+def test_a_time_out_tells_the_command() -> None:
+    with pytest.raises(ToolError, match=r"(?s)^[^:]+ was still running after 0.2 seconds.*command: .*sleep"):
         run("import time; time.sleep(60)", timeout_seconds=0.2)
 
 

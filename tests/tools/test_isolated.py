@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner.config import targets
+from runner.config import permissions
 from runner.config.targets import Target
 from runner.core import Placement, ToolError, process
 from runner.measure import MeasuringLimits
@@ -26,12 +26,12 @@ def own_tool(tmp_path, monkeypatch):
         source = f"import os, signal, time\nclass Own:\n    def measure(self, *given):\n        {body}\n"
         (tmp_path / "own_tool.py").write_text(source)
         monkeypatch.syspath_prepend(tmp_path)
-        targets.allow(["own_tool"])
+        permissions.allow(["own_tool"])
         return Target("own_tool.Own")
 
-    before = targets.allowed()
+    before = permissions.allowed()
     yield write
-    targets.allow(before)
+    permissions.allow(before)
 
 
 def test_the_timing_comes_back_from_another_process(logs, doubling, work) -> None:

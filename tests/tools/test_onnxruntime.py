@@ -195,6 +195,8 @@ def test_a_session_option_is_an_attribute_of_its_own_type_or_an_entry() -> None:
     [
         ({"graph_optimization_level": "ALL"}, "graph_optimization_level is 'ALL'", "ORT_ENABLE_ALL"),
         ({"enable_mem_pattern": 0}, "enable_mem_pattern is 0", "type bool"),
+        ({"graph_optimization_level": [1]}, "graph_optimization_level is [1]", "ORT_ENABLE_ALL"),
+        ({"inter_op_num_threads": 2**31}, "inter_op_num_threads is 2147483648, which ONNX", "in its range"),
         ({"inter_op_num_threads": "3"}, "inter_op_num_threads is '3'", "type int"),
         ({"inter_op_threads": 3}, "inter_op_threads is no attribute", "did you mean inter_op_num_threads?"),
         ({"intra_op_num_threads": 3}, "which the runner sets", "tool.adapter.threads"),

@@ -100,7 +100,7 @@ def test_all_devices_are_locked(there) -> None:
 def test_a_lock_that_is_no_file_is_refused(there) -> None:
     (there / "model-zoo-runner-ascend-0.lock").symlink_to(there / "elsewhere")
     with (
-        pytest.raises(ToolError, match="benchmark: the lock of a device on board cannot be used") as caught,
+        pytest.raises(ToolError, match=r"^the lock of a device on board cannot be used") as caught,
         remote_lock.using_devices(BOARD, CARD, "benchmark", is_shared=False),
     ):
         pass

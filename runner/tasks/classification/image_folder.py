@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,8 @@ LABEL_FIX = "write `name label` a line, the label a number from 0, as in: ILSVRC
 class ImageFolder(ListedPictures):
     """Images below `root`, labelled by a file or, without one, by the names of the folders that they lie in.
 
-    `root` contains `val/`, or the images or class folders themselves. `labels` is a file of `name[.ext] label` lines;
+    `root` contains `val/`, or the images or class folders themselves. `labels` is a file of `name[.ext] label` lines,
+    or of `folder/name[.ext] label` lines, with paths as in `val/` or `root`, where names occur in several folders;
     None looks for val_label.txt in `root` and beside the images' folder. `classes` are the folders' names in the order
     of the class indices, and then no label file is looked for; None for ImageNet's synsets.
     """
@@ -58,24 +59,48 @@ def list_samples(root: str | None, labels: str | None, classes: Sequence[str] | 
     if label_file is None:
         truths = _folder_labels(folder, files, classes)
         return Listing(folder, list(map(Picture, files, sample_ids(files), truths)))
-    by_name = read_labels(label_file)
-    ids = file_names(files)
+    return _labelled(folder, files, label_file)
+
+
+def _labelled(folder: Path, files: Sequence[str], label_file: Path) -> Listing:
+    """Return the images with their labels: by file name, or by path where several have one name."""
+    labels, ids = read_labels(label_file), file_names(files)
+    fix = "add their labels, take the pictures away, or give the right file with dataset.labels=FILE"
+    if len(set(ids)) == len(ids):
+        labels = _by_file_name(labels, label_file)
+    else:
+        first, second = same_name(files, ids)
+        fix = f"{first} and {second} have one name: give the paths in every line, as in `{first} 0`, or rename them"
+        ids = tuple(map(_without_extension, files))
     if len(set(ids)) < len(ids):
         first, second = same_name(files, ids)
         raise DataError(
-            f"{label_file} labels pictures by file name, but {first} and {second} in {folder} have one name",
+            f"{first} and {second} in {folder} have one name up to the first dot, and {label_file} cannot tell them "
+            "apart",
             "rename one of them, or remove one",
         )
-    unlabelled = [file for file, name in zip(files, ids, strict=True) if name not in by_name]
+    unlabelled = [file for file, id in zip(files, ids, strict=True) if id not in labels]
     if unlabelled:
         raise DataError(
             f"{len(unlabelled)} of the {len(files)} pictures in {folder} have no label in {label_file}: "
             + first_few(unlabelled, 3),
-            "add their labels, take the pictures away, or give the right file with dataset.labels=FILE",
+            fix,
         )
-    some = f"{len(files)} of the {len(by_name)} pictures that {label_file} lists"
-    note = some if len(by_name) > len(files) else None
-    return Listing(folder, [Picture(file, name, by_name[name]) for file, name in zip(files, ids, strict=True)], note)
+    some = f"{len(files)} of the {len(labels)} pictures that {label_file} lists"
+    note = some if len(labels) > len(files) else None
+    return Listing(folder, [Picture(file, id, labels[id]) for file, id in zip(files, ids, strict=True)], note)
+
+
+def _by_file_name(labels: Mapping[str, int], label_file: Path) -> dict[str, int]:
+    """Return the labels by the names of the images without their folders."""
+    by_name: dict[str, int] = {}
+    for path, name in zip(labels, file_names(list(labels)), strict=True):
+        if by_name.setdefault(name, labels[path]) != labels[path]:
+            raise DataError(
+                f"{label_file}: {name} has the labels {by_name[name]} and {labels[path]}, in two folders",
+                "remove one of the lines: of the pictures there is one of this name",
+            )
+    return by_name
 
 
 def find_label_file(folder: Path, labels: str | None) -> Path | None:
@@ -87,7 +112,7 @@ def find_label_file(folder: Path, labels: str | None) -> Path | None:
 
 
 def read_labels(path: Path) -> dict[str, int]:
-    """Return class indices by image name, without its folder, truncated at the first dot.
+    """Return class indices by the images' paths as they are listed, their names truncated at the first dot.
 
     Raises:
         DataError: the file cannot be read, a line is not `name label`, or a name has two labels.
@@ -117,7 +142,12 @@ def _parse_label(where: str, line: str) -> tuple[str, int]:
     fields = line.rsplit(maxsplit=1)  # a name may contain spaces
     if len(fields) != 2 or not re.fullmatch("[0-9]{1,9}", fields[1]):
         raise DataError(f"{where}: {line.strip()[:80]!r} is not `name label`", LABEL_FIX)
-    return file_names([fields[0].strip()])[0], int(fields[1])
+    return _without_extension(fields[0].strip()), int(fields[1])
+
+
+def _without_extension(path: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + name.partition(".")[0]
 
 
 def _folder_labels(folder: Path, files: Sequence[str], classes: Sequence[str] | None) -> tuple[int, ...]:

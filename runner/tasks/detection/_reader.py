@@ -1,125 +1,73 @@
-"""What the readers of annotated pictures share: from a listing of files and objects to samples."""
+"""What the readers of annotated pictures share: objects of the wanted pictures, which a listing leaves out."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError, Problem, Samples, first_few
-from runner.data import (
-    HashFiles,
-    Picture,
-    Policy,
-    Request,
-    files_source,
-    picture_bytes,
-    picture_problems,
-    picture_size,
-    sample_ids,
-    write_samples,
-)
+from runner.core import DataError, first_few
+from runner.data import HashFiles, Picture, Request, picture_size
 from runner.tasks.detection.boxes import Objects
+from runner.tasks.listed import ListedPictures, check_files
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """The pictures to prepare, of `available` ones: files relative to `folder`, sizes [height, width], and objects.
+@dataclass(frozen=True)
+class Annotated:
+    """A picture's [height, width] and objects, as they are annotated."""
 
-    `annotations` are the files that tell the objects, relative to `annotation_folder`.
-    """
-
-    folder: Path
-    files: Sequence[str]
-    sizes: Sequence[tuple[int, int]]
-    objects: Sequence[Objects]
-    annotation_folder: Path
-    annotations: Sequence[Path]
-    available: int
-    note: str | None = None
+    size: tuple[int, int]
+    objects: Objects
 
 
-class AnnotatedPictures(ABC):
-    """A reader of picture files with objects; a subclass lists them."""
-
-    needs_policy = False
-    seeded = False
+class AnnotatedPictures(ListedPictures):
+    """A reader of picture files with objects, which are read of the wanted pictures alone."""
 
     @abstractmethod
-    def _list(self, limit: int | None) -> Listing:
-        """List the first `limit` pictures.
+    def _annotated(self, pictures: Sequence[Picture]) -> Sequence[Annotated]:
+        """Return what is annotated in the pictures; raises DataError where it cannot be read."""
 
-        Raises:
-            DataError: files are missing or contradict each other.
-        """
+    @property
+    @abstractmethod
+    def _list_file(self) -> tuple[Path, str]:
+        """The file that names the pictures, and what to do where one that it names is missing."""
 
-    def _complete(self, listing: Listing) -> Sequence[Objects]:
-        """Return the pictures' objects with what is too slow for `_list`."""
-        return listing.objects
+    @abstractmethod
+    def _annotation_files(self, pictures: Sequence[Picture]) -> tuple[Path, Sequence[Path]]:
+        """Return a folder, and the files below it that tell the pictures' objects."""
 
-    def validate(self, request: Request) -> list[Problem]:
-        problems = picture_problems(request)
-        try:
-            listing = self._list(request.limit)
-            if not problems:
-                picture_bytes(files_source(listing.folder, request.geometry), listing.files, request)
-        except DataError as error:
-            return [*problems, error.problem]
-        if not any(objects["boxes"] for objects in listing.objects):
-            problems.append(
-                Problem(
-                    f"none of the {len(listing.files)} pictures has an object, so that nothing can be scored",
-                    "raise limit, or give annotations that have objects",
-                )
+    def _check(self, request: Request) -> None:
+        pictures = self._wanted(request)
+        check_files(self._listing.folder, [picture.item for picture in pictures], *self._list_file)
+        annotated = self._annotated(pictures)
+        super()._check(request)
+        if not any(each.objects["boxes"] for each in annotated):
+            raise DataError(
+                f"none of the {len(pictures)} pictures has an object, so that nothing can be scored",
+                "raise limit, or give annotations that have objects",
             )
-        return problems
 
     def content(self, request: Request, hash_files: HashFiles) -> Any:
-        listing = self._list(request.limit)
-        return {
-            "files": list(listing.files),
-            "annotations": list(hash_files(listing.annotation_folder, listing.annotations)),
-            "sha256": list(hash_files(listing.folder, [Path(file) for file in listing.files])),
-        }
+        folder, files = self._annotation_files(self._wanted(request))
+        return {**super().content(request, hash_files), "annotations": list(hash_files(folder, files))}
 
-    def stored_bytes(self, request: Request) -> int:
-        listing = self._list(request.limit)
-        return picture_bytes(files_source(listing.folder, request.geometry), listing.files, request)
-
-    def write(self, request: Request, out: Path, policy: Policy | None) -> Samples:
-        listing = self._list(request.limit)
-        _check_sizes(listing)
-        pictures = list(map(Picture, listing.files, sample_ids(listing.files), self._complete(listing)))
-        source = files_source(listing.folder, request.geometry)
-        return write_samples(source, pictures, request, out, available=listing.available, note=listing.note)
+    def _complete(self, pictures: Sequence[Picture]) -> Sequence[Picture]:
+        annotated = self._annotated(pictures)
+        _check_sizes(self._listing.folder, pictures, annotated)
+        return [replace(picture, truth=each.objects) for picture, each in zip(pictures, annotated, strict=True)]
 
 
-def check_files(folder: Path, files: Sequence[str], source: Path) -> None:
-    """Check that the pictures that `source` lists exist.
-
-    Raises:
-        DataError: some are missing.
-    """
-    missing = [file for file in files if not (folder / file).is_file()]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of the {len(files)} pictures that {source} lists are not in {folder}: "
-            + first_few(missing, 3),
-            "fetch them, take them out of the list, or give the folder that they lie in as dataset.reader.pictures",
-        )
-
-
-def _check_sizes(listing: Listing) -> None:
+def _check_sizes(folder: Path, pictures: Sequence[Picture], annotated: Sequence[Annotated]) -> None:
     """Check that the annotations were made for pictures of these sizes: boxes would be in other places."""
     wrong = []
-    for file, size in zip(listing.files, listing.sizes, strict=True):
-        height, width = picture_size(listing.folder / file)
-        if (height, width) != tuple(size):
-            wrong.append(f"{file} is {width}x{height} pixels and annotated as {size[1]}x{size[0]}")
+    for picture, each in zip(pictures, annotated, strict=True):
+        height, width = picture_size(folder / picture.item)
+        if (height, width) != each.size:
+            wrong.append(f"{picture.item} is {width}x{height} pixels and annotated as {each.size[1]}x{each.size[0]}")
     if wrong:
         raise DataError(
-            f"{len(wrong)} pictures in {listing.folder} are not those that were annotated: {first_few(wrong, 3)}",
+            f"{len(wrong)} pictures in {folder} are not those that were annotated: {first_few(wrong, 3)}",
             "use the original pictures: resized or rotated copies do not fit the boxes; EXIF's rotation is not applied",
         )

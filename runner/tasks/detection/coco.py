@@ -6,24 +6,25 @@ import re
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import msgspec
 
 from runner.core import JSON_ERRORS, DataError, Problem, at_home, first_few, read_regular
-from runner.data import Request, root_folder
+from runner.data import Picture, Request, root_folder, sample_ids
 from runner.tasks.detection._masks import mask_problems, mask_tools
-from runner.tasks.detection._reader import AnnotatedPictures, Listing, check_files
+from runner.tasks.detection._reader import Annotated, AnnotatedPictures
 from runner.tasks.detection.boxes import RLE, Objects
-from runner.tasks.listed import LARGEST_BYTES
+from runner.tasks.listed import LARGEST_BYTES, Listing, leads_out
 
 STANDARD = "instances_val2017.json"
 ROOT_FIX = (
     "give dataset.root=DIR holding annotations/instances_val2017.json and val2017/, "
     "or dataset=synthetic_boxes to try without COCO"
 )
+_PICTURES_FIX = "fetch them, take them out of the list, or give the folder that they lie in as dataset.reader.pictures"
 
 
 @dataclass(frozen=True)
@@ -43,35 +44,46 @@ class Coco(AnnotatedPictures):
     pictures: str | None = None
     masks: bool = False
 
-    def validate(self, request: Request) -> list[Problem]:
-        return [*super().validate(request), *(mask_problems() if self.masks else [])]
-
-    def _list(self, limit: int | None) -> Listing:
+    @cached_property
+    def _listing(self) -> Listing:
         path, coco = self._annotations
-        entries = coco.images[:limit]
+        files = [image.file_name for image in coco.images]
         folder = _picture_folder(path, root_folder(self.root, ROOT_FIX), self.pictures)
-        files = [entry.file_name for entry in entries]
-        check_files(folder, files, path)
-        classes = {category.id: index for index, category in enumerate(coco.categories)}
-        objects = [_objects(self._by_picture.get(entry.id, ()), classes) for entry in entries]
-        empty = sum(not (box[0] < box[2] and box[1] < box[3]) for each in objects for box in each["boxes"])
-        return Listing(
-            folder=folder,
-            files=files,
-            sizes=[(entry.height, entry.width) for entry in entries],
-            objects=objects,
-            annotation_folder=path.parent,
-            annotations=[Path(path.name)],
-            available=len(coco.images),
-            note=f"objects with a box without area, which cannot be found, as in COCOeval: {empty}" if empty else None,
-        )
+        return Listing(folder, list(map(Picture, files, sample_ids(files))))
 
-    def _complete(self, listing: Listing) -> Sequence[Objects]:
+    def _problems(self, request: Request) -> list[Problem]:
+        return [*super()._problems(request), *(mask_problems() if self.masks else [])]
+
+    @property
+    def _list_file(self) -> tuple[Path, str]:
+        return self._annotations[0], _PICTURES_FIX
+
+    def _annotated(self, pictures: Sequence[Picture]) -> list[Annotated]:
+        coco = self._annotations[1]
+        classes = {category.id: index for index, category in enumerate(coco.categories)}
+        return [
+            Annotated((image.height, image.width), _objects(self._by_picture.get(image.id, ()), classes))
+            for image in coco.images[: len(pictures)]
+        ]
+
+    def _annotation_files(self, pictures: Sequence[Picture]) -> tuple[Path, list[Path]]:
+        path = self._annotations[0]
+        return path.parent, [Path(path.name)]
+
+    def _complete(self, pictures: Sequence[Picture]) -> Sequence[Picture]:
+        completed = super()._complete(pictures)
         if not self.masks:
-            return listing.objects
-        entries = self._annotations[1].images[: len(listing.objects)]
-        masks = ([_mask(each, entry) for each in self._by_picture.get(entry.id, ())] for entry in entries)
-        return [{**objects, "masks": own} for objects, own in zip(listing.objects, masks, strict=True)]
+            return completed
+        images = self._annotations[1].images[: len(pictures)]
+        masks = ([_mask(each, image) for each in self._by_picture.get(image.id, ())] for image in images)
+        return [
+            replace(picture, truth={**picture.truth, "masks": own})
+            for picture, own in zip(completed, masks, strict=True)
+        ]
+
+    def _note(self, pictures: Sequence[Picture]) -> str | None:
+        empty = sum(not (box[0] < box[2] and box[1] < box[3]) for picture in pictures for box in picture.truth["boxes"])
+        return f"objects with a box without area, which cannot be found, as in COCOeval: {empty}" if empty else None
 
     @cached_property
     def _annotations(self) -> tuple[Path, _Coco]:
@@ -185,7 +197,7 @@ def _contradictions(coco: _Coco) -> Iterator[tuple[str, list[str]]]:
     yield "category ids that occur twice", _repeated(category.id for category in coco.categories)
     yield (
         "file names that lead out of the folder",
-        [image.file_name for image in coco.images if _leads_out(PurePosixPath(image.file_name))],
+        [image.file_name for image in coco.images if leads_out(image.file_name)],
     )
     categories = {category.id for category in coco.categories}
     images = {image.id: image for image in coco.images}
@@ -214,10 +226,6 @@ def _contradictions(coco: _Coco) -> Iterator[tuple[str, list[str]]]:
 
 def _repeated(values: Iterable[int | str]) -> list[str]:
     return [str(value) for value, count in Counter(values).items() if count > 1]
-
-
-def _leads_out(path: PurePosixPath) -> bool:
-    return path.is_absolute() or ".." in path.parts or not path.name
 
 
 def _is_outside(box: tuple[float, float, float, float], image: _Image) -> bool:

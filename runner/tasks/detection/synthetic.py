@@ -12,7 +12,7 @@ from runner.data import Request
 from runner.tasks.detection._masks import mask_problems, mask_tools
 from runner.tasks.detection.boxes import RLE, Objects, areas, iou
 from runner.tasks.detection.preview import class_colour
-from runner.tasks.drawn import DrawnPictures
+from runner.tasks.drawn import LONGEST_SIDE, DrawnPictures
 
 TRIES = 10
 """How many shapes are tried in a picture; those that would overlap another are left out."""
@@ -28,8 +28,8 @@ class SyntheticBoxes(DrawnPictures):
     objects' masks too.
     """
 
-    width: int = bounded(least=LEAST_SIDE)
-    height: int = bounded(least=LEAST_SIDE)
+    width: int = bounded(least=LEAST_SIDE, most=LONGEST_SIDE)
+    height: int = bounded(least=LEAST_SIDE, most=LONGEST_SIDE)
     classes: int = bounded(least=1)
     masks: bool = False
 

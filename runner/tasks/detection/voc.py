@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 from xml.etree import ElementTree
 
 from runner.core import DataError, first_few, read_regular
-from runner.data import list_pictures, root_folder
-from runner.tasks.detection._reader import AnnotatedPictures, Listing
+from runner.data import Picture, list_pictures, root_folder
+from runner.tasks.detection._reader import Annotated, AnnotatedPictures
 from runner.tasks.detection.boxes import Objects
-from runner.tasks.listed import LARGEST_BYTES, text_of
+from runner.tasks.listed import LARGEST_BYTES, Listing, text_of
 
 ROOT_FIX = (
     "give dataset.root=DIR holding JPEGImages/, Annotations/ and ImageSets/Main/, such as VOCdevkit/VOC2007, "
@@ -34,35 +34,26 @@ class Voc(AnnotatedPictures):
     classes: list[str]
     split: str = "test"
 
-    def _list(self, limit: int | None) -> Listing:
+    @cached_property
+    def _listing(self) -> Listing:
+        folder = self._folder / "JPEGImages"
+        files = {Path(file).stem: file for file in list_pictures(folder, ROOT_FIX)}
         ids = _split_ids(self._folder, self.split)
-        wanted = ids[:limit]
-        missing = [id for id in wanted if id not in self._files]
-        if missing:
-            raise DataError(
-                f"{len(missing)} of the {len(wanted)} pictures in ImageSets/Main/{self.split}.txt are not in "
-                f"{self._folder / 'JPEGImages'}: {first_few(missing, 3)}",
-                "fetch them, or take them out of the list",
-            )
-        annotated = [self._read(id) for id in wanted]
-        return Listing(
-            folder=self._folder / "JPEGImages",
-            files=[self._files[id] for id in wanted],
-            sizes=[size for size, _ in annotated],
-            objects=[objects for _, objects in annotated],
-            annotation_folder=self._folder,
-            annotations=[Path("Annotations", f"{id}.xml") for id in wanted],
-            available=len(ids),
-        )
+        return Listing(folder, [Picture(files.get(id, id), id) for id in ids])
+
+    @property
+    def _list_file(self) -> tuple[Path, str]:
+        return _split_file(self._folder, self.split), "fetch them, or take them out of the list"
+
+    def _annotated(self, pictures: Sequence[Picture]) -> list[Annotated]:
+        return [self._read(picture.id) for picture in pictures]
+
+    def _annotation_files(self, pictures: Sequence[Picture]) -> tuple[Path, list[Path]]:
+        return self._folder, [Path("Annotations", f"{picture.id}.xml") for picture in pictures]
 
     @cached_property
     def _folder(self) -> Path:
         return _devkit_folder(root_folder(self.root, ROOT_FIX))
-
-    @cached_property
-    def _files(self) -> dict[str, str]:
-        """The pictures by id."""
-        return {Path(file).stem: file for file in list_pictures(self._folder / "JPEGImages", ROOT_FIX)}
 
     @cached_property
     def _read(self) -> Any:
@@ -82,13 +73,16 @@ def _devkit_folder(base: Path) -> Path:
     return choices[0]
 
 
+def _split_file(folder: Path, split: str) -> Path:
+    return folder / "ImageSets" / "Main" / f"{split}.txt"
+
+
 def _split_ids(folder: Path, split: str) -> list[str]:
-    lists = folder / "ImageSets" / "Main"
-    path = lists / f"{split}.txt"
+    path = _split_file(folder, split)
     try:
         ids = [line.split()[0] for line in text_of(path).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        splits = sorted(path.stem for path in lists.glob("*.txt") if "_" not in path.stem)
+        splits = sorted(other.stem for other in path.parent.glob("*.txt") if "_" not in other.stem)
         fix = f"choose of: {first_few(splits, 8)}" if splits else "write the pictures' names there, one a line"
         raise DataError(f"dataset.reader.split: {path} cannot be read: {error}", fix) from error
     if len(set(ids)) < len(ids) or not ids:
@@ -102,8 +96,8 @@ class _NoDoctype(ElementTree.TreeBuilder):
         raise ValueError("it declares a document type")
 
 
-def _read_annotations(folder: Path, classes: Mapping[str, int], id: str) -> tuple[tuple[int, int], Objects]:
-    """Return a picture's [height, width] and its objects.
+def _read_annotations(folder: Path, classes: Mapping[str, int], id: str) -> Annotated:
+    """Return what is annotated in a picture.
 
     Raises:
         DataError: the file is missing, or is not VOC's annotations of the classes.
@@ -130,7 +124,7 @@ def _read_annotations(folder: Path, classes: Mapping[str, int], id: str) -> tupl
             f"{path} has objects of a class that is not listed: {first_few(unknown)}",
             f"give the classes as dataset.reader.classes=[...]; they are {', '.join(classes)}",
         )
-    return (height, width), {
+    objects: Objects = {
         "class_count": len(classes),
         "boxes": boxes,
         "classes": [classes[name] for name in names],
@@ -138,6 +132,7 @@ def _read_annotations(folder: Path, classes: Mapping[str, int], id: str) -> tupl
         "crowd": [0] * len(boxes),
         "difficult": difficult,
     }
+    return Annotated((height, width), objects)
 
 
 def _box(element: ElementTree.Element, width: int, height: int) -> list[float]:

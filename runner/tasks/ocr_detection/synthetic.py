@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.core import bounded
 from runner.core.lazy import Image, cv2, np
-from runner.tasks.drawn import DrawnPictures
+from runner.tasks.drawn import LONGEST_SIDE, DrawnPictures
 
 WORDS = 4
 LETTERS = "ABCDEFGHKLMNPRSTUVXYZ23456789"
@@ -19,8 +19,8 @@ STEEPEST_DEGREES = 15
 class SyntheticScenes(DrawnPictures):
     """`count` seeded pictures of `width` x `height` pixels with words drawn on them."""
 
-    width: int = bounded(least=64)
-    height: int = bounded(least=64)
+    width: int = bounded(least=64, most=LONGEST_SIDE)
+    height: int = bounded(least=64, most=LONGEST_SIDE)
 
     things = "scenes with words"
     id_prefix = "scene_"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.core import DataError, at_home, first_few, one_of
 from runner.data import Picture, Request, file_names, find_pictures, root_folder, sample_ids
-from runner.tasks.listed import ListedPictures, Listing, text_of
+from runner.tasks.listed import ListedPictures, Listing, check_files, text_of
 from runner.tasks.recognition.ctc import is_known
 
 LABEL_FILE = "labels.txt"
@@ -71,14 +71,11 @@ def _listed(root: str | None, labels: str | None) -> Listing:
     label_file = base / LABEL_FILE if labels is None else at_home(labels)
     texts = read_texts(label_file)
     folder = base / PICTURES if (base / PICTURES).is_dir() else base
-    missing = [file for file in texts if not (folder / file).is_file()]
-    if missing:
-        raise DataError(
-            f"{len(missing)} of the {len(texts)} pictures that {label_file} lists are not in {folder}: "
-            + first_few(missing, 3),
-            "add them, take their lines out, or give the right folder with dataset.root=DIR; after a name with spaces "
-            "stands a tab",
-        )
+    fix = (
+        "add them, take their lines out, or give the right folder with dataset.root=DIR; after a name with spaces "
+        "stands a tab"
+    )
+    check_files(folder, list(texts), label_file, fix)
     return Listing(folder, list(map(Picture, texts, sample_ids(list(texts)), texts.values())))
 
 
@@ -113,8 +110,9 @@ def read_texts(path: Path) -> dict[str, str]:
 
 def _parse(line: str) -> tuple[str, str]:
     """Return name and text of a line; the text is empty if there is none."""
-    quoted = _QUOTED.fullmatch(line)
-    if "\t" not in line and quoted is not None:
+    # the first condition keeps a line of a million `,"` from being matched for hours
+    quoted = _QUOTED.fullmatch(line) if line.endswith('"') and "\t" not in line else None
+    if quoted is not None:
         return quoted[1], re.sub(r'\\(["\\])', r"\1", quoted[2])
     name, _, text = line.partition("\t") if "\t" in line else line.replace(" ", "\t", 1).partition("\t")
     return name.strip(), text.strip()

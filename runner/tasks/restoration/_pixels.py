@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +17,13 @@ def as_array(picture: Image.Image) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.atleast_3d(np.asarray(picture)).transpose(2, 0, 1))
 
 
-def true_pictures(folder: Path, geometry: Geometry) -> TruthArrays:
-    """Return the files of `folder` as ground truth: uint8 [3, height, width] in RGB, or [1, ...] for a grey model."""
+def true_pictures(path_of: Callable[[str], Path], geometry: Geometry) -> TruthArrays:
+    """Return picture files as ground truth: uint8 [3, height, width] in RGB, or [1, ...] for a grey model.
+
+    `path_of` tells the file for a picture's item, and is picklable.
+    """
     return TruthArrays(
-        dtype="uint8", shape_of=partial(_file_shape, folder, geometry), load=partial(_file_array, folder, geometry)
+        dtype="uint8", shape_of=partial(_file_shape, path_of, geometry), load=partial(_file_array, path_of, geometry)
     )
 
 
@@ -28,12 +32,12 @@ def true_shape(geometry: Geometry, size: tuple[int, int]) -> tuple[int, int, int
     return (1 if geometry.channels == "grey" else 3, *size)
 
 
-def _file_shape(folder: Path, geometry: Geometry, file: str) -> tuple[int, ...]:
-    return true_shape(geometry, picture_size(folder / file))
+def _file_shape(path_of: Callable[[str], Path], geometry: Geometry, item: str) -> tuple[int, ...]:
+    return true_shape(geometry, picture_size(path_of(item)))
 
 
-def _file_array(folder: Path, geometry: Geometry, file: str) -> NDArray[np.uint8]:
-    return as_array(open_picture(folder / file, geometry.channels))
+def _file_array(path_of: Callable[[str], Path], geometry: Geometry, item: str) -> NDArray[np.uint8]:
+    return as_array(open_picture(path_of(item), geometry.channels))
 
 
 def add_noise(seed: int, sigma: float, item: str, row: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -17,13 +17,12 @@ from runner.data import (
     PictureSource,
     Request,
     TruthArrays,
-    list_pictures,
     open_picture,
     picture_size,
     root_folder,
     sample_ids,
 )
-from runner.tasks.listed import ListedPictures, Listing
+from runner.tasks.listed import Counterparts, ListedPictures, Listing, pictures_ending
 from runner.tasks.restoration import _pixels
 
 ROOT_FIX = "give dataset.root=DIR holding the pictures, or dataset=synthetic_textures to try without"
@@ -37,9 +36,14 @@ class _PictureFiles(ListedPictures):
     def _folder(self) -> Path:
         """The folder of the files that name the samples."""
 
+    @property
+    def _suffix(self) -> str:
+        """What the names of these files end in."""
+        return ""
+
     @cached_property
     def _listing(self) -> Listing:
-        files = list_pictures(self._folder, ROOT_FIX)
+        files = pictures_ending(self._folder, self._suffix, ROOT_FIX)
         return Listing(self._folder, list(map(Picture, files, sample_ids(files))))
 
     def _problems(self, request: Request) -> list[Problem]:
@@ -69,23 +73,37 @@ class NoisyPictures(_PictureFiles):
     def _source(self, request: Request) -> PictureSource:
         return replace(
             super()._source(request),
-            truth=_pixels.true_pictures(self._folder, request.geometry),
+            truth=_pixels.true_pictures(self._folder.joinpath, request.geometry),
             alter=partial(_pixels.add_noise, request.seed, self.sigma),
         )
 
 
 @dataclass(frozen=True)
 class PicturePairs(_PictureFiles):
-    """Pictures in `root`/`inputs`; the true ones, `factor` times as large, have the same names in `root`/`targets`."""
+    """Pictures in `root`/`inputs`; the true ones, `factor` times as large, have the same names in `root`/`targets`.
+
+    Where the names differ, a true picture has that of its input with `input_suffix` (by default the extension)
+    replaced by `target_suffix`, as in x2.png and .png for 0801x2.png and 0801.png. Inputs of other names are left out.
+    """
 
     root: str | None = None
     inputs: str = "data"
     targets: str = "target"
     factor: int = bounded(1, least=1)
+    input_suffix: str = ""
+    target_suffix: str | None = None
 
     @property
     def _folder(self) -> Path:
         return self._subfolder(self.inputs)
+
+    @property
+    def _suffix(self) -> str:
+        return self.input_suffix
+
+    @property
+    def _targets(self) -> Counterparts:
+        return Counterparts(self._subfolder(self.targets), self.input_suffix, self.target_suffix)
 
     def _subfolder(self, name: str) -> Path:
         folder = root_folder(self.root, ROOT_FIX) / name
@@ -97,31 +115,33 @@ class PicturePairs(_PictureFiles):
         return folder
 
     def content(self, request: Request, hash_files: HashFiles) -> Any:
-        files = [Path(file) for file in self._files(request)]
-        targets = list(hash_files(self._subfolder(self.targets), files))
-        return {**super().content(request, hash_files), "targets": targets}
+        targets = self._targets
+        hashes = list(hash_files(targets.folder, targets.files(self._wanted(request))))
+        return {**super().content(request, hash_files), "targets": hashes}
 
     def _check(self, request: Request) -> None:
-        inputs, targets, files = self._folder, self._subfolder(self.targets), self._files(request)
-        lacking = [file for file in files if not (targets / file).is_file()]
+        inputs, targets, files = self._folder, self._targets, self._files(request)
+        lacking = [file for file in files if not targets.path(file).is_file()]
         if lacking:
             raise DataError(
                 f"{len(lacking)} of the {len(self._listing.pictures)} pictures in {inputs} have none of their name in "
-                f"{targets}: {first_few(lacking, 3)}",
-                "add the true pictures, or take the others away",
+                f"{targets.folder}: {first_few(lacking, 3)}; there is no {targets.path(lacking[0])}",
+                "add the true pictures, take the others away, or say how the names differ, as in "
+                "+dataset.reader.input_suffix=x2.png +dataset.reader.target_suffix=.png for 0801x2.png and 0801.png",
             )
         for file in files:
-            (height, width), true_size = picture_size(inputs / file), picture_size(targets / file)
+            target = targets.path(file)
+            (height, width), true_size = picture_size(inputs / file), picture_size(target)
             if true_size != (height * self.factor, width * self.factor):
                 raise DataError(
-                    f"{targets / file} is {true_size[1]}x{true_size[0]} pixels, and the picture in {inputs} is "
+                    f"{target} is {true_size[1]}x{true_size[0]} pixels, and the picture in {inputs} is "
                     f"{width}x{height}: not {self.factor} times smaller",
                     "choose the pictures for the model's scale, or correct model.decode.scale",
                 )
         super()._check(request)
 
     def _source(self, request: Request) -> PictureSource:
-        truth = _pixels.true_pictures(self._subfolder(self.targets), request.geometry)
+        truth = _pixels.true_pictures(self._targets.path, request.geometry)
         return replace(super()._source(request), truth=truth)
 
 

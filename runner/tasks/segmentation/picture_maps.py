@@ -16,12 +16,11 @@ from runner.data import (
     PictureSource,
     Request,
     TruthArrays,
-    list_pictures,
     picture_size,
     root_folder,
     sample_ids,
 )
-from runner.tasks.listed import ListedPictures, Listing, text_of
+from runner.tasks.listed import Counterparts, ListedPictures, Listing, check_files, pictures_ending, text_of
 from runner.tasks.segmentation.maps import UNSEEN
 
 T = TypeVar("T")
@@ -61,7 +60,7 @@ class PictureMaps(ListedPictures):
             return [error.problem]
 
     def content(self, request: Request, hash_files: HashFiles) -> Any:
-        maps = [self._maps.path(picture.item).relative_to(self._maps.folder) for picture in self._wanted(request)]
+        maps = self._maps.files(self._wanted(request))
         return {**super().content(request, hash_files), "maps": list(hash_files(self._maps.folder, maps))}
 
     def _source(self, request: Request) -> PictureSource:
@@ -79,7 +78,8 @@ class PictureMaps(ListedPictures):
         folder = root_folder(self.root, self._fix) / self.pictures
         if not folder.is_dir():
             raise DataError(f"dataset.root: there is no folder {folder}", self._fix)
-        pictures = self._listed(folder) if self.names is not None else self._found(folder)
+        listed = self.names is not None
+        pictures = self._listed(folder) if listed else pictures_ending(folder, self.picture_suffix, self._fix)
         without = [picture for picture in pictures if not self._maps.path(picture).is_file()]
         if without:
             raise DataError(
@@ -89,14 +89,6 @@ class PictureMaps(ListedPictures):
             )
         return Listing(folder, list(map(Picture, pictures, sample_ids(pictures))))
 
-    def _found(self, folder: Path) -> list[str]:
-        pictures = [name for name in list_pictures(folder, self._fix) if name.endswith(self.picture_suffix)]
-        if not pictures:
-            raise DataError(
-                f"dataset.root: no picture in {folder} has a name that ends in {self.picture_suffix}", self._fix
-            )
-        return pictures
-
     def _listed(self, folder: Path) -> list[str]:
         path = root_folder(self.root, self._fix) / str(self.names)
         try:
@@ -104,13 +96,10 @@ class PictureMaps(ListedPictures):
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}, the list of names, cannot be read: {error}", self._fix) from error
         pictures = [name + self.picture_suffix for name in names]
-        missing = [picture for picture in pictures if not (folder / picture).is_file()]
-        if missing or not pictures:
-            raise DataError(
-                f"{path} lists {len(pictures)} pictures, and {len(missing)} of them are not in {folder}: "
-                f"{first_few(missing, 3)}",
-                "fetch the data set again, or correct names and picture_suffix of dataset.reader",
-            )
+        fix = "fetch the data set again, or correct names and picture_suffix of dataset.reader"
+        if not pictures:
+            raise DataError(f"{path} lists no pictures", fix)
+        check_files(folder, pictures, path, fix)
         return pictures
 
     @property
@@ -162,26 +151,17 @@ class PictureMaps(ListedPictures):
         if unequal:
             yield Problem(
                 f"{len(unequal)} label maps have another size than their picture: {first_few(unequal, 3)}",
-                "fetch these files again, or take them out of the data set",
+                "a map has a value for each pixel of its picture: where maps were made smaller on purpose, give "
+                "pictures of that size, or enlarge the maps by Pillow's Resampling.NEAREST; otherwise fetch these "
+                "files again",
             )
 
 
 @dataclass(frozen=True)
-class LabelFiles:
-    """The label maps below `folder`. `class_of_value` is the class of each of the 256 values that a map may store.
+class LabelFiles(Counterparts):
+    """The label maps below `folder`. `class_of_value` is the class of each of the 256 values that a map may store."""
 
-    A picture's map has the picture's path with `picture_suffix` (the extension, if that is empty) replaced by `suffix`.
-    """
-
-    folder: Path
-    picture_suffix: str
-    suffix: str
     class_of_value: tuple[int, ...]
-
-    def path(self, picture: str) -> Path:
-        """Return the path of a picture's map."""
-        name = picture.removesuffix(self.picture_suffix) if self.picture_suffix else picture.rpartition(".")[0]
-        return self.folder / f"{name}{self.suffix}"
 
     def size(self, picture: str) -> tuple[int, int]:
         """Return a map's [height, width], read from its header.

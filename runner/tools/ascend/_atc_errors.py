@@ -54,7 +54,7 @@ def failure(finished: Finished, request: CompileRequest, environment: Mapping[st
     what += f", error {code}" if code else ""
     cause = _cause(said)
     what += f": {cause}" if cause else ""
-    return command_line.failed(finished, "compile", what, _fix(code, said, finished.returncode, request, environment))
+    return command_line.failed(finished, what, _fix(code, said, finished.returncode, request, environment))
 
 
 def _code(said: str) -> str | None:

@@ -61,7 +61,7 @@ def measure(
     latencies_ms = latencies_of(session)[-calls:]
     if len(latencies_ms) != calls:
         raise ToolError(
-            f"benchmark: {calls} calls were made, InferSession tells {len(latencies_ms)} times",
+            f"{calls} calls were made, InferSession tells {len(latencies_ms)} times",
             "this version of ais_bench keeps its times elsewhere: use tool.mode=cli",
         )
     source = f"{version} InferSession, host clock around the device call (exec_time_list)"

@@ -81,7 +81,7 @@ def _asked(place: Path, changed_ns: int, variables: tuple[tuple[str, str], ...] 
     try:
         return _parsed(json.loads(finished.tail.splitlines()[-1]))
     except (IndexError, ValueError, KeyError, TypeError) as error:
-        raise command_line.failed(finished, "preflight", f"{place} did not say which packages it has") from error
+        raise command_line.failed(finished, f"{place} did not say which packages it has") from error
 
 
 def _parsed(answer: Mapping[str, Any]) -> Installation:

@@ -101,7 +101,7 @@ def infer(
     for chunk in chunks(batches, model.inputs, model.batch, work, devices):
         results = command_line.new_folder(work / f"outputs{chunk.number}")
         finished = run(chunk, results)
-        with command_line.attributed_to(finished, "infer"):
+        with command_line.attributed_to(finished):
             files = files_of(chunk, results)
         yield from _read_outputs(finished, chunk, files, model.outputs)
         shutil.rmtree(results)
@@ -203,7 +203,7 @@ def _read_outputs(
     """Yield the chunk's outputs per batch; errors are attributed to the command."""
     batches = outputs(chunk, files, tensors)
     while True:
-        with command_line.attributed_to(finished, "infer"):
+        with command_line.attributed_to(finished):
             batch = next(batches, None)
         if batch is None:
             return

@@ -230,7 +230,7 @@ class AisBench(CommandLineTool):
                 call = self._argv(model, placement, chunk, results, "benchmark")
                 argv = (*call, *repeating(iterations, limits.warmup))
                 finished = self.run(argv, "benchmark", results, self._read(model, chunk))
-                with attributed_to(finished, "benchmark"):
+                with attributed_to(finished):
                     summaries[:] = [summary.measured(path) for path in summary.of_devices(results, devices)]
                 shutil.rmtree(results)
                 return min(summary.calls_of(each, iterations) for each in summaries), max(
@@ -274,7 +274,7 @@ class AisBench(CommandLineTool):
             results = command_line.new_folder(work / "profiled")
             argv = self._argv(model, first_device(placement), chunk, results, "profile")
             finished = self.run((*argv, *PROFILING), "benchmark", results, self._read(model, chunk))
-            with attributed_to(finished, "benchmark"):
+            with attributed_to(finished):
                 tables = [path.read_text(encoding="utf-8-sig") for path in op_summary.find(results)]
                 return slowest(itertools.chain.from_iterable(map(op_summary.executions, tables)))
 

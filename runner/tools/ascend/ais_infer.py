@@ -177,7 +177,7 @@ class AisInfer(CommandLineTool):
                 results = command_line.new_folder(work / f"measured{next(attempts)}")
                 argv = self._argv(model, placement, chunk, results)
                 finished = self.run((*argv, repeating(iterations)), "benchmark", results, self._read(model, chunk))
-                with attributed_to(finished, "benchmark"):
+                with attributed_to(finished):
                     measured.append((summary.measured(summary_in(results)), iterations))
                 shutil.rmtree(results)
                 return iterations, measured[-1][0].mean_ms

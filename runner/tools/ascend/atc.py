@@ -134,7 +134,7 @@ class Atc:
                 )
             except ToolError as error:
                 raise ToolError(
-                    f"compile: {error.message}\n    command: {shlex.join(argv)}", error.fix or "look into the log"
+                    f"{error.message}\n    command: {shlex.join(argv)}", error.fix or "look into the log"
                 ) from error
 
     def _environment(self) -> dict[str, str] | None:

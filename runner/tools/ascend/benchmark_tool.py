@@ -208,7 +208,7 @@ class BenchmarkTool(CommandLineTool):
             argv = self._vision(model, device, _write_batch(inputs, model, folder) * iterations, folder)
             pattern = f"perf_vision_batchsize_{model.batch}_device_{device}.txt"
         finished = self.run((*argv, *self._added()), "benchmark", folder, [*model_files.of(model), folder])
-        with attributed_to(finished, "benchmark"):
+        with attributed_to(finished):
             text = the_file(folder / "result", pattern).read_text(errors="replace")
             return (pure_rate(text),) * 2 if is_pure else (interface_rate(text), end_to_end_rate(text))
 

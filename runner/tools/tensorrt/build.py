@@ -57,7 +57,7 @@ class TrtexecBuild:
         finished = command_line.run(argv, stage="compile", name="trtexec", timeout_seconds=self.timeout_seconds)
         engine = _engine(out)
         if not engine.is_file() or engine.stat().st_size == 0:
-            raise command_line.failed(finished, "compile", "trtexec ended with exit status 0 but left no engine")
+            raise command_line.failed(finished, "trtexec ended with exit status 0 but left no engine")
         return engine
 
 

@@ -114,7 +114,7 @@ class Trtexec:
             finished = command_line.run(
                 argv, stage="infer", name="trtexec", timeout_seconds=self.timeout_seconds, cwd=work
             )
-            with attributed_to(finished, "infer"):
+            with attributed_to(finished):
                 yield read_outputs(work / OUTPUT, model)
 
     def measure(
@@ -164,7 +164,7 @@ class Trtexec:
 
     def _reported(self, argv: tuple[str, ...]) -> Report:
         finished = command_line.run(argv, stage="benchmark", name="trtexec", timeout_seconds=self.timeout_seconds)
-        with attributed_to(finished, "benchmark"):
+        with attributed_to(finished):
             return parse_log(finished.log.read_text(errors="replace"))
 
     def _calls(self, calls: int) -> tuple[str, ...]:
@@ -185,7 +185,7 @@ class Trtexec:
         """Return the slowest layers of the engine, on trtexec's random inputs."""
         argv = (*_loading(model.path, model.inputs, model.batch, placement), *_profiling(work.absolute()))
         finished = command_line.run(argv, stage="benchmark", name="trtexec", timeout_seconds=self.timeout_seconds)
-        with attributed_to(finished, "benchmark"):
+        with attributed_to(finished):
             return slowest(profiles.layers(work / PROFILE))
 
     def _many_calls(self, limits: MeasuringLimits) -> tuple[str, ...]:

@@ -243,6 +243,29 @@ def test_a_label_line_may_name_the_pictures_folder(tmp_path):
     assert [picture.truth for picture in ImageFolder(str(root))._listing.pictures] == [3, 4]
 
 
+@pytest.mark.parametrize("below", ["", "val/"])
+def test_paths_in_the_list_tell_pictures_of_one_name_apart(tmp_path, below):
+    root = make_folder(tmp_path, [f"{below}cat/1.png", f"{below}dog/1.png"], ["cat/1.png 0", "dog/1.png 1"])
+    pictures = ImageFolder(str(root))._listing.pictures
+    assert [(picture.id, picture.truth) for picture in pictures] == [("cat/1", 0), ("dog/1", 1)]
+
+
+def test_pictures_of_one_name_without_paths_in_the_list_are_answered_with_how_to_write_them(tmp_path):
+    root = make_folder(tmp_path, ["cat/1.png", "dog/1.png"], ["1 0"])
+    (problem,) = ImageFolder(str(root)).validate(request())
+    assert problem.message.startswith("2 of the 2 pictures")
+    assert "as in `cat/1.png 0`" in problem.fix
+
+
+def test_pictures_that_differ_behind_the_first_dot_are_a_problem(tmp_path):
+    assert "a.1.png and a.2.png" in problem_of(make_folder(tmp_path, ["a.1.png", "a.2.png"], ["a 0"]))
+
+
+def test_two_labels_in_two_folders_for_the_only_picture_of_that_name_are_a_problem(tmp_path):
+    root = make_folder(tmp_path, ["1.png"], ["cat/1.png 0", "dog/1.png 1"])
+    assert "1 has the labels 0 and 1, in two folders" in problem_of(root)
+
+
 def test_two_labels_for_one_name_are_a_problem(tmp_path):
     root = make_folder(tmp_path, ["a.png"], ["a.png 1", "a.png 1", "a.jpg 2"])
     assert "val_label.txt:3: a has label 2 here and 1 above" in problem_of(root)

@@ -172,3 +172,16 @@ def test_texts_of_another_script_are_refused_early(tmp_path):
     assert "each of the 2 texts has characters that model.decode.alphabet lacks" in problem(
         Words(root, alphabet=["a", "b", "x"])
     )
+
+
+@pytest.mark.parametrize("name", ["../../secret.png", "a/../a.png", "/dev/null"])
+def test_a_list_names_no_picture_outside_of_the_folder(tmp_path, name):
+    root = make(tmp_path / "data", ["a.png"], ["a.png one", f"{name} two"])
+    (tmp_path / "secret.png").write_bytes((tmp_path / "data" / "pictures" / "a.png").read_bytes())
+    told = f"1 of the 2 pictures that {root}/labels.txt lists are not in {root}/pictures: {name}"
+    assert told in problem(Words(root))
+
+
+def test_a_long_line_of_quotes_takes_no_longer_than_another(tmp_path):
+    (text,) = listed(tmp_path, 'a,"' + ',"' * 200_000 + " end").values()
+    assert text == "end"

@@ -126,6 +126,30 @@ def test_a_picture_without_its_pair_is_named(tmp_path):
     )
 
 
+def test_suffixes_pair_pictures_of_other_names_and_leave_out_further_inputs(tmp_path):
+    save(tmp_path / "data" / "0801x2.png", 6, 4)
+    save(tmp_path / "data" / "0801x3.png", 4, 2)
+    large = save(tmp_path / "target" / "0801.png", 12, 8)
+    reader = PicturePairs(str(tmp_path), factor=2, input_suffix="x2.png", target_suffix=".png")
+    assert np.array_equal(truths(written(reader, tmp_path / "out"))[0], large.transpose(2, 0, 1))
+    assert reader.content(request(), hash_files)["targets"] == ["target/0801.png"]
+
+
+def test_pairs_may_be_of_other_formats(tmp_path):
+    save(tmp_path / "data" / "a.bmp")
+    large = save(tmp_path / "target" / "a.png", seed=1)
+    samples = written(PicturePairs(str(tmp_path), target_suffix=".png"), tmp_path / "out")
+    assert np.array_equal(truths(samples)[0], large.transpose(2, 0, 1))
+
+
+def test_a_true_picture_of_another_name_is_answered_with_the_suffixes(tmp_path):
+    save(tmp_path / "data" / "0801x2.png")
+    save(tmp_path / "target" / "0801.png")
+    (found,) = PicturePairs(str(tmp_path)).validate(request())
+    assert f"there is no {tmp_path}/target/0801x2.png" in found.message
+    assert "+dataset.reader.target_suffix=.png" in found.fix
+
+
 def test_a_pair_of_another_scale_than_the_model_is_named(tmp_path):
     pair_up(tmp_path)
     assert "a.png is 12x8 pixels" in problem(PicturePairs(str(tmp_path), factor=4))

@@ -179,7 +179,7 @@ def test_suffix_that_no_picture_has_is_a_problem(tmp_path) -> None:
 def test_name_of_no_picture_is_a_problem(tmp_path) -> None:
     (data_set(tmp_path) / "val.txt").write_text("a\nz\n")
     found = messages(reader_of(tmp_path, names="val.txt", picture_suffix=".png"))
-    assert "lists 2 pictures, and 1 of them are not in" in found
+    assert "1 of the 2 pictures that" in found and found.endswith("pictures: z.png")
 
 
 @pytest.mark.parametrize(

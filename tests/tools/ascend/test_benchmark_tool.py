@@ -151,19 +151,19 @@ def test_the_guides_measurement_on_files(card, compiled, batches, work) -> None:
         ("fewer", r"declares 2 outputs \(y, z\), the tool wrote 1"),
     ],
 )
-def test_a_tool_that_fails_is_told_with_stage_command_and_log(
+def test_a_tool_that_fails_is_told_with_command_and_log(
     tool, compiled, batches, work, monkeypatch, fault, told
 ) -> None:
     monkeypatch.setenv("STANDIN_FAULT", fault)
     model = compiled(2, shape=SHAPE)
-    with pytest.raises(ToolError, match=rf"(?s)^infer: .*{told}.*benchmark\.x86_64 -model_type.*benchmark\.log"):
+    with pytest.raises(ToolError, match=rf"(?s){told}.*benchmark\.x86_64 -model_type.*benchmark\.log"):
         infer(tool, model, batches(model, 4), work)
 
 
 @pytest.mark.parametrize(("fault", "told"), [("silent", "wrote 0 files"), ("other-keys", "tells no ave_through")])
 def test_a_measurement_that_fails_is_told(tool, compiled, work, monkeypatch, fault, told) -> None:
     monkeypatch.setenv("STANDIN_FAULT", fault)
-    with pytest.raises(ToolError, match=rf"(?s)^benchmark: .*{told}.*-round=2"):
+    with pytest.raises(ToolError, match=rf"(?s){told}.*-round=2"):
         tool.measure(compiled(2, shape=SHAPE), ONE, {}, QUICK, work)
 
 

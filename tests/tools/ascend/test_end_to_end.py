@@ -163,6 +163,7 @@ def test_a_tool_that_fails_is_told_with_stage_command_and_log(
     assert "ais_bench.log" in done.stderr
     found = result(tiny_zoo)
     assert found["error"]["stage"] == "infer"
+    assert not found["error"]["message"].startswith("infer")  # the stage is told beside it, once
     assert statuses(found)["compile"] == "ran"
     assert "-m" in found["commands"][-1]["argv"]
 

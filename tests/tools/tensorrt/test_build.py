@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from runner.core import Placement, TensorSpec, ToolError, process
+from runner.core import Placement, TensorSpec, ToolError, process, process_tree
 from runner.data.preprocess import Normalisation
 from runner.tools.compiler import CompileRequest
 from runner.tools.tensorrt.build import TrtexecBuild, shapes
@@ -107,7 +107,7 @@ def test_a_failing_trtexec_shows_its_last_lines_and_its_log(make: Make, tmp_path
     request = make("batch")
     request.model.write_bytes(b"not onnx")
 
-    with pytest.raises(ToolError, match=r"(?s)compile: trtexec failed.*command: trtexec.*c\.log.*Failed to parse"):
+    with pytest.raises(ToolError, match=r"(?s)^trtexec failed.*command: trtexec.*c\.log.*Failed to parse"):
         TrtexecBuild().compile(request, tmp_path / "model")
 
 
@@ -121,7 +121,7 @@ def test_a_trtexec_that_succeeds_without_an_engine_is_an_error(
 
 
 def test_a_hanging_trtexec_is_ended(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(process_tree, "GRACE_SECONDS", 0.2)
     fake_trtexec(tmp_path / "bin", "sleep 600", monkeypatch)
 
     with pytest.raises(ToolError, match=r"still running after 0\.3 seconds"):
