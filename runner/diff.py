@@ -20,7 +20,7 @@ from runner import cli, results
 from runner.config import groups
 from runner.core import ConfigError, DataError
 from runner.core.terminal import Console
-from runner.report import tables
+from runner.report import columns, tables
 from runner.results import Result
 from runner.results.differences import Difference, Values, as_text, configuration, differences, environment
 
@@ -186,7 +186,7 @@ def _ratio(difference: Difference) -> str:
     before, after = difference.before, difference.after
     if difference.name not in WITH_RATIO or not isinstance(before, (int, float)) or not isinstance(after, (int, float)):
         return ""
-    quotient = tables.ratio(after, before)
+    quotient = columns.ratio(after, before)
     return "" if quotient is None else f"  (x{quotient:.3f})"
 
 

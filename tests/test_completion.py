@@ -120,6 +120,7 @@ class Shell:
     """An interactive shell in a terminal of its own."""
 
     def __init__(self, folder: Path, *argv: str) -> None:
+        self.unread = ""
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
@@ -127,13 +128,14 @@ class Shell:
             os.execvpe(argv[0], argv, environment)
 
     def until(self, text: str, seconds: float = 20) -> str:
-        """Read until the text has come; return all that has."""
-        seen, end = "", time.monotonic() + seconds
-        while text not in seen:
+        """Read until the text has come; return all up to it, and keep the rest for the next call."""
+        end = time.monotonic() + seconds
+        while text not in self.unread:
             ready, _, _ = select.select([self.terminal], [], [], max(0, end - time.monotonic()))
-            assert ready, f"{text!r} did not come after {seen!r}"
-            seen += os.read(self.terminal, 65536).decode()
-        return seen
+            assert ready, f"{text!r} did not come after {self.unread!r}"
+            self.unread += os.read(self.terminal, 65536).decode()
+        before, _, self.unread = self.unread.partition(text)
+        return before + text
 
     def type(self, text: str) -> None:
         os.write(self.terminal, text.encode())

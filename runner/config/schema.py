@@ -139,10 +139,10 @@ class PublishedConfig:
 class FidelityConfig:
     """Required similarity of the compiled model's outputs to PyTorch's in float32."""
 
-    cosine: float = bounded(0.999, least=-1, most=1)
-    equal: float = bounded(99.0, least=0, most=100)
+    cosine: float = bounded(0.999, least=-1)
+    equal: float = bounded(99.0, least=0)
     """Of outputs of whole numbers, such as label maps: percent of equal elements."""
-    top1_agreement: Optional[float] = bounded(None, least=0, most=100)
+    top1_agreement: Optional[float] = bounded(None, least=0)
     """Percent."""
 
 
@@ -308,7 +308,7 @@ class FidelityGateConfig:
 @dataclass
 class BatchInvarianceGateConfig:
     enabled: bool = True
-    cosine: float = bounded(0.9999, least=-1, most=1)
+    cosine: float = bounded(0.9999, least=-1)
     """Least cosine between the outputs of the same samples at two batch sizes, with the same SoC and tool."""
 
 

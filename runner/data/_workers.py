@@ -54,6 +54,7 @@ def run_jobs(jobs: Mapping[int, Callable[[], T]]) -> Generator[tuple[int, T], No
             for future in done or wait(pending, return_when=FIRST_COMPLETED).done:
                 yield pending.pop(future), future.result()
     except BrokenProcessPool as error:
+        pool.shutdown()  # before that, an exit code may not be known
         raise _ended_early(started) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from runner.config.schema import PublishedConfig
 from runner.guide.wording import Words
-from runner.report import tables
+from runner.report import columns
 from runner.report.markdown import grid
 from runner.results import Meaning, Result, values
 
@@ -90,7 +90,7 @@ def published_performance(words: Words, published: Sequence[PublishedConfig]) ->
     marks = {(row.soc, row.batch): words["misprint_mark"] for row in rows_with if row.misprint}
     sound = [row for row in rows_with if not row.misprint]
     best = {soc: max((row.samples_per_second or 0.0 for row in sound if row.soc == soc), default=None) for soc in socs}
-    ratios = [ratio for ratio in tables.RATIOS if {ratio[1], ratio[2]} <= set(socs)]
+    ratios = [ratio for ratio in columns.RATIOS if {ratio[1], ratio[2]} <= set(socs)]
     rows = [
         (
             f"bs{batch}",
@@ -135,7 +135,7 @@ def _milliseconds(value: float | None) -> str:
 
 
 def _ratio(above: float | None, below: float | None) -> str:
-    ratio = tables.ratio(above, below)
+    ratio = columns.ratio(above, below)
     return "" if ratio is None else f"{ratio:.2f}"
 
 

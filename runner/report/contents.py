@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner import results
-from runner.report import failures, tables
+from runner.report import columns, failures, tables
 from runner.report.failures import FailedRun
 from runner.report.tables import Section
 from runner.results import Account, Found, Meaning, Result, Skipped
@@ -42,7 +42,7 @@ class Contents:
 
     def meanings(self, model: str) -> dict[str, Meaning]:
         """Return the meanings of a model's metrics, by name."""
-        return tables.meanings(result for result in self.results if result.model == model)
+        return columns.meanings(result for result in self.results if result.model == model)
 
 
 def gather(found: Found, published: Published) -> Contents:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from runner.core import visible
-from runner.report import failures, tables
+from runner.report import columns, failures, tables
 from runner.report.contents import Contents
 from runner.results import Account, Performance, Result, SweepJob, WorstFidelity, identity
 
@@ -75,9 +75,7 @@ def _missing(account: Account, job: SweepJob) -> dict[str, Cell]:
 def _row(
     result: Result, metrics: list[str], compared: set[str], published: float | None, shown: Result | None
 ) -> dict[str, Cell]:
-    performance, fidelity = result.performance, result.fidelity or WorstFidelity()
-    measured = performance or Performance()
-    latency = measured.latency_ms
+    fidelity, measured = result.fidelity or WorstFidelity(), result.performance or Performance()
     return {
         "model": result.model,
         "soc": result.soc,
@@ -93,7 +91,7 @@ def _row(
         "host": result.environment.host,
         "cpu": result.environment.cpu,
         "devices": "; ".join(measured.devices),
-        "chips": performance.chips if performance else None,
+        "chips": result.performance.chips if result.performance else None,
         "gears": "; ".join(measured.gears),
         "commit": result.environment.commit,
         "measured_at": measured.measured_at,
@@ -106,9 +104,25 @@ def _row(
         "fidelity.cosine": fidelity.cosine,
         "fidelity.top1_agreement_percent": fidelity.top1_agreement,
         "fidelity.equal_percent": fidelity.equal,
+        **_measured(result, published),
+        "gates_failed": "; ".join(gate.name for gate in result.failed_gates),
+        "error": tables.error_in_words(result) if result.status == "failed" else None,
+        "fix": result.error.fix if result.error else None,
+        "log": failures.described(result).log if result.status == "failed" else None,
+        **{f"version.{name}": version for name, version in identity.versions(result).items()},
+        "weights_sha256": result.weights.sha256 if result.weights else None,
+        "path": result.path,
+    }
+
+
+def _measured(result: Result, published: float | None) -> dict[str, Cell]:
+    performance = result.performance
+    measured = performance or Performance()
+    latency = measured.latency_ms
+    return {
         "samples_per_second": result.samples_per_second,
         "published_samples_per_second": published,
-        "measured/published": tables.ratio(result.samples_per_second, published),
+        "measured/published": columns.ratio(result.samples_per_second, published),
         "latency_mean_ms": latency.mean,
         "latency_p50_ms": latency.p50,
         "latency_p90_ms": latency.p90,
@@ -118,13 +132,6 @@ def _row(
         "peak_rss_mib": measured.peak_rss_mib,
         "valid": None if performance is None else "yes" if performance.valid else "no",
         "invalid_because": "; ".join(performance.reasons) if performance else None,
-        "gates_failed": "; ".join(gate.name for gate in result.failed_gates),
-        "error": tables.error_in_words(result) if result.status == "failed" else None,
-        "fix": result.error.fix if result.error else None,
-        "log": failures.described(result).log if result.status == "failed" else None,
-        **{f"version.{name}": version for name, version in identity.versions(result).items()},
-        "weights_sha256": result.weights.sha256 if result.weights else None,
-        "path": result.path,
     }
 
 

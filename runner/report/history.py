@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from runner.report import tables
+from runner.report import columns, tables
 from runner.report.charts import COLOURS, Line, Point
 from runner.report.rows import Key, differing
 from runner.results import Result, identity
@@ -77,7 +77,7 @@ def _named(groups: Sequence[Sequence[Result]]) -> list[History]:
 
 
 def _shortly(run: Result) -> str:
-    return f"{tables.with_chips(run.soc)} {run.tool} batch {run.batch}"
+    return f"{columns.with_chips(run.soc)} {run.tool} batch {run.batch}"
 
 
 def _texts(keys: Sequence[Key], index: int) -> list[str]:

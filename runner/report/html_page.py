@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from runner.report import charts, failures, history, tables
+from runner.report import charts, columns, failures, history, tables
 from runner.report.charts import Line, Point, Style
+from runner.report.columns import Column
 from runner.report.contents import Contents
 from runner.report.failures import FailedRun
 from runner.report.history import History
@@ -17,7 +18,7 @@ from runner.report.html_text import escaped
 from runner.report.markdown import environment_line
 from runner.report.previews import Preview
 from runner.report.rows import differing
-from runner.report.tables import Column, Section, Table
+from runner.report.tables import Section, Table
 from runner.results import Account, Gate, Latency, Meaning, Result, identity, values
 from runner.results.published import Published
 
@@ -181,7 +182,7 @@ def _table(table: Table) -> str:
     ]
     if any(column.best is not None for column in table.columns):
         best = "<td></td>" * len(table.keys)
-        best += "".join(f"<td>{tables.text(column.best, column.kind)}</td>" for column in table.columns)
+        best += "".join(f"<td>{columns.text(column.best, column.kind)}</td>" for column in table.columns)
         rows.append(f'<tr class="best"><th scope="row">{tables.BEST}</th>{best}</tr>')
     return (
         f'<div class="wide"><table><thead><tr><th scope="col">batch</th>{head}</tr></thead>'
@@ -200,7 +201,7 @@ def _unit(column: Column) -> str:
 def _cell(column: Column, index: int) -> str:
     marks = "".join(f"[{note + 1}]" for note in column.notes[index])
     marked = f' <span class="mark">{marks}</span>' if marks else ""
-    return f"<td>{tables.text(column.values[index], column.kind)}{marked}</td>"
+    return f"<td>{columns.text(column.values[index], column.kind)}{marked}</td>"
 
 
 def _charts(section: Section, published: Published) -> str:
@@ -221,7 +222,7 @@ def _charts(section: Section, published: Published) -> str:
     rates = [*measured("", "solid", lambda run: run.samples_per_second)]
     for soc in dict.fromkeys(row.soc for row in rows):
         points = [(r.batch, r.samples_per_second) for r in rows if r.soc == soc and r.samples_per_second is not None]
-        rates.append(Line(f"{tables.with_chips(soc)} published", tuple(points), colours[soc], "dashed"))
+        rates.append(Line(f"{columns.with_chips(soc)} published", tuple(points), colours[soc], "dashed"))
     delays = [
         *measured(" mean", "solid", lambda run: _latency(run).mean),
         *measured(" p99", "dotted", lambda run: _latency(run).p99),
@@ -237,7 +238,7 @@ def _lines_of(section: Section) -> dict[str, list[Result]]:
         keys = differing(runs)
         for index, run in enumerate(runs):
             told = [f"{key.title}={key.texts[index]}" for key in keys if key.texts[index]]
-            groups.setdefault(", ".join([f"{tables.with_chips(soc)} {tool}", *told]), []).append(run)
+            groups.setdefault(", ".join([f"{columns.with_chips(soc)} {tool}", *told]), []).append(run)
     return groups
 
 
@@ -251,7 +252,7 @@ def _points(runs: Sequence[Result], value: Callable[[Result], float | None], val
 
 def _over_time(section: Section, repeated: Sequence[History]) -> Iterator[str]:
     """Yield the figures of jobs that ran more than once."""
-    meanings = tables.meanings(section.runs)
+    meanings = columns.meanings(section.runs)
     drawn = [charts.over_time("Throughput", "samples/s", history.throughput(repeated))]
     for name in dict.fromkeys(name for each in repeated for name in each.runs[-1].figures):
         unit = values.sign(meanings.get(name, Meaning()).unit)
@@ -322,7 +323,7 @@ def _published(model: str, published: Published, runs: Sequence[Result]) -> Iter
     rows = published.get(model, ())
     if rows:
         sources = "".join(f"<li>{escaped(source)}</li>" for source in dict.fromkeys(row.source for row in rows))
-        table = tables.published_table(model, rows, tables.meanings(runs))
+        table = tables.published_table(model, rows, columns.meanings(runs))
         told = f'{_table(table)}{"".join(_notes(table))}<ul class="notes">{sources}</ul>'
         yield f"<details><summary>Published figures</summary>{told}</details>"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from runner.core import visible
-from runner.report import failures, tables
+from runner.report import columns, failures, tables
 from runner.report.contents import Contents
 from runner.report.rows import differing
 from runner.report.tables import Section, Table
@@ -37,13 +37,13 @@ def table_lines(table: Table, corner: str) -> list[str]:
         [
             f"bs{batch}",
             *(key.texts[index] for key in table.keys),
-            *(tables.cell(column, index) for column in table.columns),
+            *(columns.cell(column, index) for column in table.columns),
         ]
         for index, batch in enumerate(table.batches)
     ]
     if any(column.best is not None for column in table.columns):
         blank = [""] * len(table.keys)
-        rows.append([tables.BEST, *blank, *(tables.text(column.best, column.kind) for column in table.columns)])
+        rows.append([tables.BEST, *blank, *(columns.text(column.best, column.kind) for column in table.columns)])
     return grid([corner, *(key.title for key in table.keys), *(column.heading for column in table.columns)], rows)
 
 
@@ -77,24 +77,24 @@ def one_table(runs: Sequence[Result]) -> list[str]:
     rows = [
         [
             run.model,
-            tables.with_chips(run.soc),
+            columns.with_chips(run.soc),
             run.tool,
             run.dataset,
             *(key.texts[index] for key in keys),
             str(run.batch),
-            *(_marked(tables.text(run.figures.get(name), unit), _doubts(run)) for name, unit in metrics.items()),
+            *(_marked(columns.text(run.figures.get(name), unit), _doubts(run)) for name, unit in metrics.items()),
             *_performance(run),
         ]
         for index, run in enumerate(runs)
     ]
-    return grid([*headings, f"Throughput ({tables.RATE})", f"Latency ({tables.MILLISECONDS})"], rows, numeric=False)
+    return grid([*headings, f"Throughput ({columns.RATE})", f"Latency ({columns.MILLISECONDS})"], rows, numeric=False)
 
 
 def _performance(run: Result) -> list[str]:
     measured = run.performance or Performance()
     doubts = [] if measured.valid else ["not valid"]
-    figures = ((measured.samples_per_second, tables.RATE), (measured.latency_ms.mean, tables.MILLISECONDS))
-    return [_marked(tables.text(value, kind), doubts) for value, kind in figures]
+    figures = ((measured.samples_per_second, columns.RATE), (measured.latency_ms.mean, columns.MILLISECONDS))
+    return [_marked(columns.text(value, kind), doubts) for value, kind in figures]
 
 
 def _doubts(run: Result) -> list[str]:
@@ -135,12 +135,12 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _tables(table: Table) -> Iterator[str]:
-    for heading, corner, columns in (
+    for heading, corner, part in (
         ("Performance", "Throughput", tables.performance_part(table)),
         ("Accuracy", "Batch Size", tables.accuracy_part(table)),
     ):
-        if columns.columns:
-            yield from (f"### {heading}", "", *table_lines(columns, corner), "")
+        if part.columns:
+            yield from (f"### {heading}", "", *table_lines(part, corner), "")
 
 
 def _gates(runs: Sequence[Result]) -> list[str]:

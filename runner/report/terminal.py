@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from runner.report import failures, tables
+from runner.report import columns, failures, tables
 from runner.report.failures import FailedRun
 from runner.report.tables import Table
 from runner.results import Account
@@ -46,11 +46,11 @@ def _narrow(table: Table) -> Iterator[Table]:
     performance = tables.performance_part(table).columns
     groups = [tables.accuracy_part(table).columns, performance]
     if len(performance) > most:
-        costs = tuple(column for column in performance if column.kind in (tables.MILLISECONDS, tables.MEMORY))
+        costs = tuple(column for column in performance if column.kind in (columns.MILLISECONDS, columns.MEMORY))
         groups[1:] = [tuple(column for column in performance if column not in costs), costs]
-    for columns in groups:
-        for start in range(0, len(columns), most - 1):
-            yield replace(table, columns=columns[start : start + most - 1])
+    for group in groups:
+        for start in range(0, len(group), most - 1):
+            yield replace(table, columns=group[start : start + most - 1])
 
 
 def _rich(table: Table) -> RichTable:
@@ -64,9 +64,11 @@ def _rich(table: Table) -> RichTable:
         rich.add_column(Text(heading), justify="right", overflow="fold")
     for index, batch in enumerate(table.batches):
         keys = (Text(key.texts[index]) for key in table.keys)
-        rich.add_row(str(batch), *keys, *(tables.cell(column, index) for column in table.columns))
+        rich.add_row(str(batch), *keys, *(columns.cell(column, index) for column in table.columns))
     if any(column.best is not None for column in table.columns):
         rich.add_section()
         blank = [""] * len(table.keys)
-        rich.add_row("best", *blank, *(tables.text(column.best, column.kind) for column in table.columns), style="bold")
+        rich.add_row(
+            "best", *blank, *(columns.text(column.best, column.kind) for column in table.columns), style="bold"
+        )
     return rich

@@ -4,7 +4,7 @@ import pytest
 
 from runner import results
 from runner.config.schema import PublishedConfig
-from runner.report import tables
+from runner.report import columns, tables
 
 PUBLISHED = {
     "dcgan": (
@@ -28,7 +28,7 @@ def one_table(write_result, tmp_path):
     return build
 
 
-def column(table: tables.Table, title: str) -> tables.Column:
+def column(table: tables.Table, title: str) -> columns.Column:
     return next(column for column in table.columns if column.title == title)
 
 
@@ -81,11 +81,11 @@ def test_a_ratio_is_blank_where_a_soc_lacks_the_batch(one_table) -> None:
      (1e300, 1e-300), (1.0, -2.0)],
 )  # fmt: skip
 def test_a_ratio_that_is_no_number_is_blank(above: float | None, below: float | None) -> None:
-    assert tables.ratio(above, below) is None
+    assert columns.ratio(above, below) is None
 
 
 def test_zero_is_a_value_above_the_line() -> None:
-    assert tables.ratio(0.0, 5.0) == 0.0
+    assert columns.ratio(0.0, 5.0) == 0.0
 
 
 def test_a_published_zero_gives_no_ratio(one_table) -> None:
@@ -105,7 +105,7 @@ def test_a_measurement_that_does_not_count_is_marked_and_never_the_best(one_tabl
     measured = column(table, "310P3")
     assert (measured.best, measured.notes) == (1.0, ((), (0,)))
     assert table.footnotes == ("not a valid measurement: unstable",)
-    assert tables.cell(measured, 1) == "9.000 [1]"
+    assert columns.cell(measured, 1) == "9.000 [1]"
 
 
 def test_no_batch_is_best_where_no_measurement_counts(one_table) -> None:
@@ -115,12 +115,12 @@ def test_no_batch_is_best_where_no_measurement_counts(one_table) -> None:
 
 def test_a_ratio_of_a_measurement_that_does_not_count_is_marked(one_table) -> None:
     table = one_table({"reasons": ["device busy"]}, {"soc": "t4"})
-    assert tables.cell(column(table, "310P/T4"), 0) == "1.00 [1]"
+    assert columns.cell(column(table, "310P/T4"), 0) == "1.00 [1]"
 
 
 def test_substitute_data_is_marked_with_the_reason(one_table, make_gate) -> None:
     table = one_table({"gates": [make_gate("accuracy.acc", "skip", 0.1, 100.0, "synthetic pictures")]})
-    assert tables.cell(column(table, "acc"), 0) == "100.00 [1]"
+    assert columns.cell(column(table, "acc"), 0) == "100.00 [1]"
     assert table.footnotes == ("not compared with what is published: synthetic pictures",)
 
 
@@ -154,7 +154,7 @@ def test_two_tools_of_one_soc_have_columns_of_their_own(one_table) -> None:
 
 
 def test_a_metric_that_is_not_a_number_is_told(one_table) -> None:
-    assert tables.cell(column(one_table({"accuracy": {"cosine": float("nan")}}), "cosine"), 0) == "NaN"
+    assert columns.cell(column(one_table({"accuracy": {"cosine": float("nan")}}), "cosine"), 0) == "NaN"
 
 
 def test_the_published_table_has_the_guides_ratios() -> None:
@@ -164,8 +164,8 @@ def test_the_published_table_has_the_guides_ratios() -> None:
         PublishedConfig(soc="t4", batch=1, samples_per_second=9330.62, source="s"),
     ]
     table = tables.published_table("dcgan", rows, {})
-    assert tables.cell(column(table, "310P/310"), 0) == "0.70"
-    assert tables.cell(column(table, "310P/T4"), 0) == "0.81"
+    assert columns.cell(column(table, "310P/310"), 0) == "0.70"
+    assert columns.cell(column(table, "310P/T4"), 0) == "0.81"
 
 
 def costs(**told: float) -> dict:
@@ -182,7 +182,7 @@ def test_what_a_load_and_a_first_call_cost_has_columns(one_table) -> None:
         "310P3 peak memory (MiB)",
     ]
     assert [column.values for column in table.columns[-4:]] == [(2.0,), (345.5,), (45.25,), (789.5,)]
-    assert [tables.cell(column, 0) for column in table.columns[-4:]] == ["2.000", "345.500", "45.250", "789.5"]
+    assert [columns.cell(column, 0) for column in table.columns[-4:]] == ["2.000", "345.500", "45.250", "789.5"]
 
 
 def test_a_cost_that_no_tool_tells_has_no_column(one_table) -> None:
@@ -202,7 +202,7 @@ def test_a_metric_has_the_unit_that_its_result_says(one_table) -> None:
     meanings = {"psnr": {"unit": "dB", "better": "higher"}, "rmse": {"unit": "m", "better": "lower"}}
     table = one_table({"accuracy": {"psnr": 29.254, "rmse": 0.12345, "samples": 8}, "metrics": meanings, "gates": []})
     assert titles(table)[:2] == ["psnr (dB)", "rmse (m)"]
-    assert [tables.cell(column, 0) for column in table.columns[:2]] == ["29.25", "0.1235"]
+    assert [columns.cell(column, 0) for column in table.columns[:2]] == ["29.25", "0.1235"]
 
 
 def test_a_metric_of_an_older_result_has_no_unit(one_table) -> None:
@@ -317,7 +317,7 @@ def test_a_card_with_several_chips_says_so(one_table) -> None:
 def test_a_published_figure_for_another_batch_is_named_as_such(one_table, make_gate) -> None:
     gate = make_gate("accuracy.acc", "pass", 100.0, 100.0) | {"expected_for": "310P3, batch 16"}
     table = one_table({"gates": [gate]})
-    assert tables.cell(column(table, "published acc"), 0) == "100.00 [1]"
+    assert columns.cell(column(table, "published acc"), 0) == "100.00 [1]"
     assert table.footnotes == ("published for 310P3, batch 16",)
 
 
@@ -328,7 +328,7 @@ def test_a_misprint_is_marked_and_never_best() -> None:
     ]
     table = tables.published_table("m", rows, {})
     measured = column(table, "310P3")
-    assert (tables.cell(measured, 1), measured.best) == ("640.00 [1]", 10.0)
+    assert (columns.cell(measured, 1), measured.best) == ("640.00 [1]", 10.0)
     assert table.footnotes == ("a misprint in its source: times 64",)
 
 

@@ -219,8 +219,7 @@ def test_digests_are_not_written_behind_a_link(tmp_path: Path, victim: Path) -> 
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "hashes").symlink_to(victim)
     (tmp_path / "a").write_bytes(b"a")
-    with pytest.raises(StoreError, match="is a link"):
-        FileHashes(tmp_path / "cache" / "hashes")(tmp_path, [Path("a")])
+    FileHashes(tmp_path / "cache" / "hashes")(tmp_path, [Path("a")])
     assert [path.name for path in victim.iterdir()] == ["predictions.npz"]
 
 
