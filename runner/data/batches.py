@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from runner.data.preprocess import Normalisation, normalise
 from runner.data.storage import StoredArray, open_array, read_into
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,18 @@ def one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
         while (batch := pending.result()) is not None:
             pending = thread.submit(next, batches, None)
             yield batch
+
+
+def at_once(items: Iterable[T], use: Callable[[T], U], most: int) -> Iterator[U]:
+    """Yield what `use` gives for each item, in order, where up to `most` threads use one item each."""
+    pending: deque[Future[U]] = deque()
+    with ThreadPoolExecutor(most, "use") as threads:
+        for item in items:
+            pending.append(threads.submit(use, item))
+            if len(pending) == most:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def one_behind(items: Iterable[T], use: Callable[[T], None]) -> None:

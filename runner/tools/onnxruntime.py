@@ -7,7 +7,7 @@ import importlib.util
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ from runner.core import (
     ToolError,
     bounded,
     bounds,
+    core_count,
 )
 from runner.core.environment import package_version
 from runner.core.lazy import NDArray, onnxruntime
 from runner.data import Batch
+from runner.data.batches import at_once
 from runner.graph import running
 from runner.measure import MeasuringLimits, peak_rss_bytes, repeat
 from runner.tools import _onnxruntime_options as onnxruntime_options
@@ -54,7 +56,10 @@ NO_FALLBACK = "session.disable_cpu_ep_fallback"
 
 @dataclass(frozen=True)
 class OnnxRuntime:
-    """`threads` is the number of threads within an operator; 0 lets ONNX Runtime use every core.
+    """`threads` is the number of threads that compute; 0 for as many as there are cores.
+
+    While a batch is measured, all of them share each operator. Where all samples are run on the CPU, two batches are
+    worked on at once, so that one computes while the other waits for its threads to meet or for its inputs.
 
     `provider` is the execution provider; None takes that of the kind of SoC. `provider_options` are its options by
     name, without device_id. `session_options` are attributes of onnxruntime.SessionOptions by name, enumerations by
@@ -108,10 +113,16 @@ class OnnxRuntime:
         self, model: CompiledModel, placement: Placement, batches: Iterable[Batch], work: Path
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield outputs by name, [batch, ...]."""
-        session = self._session(model, placement)
+        threads = self.threads or core_count()
+        takes_two = self._provider(placement) == CPU and threads > 1
+        # A thread that asks for a batch computes it, together with the session's other threads.
+        session = replace(self, threads=threads - 1 if takes_two else self.threads)._session(model, placement)
         names = [output.name for output in session.get_outputs()]
-        for batch in batches:
-            yield dict(zip(names, _run(session, names, batch.inputs), strict=True))
+
+        def outputs(batch: Batch) -> dict[str, NDArray[Any]]:
+            return dict(zip(names, _run(session, names, batch.inputs), strict=True))
+
+        return at_once(batches, outputs, 2) if takes_two else map(outputs, batches)
 
     def measure(
         self,

@@ -5,7 +5,7 @@ import pytest
 
 from runner.core import FREE, DataError, TensorSpec
 from runner.data import Normalisation, Row
-from runner.data.batches import indices, iterate, one_ahead, one_behind, shapes_of
+from runner.data.batches import at_once, indices, iterate, one_ahead, one_behind, shapes_of
 from runner.data.storage import array_path, create_array, finish, write_at
 
 IDENTITY = Normalisation(1.0, (0.0,), (1.0,))
@@ -133,6 +133,30 @@ def test_the_next_item_is_made_while_one_is_used():
 def test_an_error_in_the_use_of_an_item_is_raised(items):
     with pytest.raises(ZeroDivisionError):
         one_behind(items, lambda item: 1 // item)
+
+
+def test_items_are_used_at_once_and_come_in_order():
+    both = threading.Barrier(2, timeout=10)
+
+    def use(item):
+        both.wait()
+        return -item
+
+    assert list(at_once([1, 2, 3, 4], use, 2)) == [-1, -2, -3, -4]
+
+
+def test_no_more_items_are_taken_than_are_used_at_once():
+    taken = []
+    outputs = at_once((taken.append(item) or item for item in range(9)), str, 3)
+    assert next(outputs) == "0"
+    assert taken == [0, 1, 2]
+
+
+def test_an_error_in_an_item_used_at_once_is_raised_in_its_turn():
+    outputs = at_once([1, 0, 1], lambda item: 1 // item, 2)
+    assert next(outputs) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(outputs)
 
 
 def test_batches_do_not_share_memory(tmp_path):

@@ -32,7 +32,8 @@ def test_outputs_come_by_name_a_batch_at_a_time(doubling) -> None:
     assert second["z"].tolist() == [[-2.0, -2.0]] * 2
 
 
-def test_batches_are_taken_only_as_outputs_are(doubling) -> None:
+@pytest.mark.parametrize(("threads", "expected"), [(1, [1.0]), (2, [1.0, 2.0])])
+def test_no_more_than_two_batches_are_worked_on_and_one_by_one_thread(doubling, threads, expected) -> None:
     taken = []
 
     def feed():
@@ -40,9 +41,9 @@ def test_batches_are_taken_only_as_outputs_are(doubling) -> None:
             taken.append(value)
             yield batch(value)
 
-    outputs = OnnxRuntime().infer(doubling, CPU, feed(), NOWHERE)
+    outputs = OnnxRuntime(threads=threads).infer(doubling, CPU, feed(), NOWHERE)
     next(outputs)
-    assert taken == [1.0]
+    assert taken == expected
 
 
 def test_raw_latencies_of_every_call_are_kept(doubling) -> None:
