@@ -118,6 +118,20 @@ def new_folder(path: Path) -> Path:
     return path.resolve()
 
 
+def the_only(paths: Sequence[Path], what: str) -> Path:
+    """Return the only path of files that a tool wrote; `what` names them in the error.
+
+    Raises:
+        ToolError: there is none, or there are several.
+    """
+    if len(paths) != 1:
+        raise ToolError(
+            f"the tool wrote {len(paths)} {what}, one was due",
+            "it failed, perhaps without saying so: look into its log",
+        )
+    return paths[0]
+
+
 def listed(folders: Sequence[Path]) -> str:
     """Return the tools' comma-separated list of folders.
 

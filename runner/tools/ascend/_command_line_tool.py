@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from runner import measure
-from runner.core import Command, Finished, Placement, Problem, Timing, ToolError, bounded, bounds, sha256_of
+from runner.core import (
+    Command,
+    CompiledModel,
+    Finished,
+    Placement,
+    Problem,
+    Timing,
+    ToolError,
+    bounded,
+    bounds,
+    sha256_of,
+)
+from runner.core.lazy import NDArray
+from runner.measure import MeasuringLimits
 from runner.tools import command_line, remote, remote_lock, ssh
 from runner.tools.ascend import cann, npu_smi
 from runner.tools.ascend._arguments import Arguments
@@ -20,7 +34,7 @@ from runner.tools.tool import DryRunPaths
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommandLineTool:
+class CommandLineTool(ABC):
     """`loop` is the usual number of measured calls. `environment_script` is CANN's, sourced if CANN is not set up.
 
     `arguments` are further flags of the tool, as the user gives them. `host` is the host that has the tool, as ssh
@@ -72,13 +86,23 @@ class CommandLineTool:
         """Return the chips of this host that npu-smi names."""
         return npu_smi.detected(None if without_cann else cann.known_environment(self.environment_script))
 
-    def with_card_state(self, placement: Placement, measured: Callable[[], Timing]) -> Timing:
-        """Return what `measured` returns, with the chips and the host that it is of, and their state before it began.
+    def measure(
+        self,
+        model: CompiledModel,
+        placement: Placement,
+        inputs: Mapping[str, NDArray[Any]],
+        limits: MeasuringLimits,
+        work: Path,
+    ) -> Timing:
+        """Measure calls on `inputs`, and tell the chips and the host that the times are of.
 
-        npu-smi is asked anew, on the host with the card; what disturbs a measurement makes it invalid.
+        npu-smi is asked for the chips' state before it begins; what disturbs a measurement makes it invalid.
+
+        Raises:
+            ToolError: the tool fails, hangs, or does not report times.
         """
         chips = self._chips() if self.other_host is None else _chips_of(self.other_host, ssh.answer)
-        timing = measured()
+        timing = self.timing(model, placement, inputs, limits, work)
         state = npu_smi.states(chips, placement.devices)
         return replace(
             timing,
@@ -86,6 +110,17 @@ class CommandLineTool:
             reasons=(*npu_smi.disturbances(chips, placement.devices), *timing.reasons),
             chips=command_line.chips_reported(placement),
         )
+
+    @abstractmethod
+    def timing(
+        self,
+        model: CompiledModel,
+        placement: Placement,
+        inputs: Mapping[str, NDArray[Any]],
+        limits: MeasuringLimits,
+        work: Path,
+    ) -> Timing:
+        """Return the tool's own times of calls on `inputs`."""
 
     def using_devices(self, placement: Placement, purpose: str, *, is_shared: bool) -> AbstractContextManager[None]:
         """Use the devices of the tool's host alone, or beside others; wait until that is possible (DeviceLocking).

@@ -189,7 +189,7 @@ class AisBench(CommandLineTool):
         with self._readable(model, work) as model:
             yield from sample_files.infer(batches, model, work, run, files_of, devices)
 
-    def measure(
+    def timing(
         self,
         model: CompiledModel,
         placement: Placement,
@@ -197,28 +197,13 @@ class AisBench(CommandLineTool):
         limits: MeasuringLimits,
         work: Path,
     ) -> Timing:
-        """Measure calls on `inputs`.
+        """Return the host's times around the device call, judged for stable windows.
 
         Raises:
             ToolError: the tool fails, hangs, or its summary lacks the times.
         """
-
-        def measured() -> Timing:
-            if self.mode == "api":
-                return infer_session.measure(model, placement, inputs, limits, self.version())
-            return self._measured(model, placement, inputs, limits, work)
-
-        return self.with_card_state(placement, measured)
-
-    def _measured(
-        self,
-        model: CompiledModel,
-        placement: Placement,
-        inputs: Mapping[str, NDArray[Any]],
-        limits: MeasuringLimits,
-        work: Path,
-    ) -> Timing:
-        """Measure by the command line."""
+        if self.mode == "api":
+            return infer_session.measure(model, placement, inputs, limits, self.version())
         summaries: list[Summary] = []
         attempts = itertools.count()
         devices = len(placement.devices)

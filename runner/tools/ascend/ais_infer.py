@@ -23,7 +23,6 @@ from runner.core import (
     Problem,
     TensorSpec,
     Timing,
-    ToolError,
     bounded,
     process,
 )
@@ -145,7 +144,7 @@ class AisInfer(CommandLineTool):
 
         return sample_files.infer(batches, model, work, run, files_of)
 
-    def measure(
+    def timing(
         self,
         model: CompiledModel,
         placement: Placement,
@@ -153,22 +152,11 @@ class AisInfer(CommandLineTool):
         limits: MeasuringLimits,
         work: Path,
     ) -> Timing:
-        """Measure calls on `inputs`; the number of warm-up calls is fixed.
+        """Return the host's times around the device call, or their mean; the number of warm-up calls is fixed.
 
         Raises:
             ToolError: the tool fails, hangs, or its summary lacks the times.
         """
-
-        return self.with_card_state(placement, lambda: self._measured(model, placement, inputs, limits, work))
-
-    def _measured(
-        self,
-        model: CompiledModel,
-        placement: Placement,
-        inputs: Mapping[str, NDArray[Any]],
-        limits: MeasuringLimits,
-        work: Path,
-    ) -> Timing:
         measured: list[tuple[Summary, int]] = []
         attempts = itertools.count()
         with sample_files.repeated(inputs, model.inputs, model.batch, work) as chunk:
@@ -240,9 +228,4 @@ def summary_in(output: Path) -> Path:
         ToolError: there is none, or there are several.
     """
     paths = [*output.glob("*/sumary.json"), *output.glob("*_summary.json")]
-    if len(paths) != 1:
-        raise ToolError(
-            f"the tool wrote {len(paths)} summaries below {output}, one was due",
-            "it failed, perhaps without saying so: look into its log",
-        )
-    return paths[0]
+    return command_line.the_only(paths, f"summaries below {output}")

@@ -1,16 +1,13 @@
 """benchmark.x86_64 and benchmark.aarch64, the closed-source tool of CANN 5.0.1 (used in MoCo's guide).
 
-Flags, files and figures follow the zoo's guides: a `.info` line is `index path width height`, outputs are
-`result/dumpOutput_device{N}/{stem}_{k}.bin` below the working folder, k from 1.
+Its flags follow the zoo's guides.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import platform
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +30,7 @@ from runner.data import Batch
 from runner.measure import MeasuringLimits, long_enough
 from runner.tools import command_line
 from runner.tools.ascend import _arguments as arguments
+from runner.tools.ascend import _benchmark_files as benchmark_files
 from runner.tools.ascend import _model_files as model_files
 from runner.tools.ascend import _sample_files as sample_files
 from runner.tools.ascend._arguments import CHOSEN
@@ -49,10 +47,6 @@ OWN_FLAGS = {
     "round": f"{CHOSEN}, from tool.adapter.loop and benchmark.*",
 }
 """The flags that tool.arguments cannot give, with reasons."""
-NUMBER = r"(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"
-INTERFACE_RATE = re.compile(r"Interface throughputRate\s*[:=]\s*" + NUMBER)
-END_TO_END_RATE = re.compile(r"\[e2e\] throughputRate\s*[:=]\s*" + NUMBER)
-PURE_RATE = re.compile(r"ave_throughputRate\s*[:=]\s*" + NUMBER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,11 +137,11 @@ class BenchmarkTool(CommandLineTool):
             return self.run((*argv, *self._added()), "infer", folder, sent)
 
         def files_of(chunk: Chunk, folder: Path) -> Mapping[str, Sequence[Path]]:
-            return dumped(folder / f"result/dumpOutput_device{device}", chunk.names)
+            return benchmark_files.dumped(folder / f"result/dumpOutput_device{device}", chunk.names)
 
         return sample_files.infer(batches, model, work, run, files_of)
 
-    def measure(
+    def timing(
         self,
         model: CompiledModel,
         placement: Placement,
@@ -155,7 +149,7 @@ class BenchmarkTool(CommandLineTool):
         limits: MeasuringLimits,
         work: Path,
     ) -> Timing:
-        """Measure the throughput of one chip as reported by the tool, on its own data or on files of `inputs`.
+        """Return the mean time of a call on one chip, on the tool's own data or on files of `inputs`.
 
         It reports samples/s instead of the latency of a call (its "latency" is per sample), so the mean is derived:
         mean_ms = 1000 * batch / rate.
@@ -163,16 +157,6 @@ class BenchmarkTool(CommandLineTool):
         Raises:
             ToolError: the tool fails, hangs, or does not report the rate.
         """
-        return self.with_card_state(placement, lambda: self._measured(model, placement, inputs, limits, work))
-
-    def _measured(
-        self,
-        model: CompiledModel,
-        placement: Placement,
-        inputs: Mapping[str, NDArray[Any]],
-        limits: MeasuringLimits,
-        work: Path,
-    ) -> Timing:
         measured: list[tuple[int, float]] = []  # calls, and the mean of a call in ms
         attempts = itertools.count()
 
@@ -209,14 +193,18 @@ class BenchmarkTool(CommandLineTool):
             pattern = f"perf_vision_batchsize_{model.batch}_device_{device}.txt"
         finished = self.run((*argv, *self._added()), "benchmark", folder, [*model_files.of(model), folder])
         with attributed_to(finished):
-            text = the_file(folder / "result", pattern).read_text(errors="replace")
-            return (pure_rate(text),) * 2 if is_pure else (interface_rate(text), end_to_end_rate(text))
+            path = command_line.the_only([*folder.glob(f"result/{pattern}")], f"files {folder / 'result' / pattern}")
+            text = path.read_text(errors="replace")
+            if is_pure:
+                return (benchmark_files.pure_rate(text),) * 2
+            return benchmark_files.interface_rate(text), benchmark_files.end_to_end_rate(text)
 
     def _vision(self, model: CompiledModel, device: int, files: Iterable[Path], folder: Path) -> tuple[str, ...]:
         """Write the list of files, as seen from `folder`, into it; return the inference command."""
         _, height, width = picture_shape(model.inputs)
         info = folder / "samples.info"
-        info.write_text(info_lines([Path(os.path.relpath(file, folder)) for file in files], height, width))
+        paths = [Path(os.path.relpath(file, folder)) for file in files]
+        info.write_text(benchmark_files.info_lines(paths, height, width))
         return vision_argv(
             self._absolute(),
             model=model.path.resolve(),
@@ -264,23 +252,6 @@ def picture_shape(inputs: Sequence[TensorSpec]) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def info_lines(paths: Iterable[Path], height: int, width: int) -> str:
-    """Return the text of the `.info` file.
-
-    Raises:
-        ToolError: a path contains white space, the separator of the fields.
-    """
-    lines = []
-    for index, path in enumerate(paths):
-        if re.search(r"\s", str(path)):
-            raise ToolError(
-                f"benchmark's .info file cannot name {path}: white space separates its fields",
-                "give a cache_dir without white space in its path",
-            )
-        lines.append(f"{index} {path} {width} {height}\n")
-    return "".join(lines)
-
-
 def vision_argv(
     program: str, *, model: Path, info: Path, size: tuple[int, int], batch: int, device: int
 ) -> tuple[str, ...]:
@@ -303,68 +274,3 @@ def vision_argv(
 def pure_argv(program: str, *, model: Path, batch: int, device: int, rounds: int) -> tuple[str, ...]:
     """Return the command of a measurement on generated data."""
     return (program, f"-round={rounds}", f"-om_path={model}", f"-batch_size={batch}", f"-device_id={device}")
-
-
-def dumped(folder: Path, names: Iterable[str]) -> dict[str, tuple[Path, ...]]:
-    """Return the existing outputs `{stem}_{k}.bin`, k from 1, of each sample by its file name."""
-    present = {path.name: path for path in folder.glob("*.bin")} if folder.is_dir() else {}
-    outputs_by_name = {}
-    for name in names:
-        stem = name.split(".")[0]
-        paths: list[Path] = []
-        while (output := present.get(f"{stem}_{len(paths) + 1}.bin")) is not None:
-            paths.append(output)
-        if paths:
-            outputs_by_name[name] = tuple(paths)
-    return outputs_by_name
-
-
-def the_file(folder: Path, pattern: str) -> Path:
-    """Return the only file that matches.
-
-    Raises:
-        ToolError: there is none, or there are several.
-    """
-    matches = sorted(folder.glob(pattern))
-    if len(matches) != 1:
-        raise ToolError(
-            f"the tool wrote {len(matches)} files {folder / pattern}, one was due",
-            "it failed, perhaps without saying so: look into its log",
-        )
-    return matches[0]
-
-
-def interface_rate(text: str) -> float:
-    """Return samples/s of one chip from a perf_vision file: the last `[infer] ... Interface throughputRate`.
-
-    Raises:
-        ToolError: there is none.
-    """
-    return _rate(text, INTERFACE_RATE, "Interface throughputRate")
-
-
-def end_to_end_rate(text: str) -> float:
-    """Return samples/s from a perf_vision file with reading and preparing: the last `[e2e] throughputRate`.
-
-    Raises:
-        ToolError: there is none.
-    """
-    return _rate(text, END_TO_END_RATE, "[e2e] throughputRate")
-
-
-def pure_rate(text: str) -> float:
-    """Return samples/s of one chip from a PureInfer_perf file.
-
-    Raises:
-        ToolError: there is none.
-    """
-    return _rate(text, PURE_RATE, "ave_throughputRate")
-
-
-def _rate(text: str, pattern: re.Pattern[str], name: str) -> float:
-    rates = pattern.findall(text)
-    if not rates or not 0 < float(rates[-1]) < math.inf:
-        raise ToolError(
-            f"the perf file tells no {name}: {text[:200]!r}", "the tool failed, perhaps without saying so; see its log"
-        )
-    return float(rates[-1])
