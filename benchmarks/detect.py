@@ -24,24 +24,22 @@ import argparse
 import contextlib
 import io
 import json
-import os
 import resource
-import subprocess
 import sys
 import tempfile
-import time
-import warnings
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ways
 from numpy.typing import NDArray
-from prepare import make_pictures
+from prepare import in_memory, make_pictures
+from ways import Clock, Parts, verdict
 
-from runner.config.targets import Target
-from runner.core import CompiledModel, Placement, Samples, TensorSpec
+from runner.config.callables import Target
+from runner.core import CompiledModel, Placement, Samples, TensorSpec, core_count
 from runner.data import Geometry, Normalisation, Request, Row, batches, storage
 from runner.stages.infer import InferSpec, ResultsSpec, infer
 from runner.stages.prepare import PrepareSpec, prepare
@@ -63,15 +61,12 @@ DECODE = Target(
 )
 METRICS = {"coco": Target("runner.tasks.detection.CocoAveragePrecision", {}, "dataset.metrics")}
 BATCH = 4
-CORES = len(os.sched_getaffinity(0))
+CORES = core_count()
 MOST_OF_BARE = 1.15
 LEAST_OF_LOOP = 2.0
 FIGURES_APART = 0.01
 MOST_GROWTH = 1.10
 FIGURES = ("map", "map50", "map75", "map_small", "map_medium", "map_large")
-
-Parts = dict[str, float]
-"""Seconds by part of a way, and figures."""
 
 
 def main() -> None:
@@ -86,7 +81,10 @@ def main() -> None:
         else:
             _make_data(folder / "data", max(arguments.pictures, arguments.many))
         _export(arguments.weights, folder / "model.onnx")
-        rounds = [_round(folder, index, arguments.pictures) for index in range(arguments.rounds)]
+        rounds = [
+            {way: _run(way, folder, arguments.pictures) for way in ways.in_turn(WAYS, number)}
+            for number in range(arguments.rounds)
+        ]
         many = _run("runner", folder, arguments.many)["peak MiB"] if arguments.many else None
     sys.exit(0 if _report(rounds, many, arguments) else 1)
 
@@ -136,43 +134,29 @@ def _export(weights: Path | None, path: Path) -> None:
 
     torch.manual_seed(0)
     network = Yolov5("n", CLASSES).eval()
-    picture = torch.rand(1, *TENSOR.shape)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # dynamo=False is deprecated, and the only way to opset 11
-        if weights:
-            network.load_state_dict(torch.load(weights, weights_only=True))
-        else:
-            for head, output in zip(network.model[-1].m, network(picture), strict=True):
-                means = output.mean(dim=(0, 2, 3))
-                scale = 1.5 / (output - means[:, None, None]).std()
-                logits = torch.tensor([0.0, 0, 0, 0, -8] + [-4] * CLASSES).tile(3)
-                head.weight.mul_(scale)
-                head.bias.copy_(logits - scale * (means - head.bias))
-        torch.onnx.export(
-            network.float(),
-            (picture,),
-            str(path),
-            dynamo=False,
-            opset_version=11,
-            input_names=[TENSOR.name],
-            output_names=[tensor.name for tensor in OUTPUTS],
-            dynamic_axes={name: {0: "batch"} for name in (TENSOR.name, *(tensor.name for tensor in OUTPUTS))},
-        )
+    if weights:
+        network.load_state_dict(torch.load(weights, weights_only=True))
+    else:
+        _set_heads(network)
+    ways.export(network.float(), TENSOR, [tensor.name for tensor in OUTPUTS], path)
 
 
-def _round(folder: Path, index: int, pictures: int) -> dict[str, Parts]:
-    """Each way once; every other round goes through them backwards."""
-    order = list(WAYS) if index % 2 == 0 else list(reversed(WAYS))
-    return {way: _run(way, folder, pictures) for way in order}
+def _set_heads(network: Any) -> None:
+    """Let random weights find about as many boxes as trained ones."""
+    import torch
+
+    with torch.no_grad():
+        outputs = network(torch.rand(1, *TENSOR.shape))
+        for head, output in zip(network.model[-1].m, outputs, strict=True):
+            means = output.mean(dim=(0, 2, 3))
+            scale = 1.5 / (output - means[:, None, None]).std()
+            logits = torch.tensor([0.0, 0, 0, 0, -8] + [-4] * CLASSES).tile(3)
+            head.weight.mul_(scale)
+            head.bias.copy_(logits - scale * (means - head.bias))
 
 
 def _run(way: str, folder: Path, pictures: int) -> Parts:
-    # not as a script, which the processes that prepare pictures would import anew
-    run = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import detect; detect.main()"
-    argv = [sys.executable, "-W", "ignore", "-c", run, "--way", way, "--folder", str(folder)]
-    argv += ["--pictures", str(pictures)]
-    printed = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return dict(json.loads(printed))
+    return ways.run("detect", way, "--folder", str(folder), "--pictures", str(pictures))
 
 
 def by_runner(folder: Path, pictures: int) -> Parts:
@@ -185,7 +169,7 @@ def by_runner(folder: Path, pictures: int) -> Parts:
     )
     tool = Target("runner.tools.onnxruntime.OnnxRuntime")
     placement = Placement(soc="cpu", kind="cpu", devices=(0,))
-    clock = _Clock()
+    clock = Clock()
     with tempfile.TemporaryDirectory(dir=folder) as out:
         folders = [Path(out, name) for name in ("prepare", "infer", "score")]
         for each in folders:
@@ -224,8 +208,8 @@ def by_bare(folder: Path, pictures: int) -> Parts:
 
     files = [folder / "data" / _pictures(folder) / entry["file_name"] for entry in _listed(folder)[:pictures]]
     ready = np.ones((len(files), *TENSOR.shape), np.float32)  # its pages are there before the clock runs
-    clock = _Clock()
-    for row, picture in enumerate(_in_memory(files)):
+    clock = Clock()
+    for row, picture in enumerate(in_memory(files, GEOMETRY, (SIDE, SIDE))):
         np.multiply(picture, np.float32(1 / 255), out=ready[row])
     clock.lap("prepare")
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
@@ -240,22 +224,6 @@ def by_bare(folder: Path, pictures: int) -> Parts:
 def _listed(folder: Path) -> list[dict[str, Any]]:
     (path,) = (folder / "data" / "annotations").glob("instances_*.json")
     return sorted(json.loads(path.read_text())["images"], key=lambda entry: entry["id"])
-
-
-def _in_memory(files: list[Path]) -> Iterator[NDArray[np.uint8]]:
-    import multiprocessing
-
-    with multiprocessing.get_context("fork").Pool(CORES) as pool:
-        yield from pool.imap(_load, files, chunksize=4)
-
-
-def _load(path: Path) -> NDArray[np.uint8]:
-    from runner.data import open_picture, place
-    from runner.data.preprocess import fit_picture
-
-    picture = open_picture(path)
-    (placed,) = place((picture.height, picture.width), GEOMETRY, (SIDE, SIDE))
-    return fit_picture(picture, placed, GEOMETRY)
 
 
 def by_scoring(folder: Path, pictures: int) -> Parts:
@@ -273,7 +241,7 @@ def by_scoring(folder: Path, pictures: int) -> Parts:
     ids = iter([entry["id"] for entry in _listed(folder)[:pictures]])
     seen: list[int] = []
     detections: list[dict[str, Any]] = []
-    clock = _Clock()
+    clock = Clock()
     for outputs, rows in _outputs(folder, pictures):
         clock.lap(None)
         metric.add(decode(outputs, rows), [row.truth for row in rows])
@@ -348,26 +316,12 @@ def _evaluated(truth: Any, detections: list[dict[str, Any]], ids: list[int]) -> 
     return [100 * float(value) for value in evaluation.stats[: len(FIGURES)]]
 
 
-class _Clock:
-    """Seconds by part, summed over its laps."""
-
-    def __init__(self) -> None:
-        self.parts: Parts = {}
-        self._last = time.perf_counter()
-
-    def lap(self, part: str | None) -> None:
-        now = time.perf_counter()
-        if part:
-            self.parts[part] = self.parts.get(part, 0.0) + now - self._last
-        self._last = now
-
-
 WAYS: dict[str, Callable[[Path, int], Parts]] = {"runner": by_runner, "bare": by_bare, "scoring": by_scoring}
 
 
 def _report(rounds: list[dict[str, Parts]], many: float | None, arguments: argparse.Namespace) -> bool:
     """Print the table; returns whether all is as it should be."""
-    best = {way: {part: min(found[way][part] for found in rounds) for part in rounds[0][way]} for way in WAYS}
+    best = ways.best(rounds)
     kind = "trained" if arguments.weights else "random"
     print(f"YOLOv5n, {kind} weights, {arguments.pictures} pictures, batch {BATCH}, {CORES} cores, {len(rounds)} rounds")
     runner, scoring = best["runner"], best["scoring"]
@@ -387,7 +341,7 @@ def _report(rounds: list[dict[str, Parts]], many: float | None, arguments: argpa
         checks.append(("growth of peak memory: {:.2f}x", many / runner["peak MiB"], MOST_GROWTH, False))
     met = [value >= limit if least else value <= limit for _, value, limit, least in checks]
     for (text, value, limit, _), good in zip(checks, met, strict=True):
-        print(f"{text.format(value)} ({'meets' if good else 'MISSES'} {limit})")
+        print(f"{text.format(value)} ({verdict(good)} {limit})")
     return all(met)
 
 

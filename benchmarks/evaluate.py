@@ -24,42 +24,36 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
-import subprocess
 import sys
 import tempfile
-import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import ways
 from numpy.typing import NDArray
-from prepare import make_pictures
+from prepare import in_memory, make_pictures
+from ways import Clock, Parts, verdict
 
-from runner.config.targets import Target
-from runner.core import CompiledModel, Placement, TensorSpec
-from runner.data import Geometry, Normalisation, Request, open_picture, place
-from runner.data.preprocess import fit_picture
+from runner.config.callables import Target
+from runner.core import CompiledModel, Placement, TensorSpec, core_count
+from runner.data import Geometry, Normalisation, Request
 from runner.stages.infer import InferSpec, infer
 from runner.stages.prepare import PrepareSpec, prepare
 from runner.stages.score import ScoreSpec, score
 from runner.tasks.classification import ImageFolder
 
-GEOMETRY = Geometry(resize=256, interpolation="bicubic", crop=224, channels="rgb")
 NORMALISATION = Normalisation(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-TENSOR = TensorSpec("image", "float32", (3, 224, 224))
+SIDE = 224
+GEOMETRY = Geometry(resize=256, interpolation="bicubic", crop=SIDE, channels="rgb")
+TENSOR = TensorSpec("image", "float32", (3, SIDE, SIDE))
 BATCH = 32
-CORES = len(os.sched_getaffinity(0))
+CORES = core_count()
 LEAST_OF_LOADER = 1.2
 MOST_OF_BARE = 1.10
 DISAGREEMENT = 0.5
 """Top-1, in percent: torchvision's resizing rounds the longer side otherwise for some sizes."""
-
-Parts = dict[str, float]
-"""Seconds by part of a way."""
 
 
 def main() -> None:
@@ -72,7 +66,7 @@ def main() -> None:
         folder = Path(scratch)
         make_pictures(folder / "data", arguments.pictures, width, height)
         _export(arguments.network, folder / "model.onnx")
-        rounds = [_round(folder, index) for index in range(arguments.rounds)]
+        rounds = [_round(folder, number) for number in range(arguments.rounds)]
     sys.exit(0 if _report(rounds, arguments) else 1)
 
 
@@ -92,32 +86,11 @@ def _export(network: str, path: Path) -> None:
     import torchvision
 
     torch.manual_seed(0)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # dynamo=False is deprecated, and the only way to opset 11
-        torch.onnx.export(
-            torchvision.models.get_model(network, weights=None).eval(),
-            (torch.randn(1, *TENSOR.shape),),
-            str(path),
-            dynamo=False,
-            opset_version=11,
-            input_names=[TENSOR.name],
-            output_names=["class"],
-            dynamic_axes={TENSOR.name: {0: "batch"}, "class": {0: "batch"}},
-        )
+    ways.export(torchvision.models.get_model(network, weights=None), TENSOR, ["class"], path)
 
 
-def _round(folder: Path, index: int) -> dict[str, Parts]:
-    """Each way once; every other round goes through them backwards."""
-    order = list(WAYS) if index % 2 == 0 else list(reversed(WAYS))
-    return {way: _run(way, folder) for way in order}
-
-
-def _run(way: str, folder: Path) -> Parts:
-    # not as a script, which the processes that prepare pictures would import anew
-    run = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import evaluate; evaluate.main()"
-    argv = [sys.executable, "-W", "ignore", "-c", run, "--way", way, "--folder", str(folder)]
-    printed = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return dict(json.loads(printed))
+def _round(folder: Path, number: int) -> dict[str, Parts]:
+    return {way: ways.run("evaluate", way, "--folder", str(folder)) for way in ways.in_turn(WAYS, number)}
 
 
 def by_runner(folder: Path) -> Parts:
@@ -133,10 +106,10 @@ def by_runner(folder: Path) -> Parts:
         soc="cpu",
         batch=BATCH,
         inputs=(TENSOR,),
-        outputs=(TensorSpec("class", "float32", ()),),
+        outputs=(TensorSpec("class", "float32", (1000,)),),
     )
     tool = Target("runner.tools.onnxruntime.OnnxRuntime")
-    clock = _Clock()
+    clock = Clock()
     with tempfile.TemporaryDirectory(dir=folder) as out:
         folders = [Path(out, name) for name in ("prepare", "infer", "score")]
         for each in folders:
@@ -149,7 +122,7 @@ def by_runner(folder: Path) -> Parts:
         clock.lap("infer")
         metrics = {"top1": Target("runner.tasks.classification.top_k", {"k": 1})}
         # compared with itself: the work of comparing with PyTorch, without PyTorch
-        scores = score(ScoreSpec(None, "labels", metrics), inferred, inferred, samples, folders[2])
+        scores = score(ScoreSpec(None, "labels", metrics), inferred, inferred, samples, out=folders[2])
         clock.lap("score")
     return clock.parts | {"top1": scores.accuracy["top1"]}
 
@@ -183,7 +156,7 @@ def by_loader(folder: Path) -> Parts:
             with Image.open(folder / "data" / "val" / name) as picture:
                 return self.transform(picture.convert("RGB")), int(label)
 
-    clock = _Clock()
+    clock = Clock()
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     loader = DataLoader(Pictures(), batch_size=BATCH, shuffle=False, num_workers=CORES)
     right = total = 0
@@ -202,8 +175,9 @@ def by_bare(folder: Path) -> Parts:
 
     pictures = ImageFolder(str(folder / "data"))._listing.pictures
     ready = np.ones((len(pictures), *TENSOR.shape), np.float32)  # its pages are there before the clock runs
-    clock = _Clock()
-    for row, picture in enumerate(_in_memory([folder / "data" / "val" / picture.item for picture in pictures])):
+    clock = Clock()
+    files = [folder / "data" / "val" / picture.item for picture in pictures]
+    for row, picture in enumerate(in_memory(files, GEOMETRY, (SIDE, SIDE))):
         ready[row] = _normalised(picture)
     clock.lap("prepare")
     batches = [ready[start : start + BATCH] for start in range(0, len(ready), BATCH)]
@@ -216,36 +190,10 @@ def by_bare(folder: Path) -> Parts:
     return clock.parts | {"top1": 100.0 * float((outputs.argmax(axis=1) == labels).mean())}
 
 
-def _in_memory(files: list[Path]) -> Iterator[NDArray[np.uint8]]:
-    with multiprocessing.get_context("fork").Pool(CORES) as pool:
-        yield from pool.imap(_load, files, chunksize=8)
-
-
-def _load(file: Path) -> NDArray[np.uint8]:
-    picture = open_picture(file)
-    _, height, width = TENSOR.shape
-    (placed,) = place((picture.height, picture.width), GEOMETRY, (height, width))
-    return fit_picture(picture, placed, GEOMETRY)
-
-
 def _normalised(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
     mean, std = (np.array(values, np.float32)[:, None, None] for values in (NORMALISATION.mean, NORMALISATION.std))
     values = stored.astype(np.float32) / np.float32(255)
     return np.asarray((values - mean) / std, np.float32)
-
-
-class _Clock:
-    """Seconds by part, each since the last."""
-
-    def __init__(self) -> None:
-        self.parts: Parts = {}
-        self._last = time.perf_counter()
-
-    def lap(self, part: str | None) -> None:
-        now = time.perf_counter()
-        if part:
-            self.parts[part] = now - self._last
-        self._last = now
 
 
 WAYS: dict[str, Callable[[Path], Parts]] = {"runner": by_runner, "loader": by_loader, "bare": by_bare}
@@ -255,7 +203,7 @@ def _report(rounds: list[dict[str, Parts]], arguments: argparse.Namespace) -> bo
     """Print the table; returns whether all is as it should be."""
     print(f"{arguments.network} on {arguments.pictures} JPEG pictures of {arguments.size}")
     print(f"batch {BATCH}, {CORES} cores, {len(rounds)} rounds")
-    best = {way: {part: min(found[way][part] for found in rounds) for part in rounds[0][way]} for way in WAYS}
+    best = ways.best(rounds)
     top1 = {way: parts["top1"] for way, parts in best.items()}
     print(f"{'':8}{'pictures/s':>12}{'of loader':>11}{'seconds':>9}   parts")
     for way, parts in best.items():
@@ -265,18 +213,14 @@ def _report(rounds: list[dict[str, Parts]], arguments: argparse.Namespace) -> bo
     faster = _seconds(best["loader"]) / _seconds(best["runner"])
     longer = _seconds(best["runner"]) / _seconds(best["bare"])
     agree = max(top1.values()) - min(top1.values()) <= DISAGREEMENT
-    print(f"runner/loader: {faster:.2f}x as fast ({_verdict(faster >= LEAST_OF_LOADER)} {LEAST_OF_LOADER})")
-    print(f"runner/bare: {longer:.2f}x the time ({_verdict(longer <= MOST_OF_BARE)} {MOST_OF_BARE})")
-    print(f"top-1: {', '.join(f'{way} {value:.2f}' for way, value in top1.items())} ({_verdict(agree)} {DISAGREEMENT})")
+    print(f"runner/loader: {faster:.2f}x as fast ({verdict(faster >= LEAST_OF_LOADER)} {LEAST_OF_LOADER})")
+    print(f"runner/bare: {longer:.2f}x the time ({verdict(longer <= MOST_OF_BARE)} {MOST_OF_BARE})")
+    print(f"top-1: {', '.join(f'{way} {value:.2f}' for way, value in top1.items())} ({verdict(agree)} {DISAGREEMENT})")
     return faster >= LEAST_OF_LOADER and longer <= MOST_OF_BARE and agree
 
 
 def _seconds(parts: Parts) -> float:
     return sum(value for name, value in parts.items() if name != "top1")
-
-
-def _verdict(met: bool) -> str:
-    return "meets" if met else "MISSES"
 
 
 if __name__ == "__main__":

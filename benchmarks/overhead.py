@@ -16,14 +16,14 @@ import statistics
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from ways import export, in_turn
 
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import CompiledModel, Placement, TensorSpec, Timing
 from runner.data import random_inputs
 from runner.measure import MeasuringLimits, mean_ms
@@ -76,19 +76,7 @@ def dcgan(path: Path) -> CompiledModel:
 
 
 def _exported(network: Any, tensor: TensorSpec, batch: int, path: Path) -> CompiledModel:
-    import torch
-
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # dynamo=False is deprecated, and the only way to opset 11
-        torch.onnx.export(
-            network.eval(),
-            (torch.randn(batch, *tensor.shape),),
-            str(path),
-            dynamo=False,
-            opset_version=11,
-            input_names=[tensor.name],
-            output_names=["y"],
-        )
+    export(network, tensor, ["y"], path, batch)
     return CompiledModel(
         path=path, sha256="", soc="cpu", batch=batch, inputs=(tensor,), outputs=(TensorSpec("y", "float32", ()),)
     )
@@ -116,8 +104,7 @@ def _round(model: CompiledModel, limits: MeasuringLimits, scratch: Path, index: 
         "runner": lambda: _measured(model, inputs, limits, scratch),
         "isolated": lambda: _isolated(model, inputs, limits, scratch),
     }
-    order = list(ways) if index % 2 == 0 else list(reversed(ways))
-    return {way: ways[way]() for way in order}
+    return {way: ways[way]() for way in in_turn(ways, index)}
 
 
 def _bare(model: CompiledModel, inputs: Inputs, limits: MeasuringLimits) -> tuple[float, bool]:

@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.core import TensorSpec
-from runner.data import Geometry, Normalisation, Request, normalise
+from runner.core import TensorSpec, core_count
+from runner.data import Geometry, Normalisation, Request, normalise, open_picture, place
+from runner.data.preprocess import fit_picture
 from runner.data.storage import open_array
 from runner.tasks.classification import ImageFolder
 from runner.tasks.classification.synthetic import draw_picture
@@ -81,6 +85,18 @@ def make_pictures(data: Path, count: int, width: int, height: int) -> None:
     for index, name in enumerate(names):
         draw_picture(0, index, width, height).save(data / "val" / name, "JPEG", quality=90)
     (data / "val_label.txt").write_text("".join(f"{name} {index % 1000}\n" for index, name in enumerate(names)))
+
+
+def in_memory(files: Sequence[Path], geometry: Geometry, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """Each picture as it is prepared for an input of (height, width), on all cores, nothing kept on the disk."""
+    with multiprocessing.get_context("fork").Pool(core_count()) as pool:
+        yield from pool.imap(partial(_load, geometry=geometry, size=size), files, chunksize=4)
+
+
+def _load(path: Path, geometry: Geometry, size: tuple[int, int]) -> NDArray[np.uint8]:
+    picture = open_picture(path)
+    (placed,) = place((picture.height, picture.width), geometry, size)
+    return fit_picture(picture, placed, geometry)
 
 
 def _prepare(way: str, data: Path, out: Path) -> None:

@@ -21,15 +21,15 @@ import argparse
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ways import export, verdict
 
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import CompiledModel, Placement, Predictions, Samples, TensorSpec
 from runner.data import Geometry, Normalisation, Request, Row, predictions, storage
 from runner.stages.infer import InferSpec, infer
@@ -101,17 +101,7 @@ def _export(path: Path, tensor: TensorSpec) -> None:
     from zoo.espnet import Espnet
 
     torch.manual_seed(0)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # dynamo=False is deprecated, and the only way to opset 11
-        torch.onnx.export(
-            Espnet(CLASSES).eval(),
-            (torch.randn(1, *tensor.shape),),
-            str(path),
-            dynamo=False,
-            opset_version=11,
-            input_names=[tensor.name],
-            output_names=["logits"],
-        )
+    export(Espnet(CLASSES), tensor, ["logits"], path, 1)
 
 
 def _pairs(samples: Samples, inferred: Predictions, step: int) -> Iterator[tuple[NDArray[Any], Row]]:
@@ -180,21 +170,17 @@ def _report(run: Seconds, best: dict[str, Seconds], figures: dict[str, dict[str,
     whole = sum(parts.values())
     print("of a run: " + ", ".join(f"{name} {100 * seconds / whole:.1f} %" for name, seconds in parts.items()))
     share = parts["count"] / whole
-    print(f"confusion matrix: {100 * share:.2f} % ({_verdict(share <= LARGEST_SHARE)} {100 * LARGEST_SHARE:.0f})")
+    print(f"confusion matrix: {100 * share:.2f} % ({verdict(share <= LARGEST_SHARE)} {100 * LARGEST_SHARE:.0f})")
     kept = share <= LARGEST_SHARE
     for ours, theirs in (("runner", "plain"), ("a quarter", "plain quarter")):
         faster = sum(best[theirs].values()) / sum(best[ours].values())
         equal = abs(figures[ours]["miou"] - figures[theirs]["miou"]) < 1e-3
         print(
-            f"{ours}/{theirs}: {faster:.1f}x as fast ({_verdict(faster >= LEAST_OF_PLAIN)} {LEAST_OF_PLAIN}), ", end=""
+            f"{ours}/{theirs}: {faster:.1f}x as fast ({verdict(faster >= LEAST_OF_PLAIN)} {LEAST_OF_PLAIN}), ", end=""
         )
         print(f"mIoU {figures[ours]['miou']:.4f} and {figures[theirs]['miou']:.4f} ({'equal' if equal else 'DIFFER'})")
         kept = kept and equal and faster >= LEAST_OF_PLAIN
     return kept
-
-
-def _verdict(met: bool) -> str:
-    return "meets" if met else "MISSES"
 
 
 if __name__ == "__main__":

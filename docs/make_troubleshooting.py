@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from runner.core import errors, modules
+from runner.core import errors
 
 SOURCE = Path(errors.__file__).parents[1]
 PAGE = Path(__file__).with_name("troubleshooting.md")
@@ -47,26 +48,28 @@ class Entry:
     fix: str
 
 
-def entries() -> set[Entry]:
+@cache
+def entries() -> frozenset[Entry]:
     """Return the errors of the whole source."""
-    return {entry for path in sorted(SOURCE.rglob("*.py")) for entry in _entries_of(ast.parse(path.read_text()))}
+    return frozenset(entry for path in SOURCE.rglob("*.py") for entry in _entries_of(ast.parse(path.read_text())))
 
 
 def _entries_of(module: ast.Module) -> Iterator[Entry]:
     """Yield the errors that a module makes with a message of its own."""
-    assigned = modules.assigned(module)
+    constants = dict(_constants(module))
     for node in ast.walk(module):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in HEADINGS:
             given = [*node.args[:2], *(keyword.value for keyword in node.keywords if keyword.arg == "fix")]
-            texts = [_text(_constant(each, assigned)) for each in given]
+            texts = [_text(constants.get(each.id, each) if isinstance(each, ast.Name) else each) for each in given]
             if texts and any(word.islower() for word in texts[0].split()):
                 yield Entry(node.func.id, texts[0], texts[1] if len(texts) > 1 else "")
 
 
-def _constant(node: ast.expr, assigned: Mapping[str, ast.expr]) -> ast.expr:
-    """Return the constant that a name stands for in its module; another expression as it is."""
-    value = assigned.get(node.id) if isinstance(node, ast.Name) else None
-    return value if isinstance(value, ast.Constant) else node
+def _constants(module: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the names that a module gives to constants, such as a fix that several errors share."""
+    for node in module.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            yield from ((target.id, node.value) for target in node.targets if isinstance(target, ast.Name))
 
 
 def _text(node: ast.expr) -> str:

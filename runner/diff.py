@@ -20,7 +20,7 @@ from runner import cli, results
 from runner.config import groups
 from runner.core import ConfigError, DataError
 from runner.core.terminal import Console
-from runner.report import columns, tables
+from runner.report import columns, failures
 from runner.results import Result
 from runner.results.differences import Difference, Values, as_text, configuration, differences, environment
 
@@ -178,7 +178,7 @@ def _figures(result: Result) -> Values:
         figures["valid"] = performance.valid
     figures |= {f"gates.{gate.name}": gate.verdict for gate in result.gates}
     if result.error:
-        figures["error"] = tables.error_in_words(result)
+        figures["error"] = failures.shortly(result)
     return figures
 
 

@@ -27,8 +27,17 @@ COMMANDS = ("list", "verify", "prune")
 CACHE_DIR = "cache_dir="
 PIPED_WIDTH = 160
 """Characters per line if the output is not a terminal."""
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_BINARY_UNITS = {"ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30, "ti": 1 << 40}
+_BYTES = {
+    "": 1,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "t": 10**12,
+    "ki": 1 << 10,
+    "mi": 1 << 20,
+    "gi": 1 << 30,
+    "ti": 1 << 40,
+}
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d+)?)\s*([kmgt]?i?)b?", re.IGNORECASE)
 _AGE = re.compile(r"(\d{1,18}(?:\.\d+)?)\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -96,10 +105,9 @@ def parse_size(text: str) -> int:
         ConfigError: it is not a size.
     """
     match = _SIZE.fullmatch(text.strip())
-    units = _UNITS | _BINARY_UNITS
-    if match is None or match[2].lower() not in units:
+    if match is None or match[2].lower() not in _BYTES:
         raise ConfigError(f"--to {text!r} is no size", "give a number and a unit, as in --to 20GB or --to 500MiB")
-    return int(float(match[1]) * units[match[2].lower()])
+    return int(float(match[1]) * _BYTES[match[2].lower()])
 
 
 def parse_age(text: str) -> float:

@@ -13,15 +13,12 @@ import msgspec
 
 from runner.core import JSON_ERRORS, DataError, read_regular
 from runner.measure import distribution
+from runner.results.collection import LARGEST_BYTES
 from runner.results.result import LATENCIES, Count
 
 WINDOWS = 20
 """Schmeiser, Batch size effects in the analysis of simulation output, Operations Research 30(3), 1982: between 10 and
 30 windows are enough, and more of them give hardly a better estimate."""
-
-
-LARGEST_BYTES = 64 << 20
-"""As of a result.json: a million calls take 20 MB."""
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 """A time of at most 30 years: squares of longer ones could overflow."""
 

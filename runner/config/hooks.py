@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 from runner.config import permissions, targets
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import HookError, RunnerError, os_errors
 from runner.core.errors import causes, text_of
 from runner.core.modules import OWN_PACKAGE, is_in
@@ -53,28 +53,12 @@ def watched(*, has_log: bool = True) -> Iterator[None]:
     except RunnerError:
         raise
     except BaseException as error:
-        known = None if type(error) in (KeyboardInterrupt, Terminated) else explained(error, has_log)
+        known = None if type(error) in (KeyboardInterrupt, Terminated) else _explained(error, has_log)
         if known is None:
             raise
         if has_log:
             log.error("".join(traceback.format_exception(error)))
         raise known from error
-
-
-def explained(error: BaseException, has_log: bool = True) -> RunnerError | None:
-    """Return the error of the hook that raised it; None if no hook did, or if the machine refused something to it."""
-    found = _raised_in(error)
-    if isinstance(error, MemoryError) or _is_of_the_machine(error):
-        return None
-    if found is not None:
-        cause, line = found
-        fix = "correct it there" + ("; run.log has the traceback" if has_log else "")
-        return HookError(f"{_kind_and_text(cause)}\n    at {line}", fix)
-    if isinstance(error, Warning):
-        return RunnerError(
-            f"a warning was raised as an error: {_kind_and_text(error)}", "leave out -W error and PYTHONWARNINGS"
-        )
-    return None
 
 
 def told(error: BaseException) -> str:
@@ -133,6 +117,22 @@ def wrong_result(hook: Callable[..., Any], got: str, wanted: str, named: str = "
     """Return the error of a hook, or of its property of that name, that returned `got` in place of `wanted`."""
     name = ".".join(filter(None, [getattr(hook, "__qualname__", type(hook).__qualname__), named]))
     return HookError(f"{name} returned {got}, not {wanted}\n    at {_defined_at(hook)}", f"make it return {wanted}")
+
+
+def _explained(error: BaseException, has_log: bool) -> RunnerError | None:
+    """Return what to tell of what a hook raised, or of a warning; None for others, and for what the machine refused."""
+    if isinstance(error, MemoryError) or _is_of_the_machine(error):
+        return None
+    found = _raised_in(error)
+    if found is not None:
+        cause, line = found
+        fix = "correct it there" + ("; run.log has the traceback" if has_log else "")
+        return HookError(f"{_kind_and_text(cause)}\n    at {line}", fix)
+    if isinstance(error, Warning):
+        return RunnerError(
+            f"a warning was raised as an error: {_kind_and_text(error)}", "leave out -W error and PYTHONWARNINGS"
+        )
+    return None
 
 
 def _raised_in(error: BaseException) -> tuple[BaseException, str] | None:

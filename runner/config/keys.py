@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from runner.config import groups
-from runner.core import did_you_mean, modules
+from runner.core import did_you_mean
 
 SEE_ALL = "`python -m runner --cfg job model=NAME` shows every key"
 PATHS = (
@@ -44,8 +44,7 @@ def known() -> Mapping[str, Key]:
     """Return every key of the schema by its name, such as benchmark.min_seconds, those that hold others included."""
     tree = ast.parse(_SCHEMA.read_text(encoding="utf-8"))
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    aliases = {name: value.id for name, value in modules.assigned(tree).items() if isinstance(value, ast.Name)}
-    return dict(_keys(classes, aliases, _ROOT, ""))
+    return dict(_keys(classes, dict(_aliases(tree)), _ROOT, ""))
 
 
 def problem(name: str) -> str | None:
@@ -62,6 +61,13 @@ def absent(name: str, names: Sequence[str]) -> str:
     """Return the message about a key that does not exist, with the most similar of `names`."""
     hint = did_you_mean(name, names, 1)
     return f"there is no key {name}" + (f"; {hint}" if hint else "")
+
+
+def _aliases(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Yield the names that stand for another name, such as Text for Any, with that."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
+            yield from ((target.id, node.value.id) for target in node.targets if isinstance(target, ast.Name))
 
 
 def _keys(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.config import libraries, permissions
-from runner.config.schema import BASE, LANGUAGES, ModelConfig, RunConfig, Text
+from runner.config.schema import BASE, LANGUAGES, NAME, TO_NAME, ModelConfig, RunConfig, Text
 from runner.core import ConfigError, cause_of, did_you_mean, is_unicode
 
 _MOST_BITS = 63
@@ -41,13 +42,24 @@ def load(config: DictConfig) -> RunConfig:
         raise ConfigError("the configuration lacks the runner's schema", "keep `- schema` first in the defaults")
     loaded.model.decode = _over_base(loaded.model.decode)
     _check(loaded)
-    if loaded.model.arch is not None and "${model.arch}" not in OmegaConf.to_yaml(config.model):
-        raise ConfigError(
-            f"model.arch is {loaded.model.arch!r}, and model={loaded.model.name} is one network and takes none",
-            f"leave it out, or choose model={' or model='.join(libraries.LISTED_BY)}",
-        )
+    _check_arch(loaded.model, OmegaConf.to_yaml(config.model))
     permissions.allow(loaded.allow)
     return loaded
+
+
+def _check_arch(model: ModelConfig, written: str) -> None:
+    """Check that a network is named exactly where the model's file refers to its name."""
+    takes_one = "${model.arch}" in written
+    if takes_one and model.arch is None:
+        raise ConfigError(
+            f"model={model.name.partition('-')[0]} stands for any network of a library, and none is named",
+            "name it: model.arch=NAME",
+        )
+    if model.arch is not None and not takes_one:
+        raise ConfigError(
+            f"model.arch is {model.arch!r}, and model={model.name} is one network and takes none",
+            f"leave it out, or choose model={' or model='.join(libraries.LISTED_BY)}",
+        )
 
 
 def _over_base(decode: dict[str, Any]) -> dict[str, Any]:
@@ -62,32 +74,72 @@ def _over_base(decode: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(loaded: RunConfig) -> None:
-    """Check types, which OmegaConf does not do for interpolated values and for items of lists.
+    """Check types, which OmegaConf does not do for values that refer to others and for items of lists.
 
     Raises:
-        ConfigError: a value has another type, is text with a NUL or invalid Unicode, or a number beyond 64 bits.
+        ConfigError: a value has another type, is text with a NUL or invalid Unicode, or a number beyond 64 bits; or a
+            name cannot be that of a folder.
     """
     try:
         builtins = msgspec.to_builtins(loaded, enc_hook=str)
-        msgspec.convert(builtins, RunConfig)
+        typed = msgspec.convert(builtins, RunConfig)
     except (msgspec.ValidationError, TypeError, ValueError, OverflowError) as error:
         reason = str(error).replace("$.", "").replace("`", "")
         raise ConfigError(f"the configuration has a value of another type: {reason}", "see --cfg job for it") from error
-    for path, text in _translated(loaded.model):
+    checks = (_section_errors(loaded, typed), _name_errors(loaded), _text_errors(loaded.model), _leaf_errors(builtins))
+    for found in chain(*checks):
+        raise found
+
+
+def _section_errors(loaded: RunConfig, typed: RunConfig) -> Iterator[ConfigError]:
+    for path, section in _misplaced(loaded, typed, ""):
+        its_keys = ", ".join(field.name for field in fields(section)[:3])
+        yield ConfigError(
+            f"{path} refers to a whole section of other keys ({its_keys} ...)", "refer to one of them, or leave it out"
+        )
+
+
+def _name_errors(loaded: RunConfig) -> Iterator[ConfigError]:
+    for group, name in [(group, getattr(loaded, group).name) for group in ("model", "dataset", "soc", "tool")]:
+        if not NAME.fullmatch(name):
+            yield ConfigError(f"{group}.name is {name!r}, and folders are named by it", TO_NAME)
+
+
+def _text_errors(model: ModelConfig) -> Iterator[ConfigError]:
+    for path, text in _translated(model):
         if not _is_text(text):
-            raise ConfigError(
+            yield ConfigError(
                 f"{path} is {text!r}", "give a text, or one by language with English among them: {en: ..., zh: ...}"
             )
+
+
+def _leaf_errors(builtins: Any) -> Iterator[ConfigError]:
     for path, leaf in _leaves(builtins, ""):
         if isinstance(leaf, str) and ("\0" in leaf or not is_unicode(leaf)):
-            raise ConfigError(
+            yield ConfigError(
                 f"{path} is {leaf[:80]!a}, which holds a NUL or is not UTF-8", "write it anew, or rename the file"
             )
         if isinstance(leaf, int) and leaf.bit_length() > _MOST_BITS:
-            raise ConfigError(
+            yield ConfigError(
                 f"{path} is a whole number of {leaf.bit_length()} bits, and {_MOST_BITS} is the most",
                 f"give one of at most {2**_MOST_BITS - 1}",
             )
+
+
+def _misplaced(loaded: Any, typed: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield the path and value of each section, as loaded, that stands where `typed` has another or none."""
+    if is_dataclass(loaded) and type(loaded) is not type(typed):
+        yield path, loaded
+    elif is_dataclass(loaded):
+        for field in fields(loaded):
+            name = f"{path}.{field.name}" if path else field.name
+            yield from _misplaced(getattr(loaded, field.name), getattr(typed, field.name), name)
+    elif isinstance(loaded, dict):
+        for key, value in loaded.items():
+            yield from _misplaced(value, typed[key], f"{path}.{key}")
+    elif isinstance(loaded, list):
+        for index, (value, other) in enumerate(zip(loaded, typed, strict=True)):
+            yield from _misplaced(value, other, f"{path}[{index}]")
 
 
 def _translated(model: ModelConfig) -> Iterator[tuple[str, Text]]:

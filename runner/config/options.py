@@ -50,14 +50,14 @@ def unknown(group: str, name: str, names: Sequence[str], where: str = "") -> Con
     message = f"{where}there is no {group}={name}"
     if group == "batch":
         return ConfigError(message, "give a size of at least 1, as in batch=32")
-    hints = list(filter(None, [did_you_mean(name, names)]))
+    fix = did_you_mean(name, names)
     if len(names) <= MOST_LISTED:
-        hints.append(f"choose from {', '.join(names)}")
+        fix += f" choose from {', '.join(names)}"
     elif group in LISTED:
-        hints.append(f"`python -m runner.list {group}` shows all {len(names)}")
+        fix += f" `python -m runner.list {group}` shows all {len(names)}"
     if group == "model" and "timm" in names:
-        hints.append("; any of timm's is model=timm model.arch=NAME")
-    return ConfigError(message, " ".join(hints).replace(" ;", ";"))
+        fix += "; any of timm's is model=timm model.arch=NAME"
+    return ConfigError(message, fix.lstrip())
 
 
 def missing(error: MissingConfigException) -> ConfigError | None:

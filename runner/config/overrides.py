@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeS
 from hydra.errors import HydraException
 
 from runner.config import flags, groups, keys, options
-from runner.config.groups import CONF, GROUPS
+from runner.config.groups import GROUPS
 from runner.core import ConfigError, either, nearest
 
 AUTO = "soc=auto"
@@ -50,7 +50,7 @@ def adapt(arguments: Sequence[str], detect_chips: Callable[[], Sequence[str]]) -
     for argument in typed:
         _check_key(argument, config_dir)
     adapted = [_adapt_one(argument, is_sweep, config_dir) for argument in typed]
-    adapted = [_soc_detected(text, detect_chips, config_dir) if text == AUTO else text for text in adapted]
+    adapted = [_soc_detected(detect_chips, config_dir) if text == AUTO else text for text in adapted]
     if config_dir:
         options.refuse_hidden(adapted, config_dir)
         adapted = [groups.CONFIG_DIR, str(config_dir), *adapted]
@@ -59,7 +59,7 @@ def adapt(arguments: Sequence[str], detect_chips: Callable[[], Sequence[str]]) -
 
 def register_batches(arguments: Sequence[str]) -> None:
     """Register every batch size on the adapted command line that has no file as an option of the group."""
-    listed = {path.stem for path in (CONF / "batch").glob("*.yaml")}
+    listed = groups.files("batch").keys()
     for argument in arguments:
         if argument.lstrip("+").startswith("batch="):
             for text in set(re.findall(r"-?\d+", argument)) - listed:
@@ -122,14 +122,15 @@ def _adapt_one(argument: str, is_sweep: bool, config_dir: Path | None) -> str:
     override = _parsed(argument) if is_group or takes_list(name) else None
     if override is None:
         return argument  # Hydra itself reports an error of the syntax
-    if is_group and name not in GROUPS:
+    value = override.value()
+    if not is_group:
+        return f"{typed}={_as_list(override, text, is_sweep)}"
+    if name not in GROUPS:
         plus = "+" if name in groups.names() and typed == name else ""  # the defaults choose no option of it
-        return f"{plus}{typed}={text if override.value() is None else _option_name(name, override, text)}"
-    if name in GROUPS:
-        is_pattern = is_sweep and isinstance(override.value(), Glob)
-        named = _matching(name, override, config_dir) if is_pattern else _option_name(name, override, text)
-        return f"{typed}={named}"
-    return f"{typed}={_as_list(override, text, is_sweep)}"
+        return f"{plus}{typed}={text if value is None else _option_name(name, override, text)}"
+    if is_sweep and isinstance(value, Glob):
+        return f"{typed}={_matching(argument, name, value, config_dir)}"
+    return f"{typed}={_option_name(name, override, text)}"
 
 
 def _parsed(argument: str) -> Override | None:
@@ -148,13 +149,11 @@ def _option_name(group: str, override: Override, text: str) -> str:
     return _long_names_shortened(name) if group == "soc" else name
 
 
-def _matching(group: str, override: Override, config_dir: Path | None) -> str:
+def _matching(argument: str, group: str, pattern: Glob, config_dir: Path | None) -> str:
     """Return the options that a pattern, glob(...), stands for: Hydra would read those that are numbers as numbers."""
-    pattern = override.value()
-    assert isinstance(pattern, Glob)
     names = pattern.filter(groups.ordered(groups.files(group, config_dir)))
     if not names:
-        raise ConfigError(f"{override.input_line}: no {group} has such a name", f"give {group}=A,B")
+        raise ConfigError(f"{argument}: no {group} has such a name", f"give {group}=A,B")
     return ",".join(f"'{name}'" if name.isdecimal() else name for name in names)
 
 
@@ -182,7 +181,8 @@ def _path_as_typed(typed: str, text: str, is_sweep: bool) -> str:
     return text if value == text else quoted(text)
 
 
-def _soc_detected(argument: str, detect_chips: Callable[[], Sequence[str]], config_dir: Path | None) -> str:
+def _soc_detected(detect_chips: Callable[[], Sequence[str]], config_dir: Path | None) -> str:
+    """Return the override that soc=auto stands for on this machine."""
     chips = sorted(set(detect_chips()))
     known = sorted(groups.files("soc", config_dir))
     if not chips:
@@ -198,7 +198,7 @@ def _soc_detected(argument: str, detect_chips: Callable[[], Sequence[str]], conf
             f"soc=auto: npu-smi names the chip {chips[0]}, for which there is no conf/soc/{chips[0]}.yaml",
             f"add that file, or choose soc from {', '.join(known)}",
         )
-    return argument.replace("auto", f"'{chips[0]}'")
+    return f"soc='{chips[0]}'"
 
 
 def _long_names_shortened(names: str) -> str:

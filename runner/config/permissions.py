@@ -10,15 +10,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runner.config import moved
+from runner.config.callables import Target
 from runner.core import ConfigError
 from runner.core.lazy import timm, torch, torchvision
 from runner.core.modules import LIBRARIES, is_in
-
-if TYPE_CHECKING:
-    from runner.config.targets import Target
 
 LONGEST_NAME = 300
 """Characters of a callable's dotted name: a thousand parts would be imported within each other."""
@@ -47,12 +45,12 @@ METHODS = {
 }
 """Place in the configuration -> the methods that the class named there must have."""
 _OWN = tuple(dict.fromkeys(package for packages in OWN_HOOKS.values() for package in packages))
+_LIBRARIES = ("runner.networks.libraries", *NETWORKS)
+"""Packages whose callables build networks of libraries."""
 _CLASSES = ("runner.data", "runner.tools")
 """Packages in which hooks are classes; their functions may not be named."""
-_GUARDED = ("zoo", "runner.networks.libraries", *NETWORKS)
+_GUARDED = ("zoo", *_LIBRARIES)
 """Packages whose callables build networks, and need no file and no connection for it."""
-_DEFINING = (*_OWN, "runner.networks.libraries")
-"""Packages that define the runner's own callables."""
 _FETCHING_ARGUMENTS = frozenset({"checkpoint_path", "pretrained", "pretrained_backbone", "weights", "weights_backbone"})
 """Arguments of the libraries' models that load a file, which may contain code, or download one."""
 _LOADING_ARGUMENT = re.compile(
@@ -105,7 +103,7 @@ def is_own(name: str) -> bool:
 
 def builds_networks(name: str) -> bool:
     """Return whether a callable only builds a network, and needs no file and no connection for it."""
-    return is_in(name, _GUARDED) and not is_in(name, tuple(_allowed))
+    return is_in(name, _GUARDED) and not is_in(name, allowed())
 
 
 def check_name(target: Target, where: str = "") -> None:
@@ -129,7 +127,7 @@ def check_name(target: Target, where: str = "") -> None:
         raise ConfigError(
             f"{subject} {target.name}, which may not be called there", f"name something in {', '.join(choices)}{hint}"
         )
-    if is_in(target.name, (*NETWORKS, "runner.networks.libraries")) and not is_in(target.name, tuple(_allowed)):
+    if is_in(target.name, _LIBRARIES) and not is_in(target.name, allowed()):
         _check_library_arguments(target.name, target.arguments)
 
 
@@ -182,7 +180,7 @@ def _check_origin(target: Target, resolved: Any) -> None:
     """Reject what a module only imports from elsewhere, such as torchvision.io.os.system."""
     origin = getattr(resolved, "__module__", None)
     of_code = inspect.isclass(resolved) or inspect.isroutine(resolved)
-    if of_code and isinstance(origin, str) and is_in(origin, ("zoo", *_DEFINING, *NETWORKS, *_allowed)):
+    if of_code and isinstance(origin, str) and is_in(origin, (*_GUARDED, *_OWN, *_allowed)):
         return
     raise ConfigError(
         f"{target.name} is defined in {origin!r} and not in a package that may be called from a configuration",
@@ -192,7 +190,7 @@ def _check_origin(target: Target, resolved: Any) -> None:
 
 def _check_purpose(target: Target, resolved: Any) -> None:
     """Allow the runner's hooks only in their places, and from libraries only what builds networks."""
-    if is_in(target.name, tuple(_allowed)):
+    if is_in(target.name, allowed()):
         return
     if is_in(target.name, _CLASSES) and not inspect.isclass(resolved):
         raise ConfigError(f"{target.name} is a function, and what is called there is a class", "name the class")
@@ -201,8 +199,12 @@ def _check_purpose(target: Target, resolved: Any) -> None:
             f"{target.name} is not made to be called as {target.place or 'a hook'}",
             "name a reader's class, a metric, a decoder or a preview, each in its place",
         )
-    if not is_in(target.name, NETWORKS):
-        return
+    if is_in(target.name, NETWORKS):
+        _check_network(target, resolved)
+
+
+def _check_network(target: Target, resolved: Any) -> None:
+    """Allow what a library builds a network with, unless it would load weights itself."""
     if not _makes_a_network(resolved):
         raise ConfigError(
             f"{target.name} is neither a torch.nn.Module nor a function that makes one of the library's models",

@@ -110,8 +110,9 @@ def _by_cause(error: Exception, arguments: Sequence[str]) -> ConfigError | None:
 def _key_of_holder(text: str) -> str:
     """Return the key whose class OmegaConf names for a value of another type; empty if it names none."""
     found = _NO_MAPPING.match(text)
-    known = keys.known().items() if found else ()
-    return next((name for name, key in known if found and found["holder"] in key.annotation), "")
+    if found is None:
+        return ""
+    return next((name for name, key in keys.known().items() if found["holder"] in key.annotation), "")
 
 
 def _in_plain_words(text: str) -> str:

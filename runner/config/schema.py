@@ -7,6 +7,7 @@ are checked against it while the configuration is composed. Bounds of values are
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
@@ -27,6 +28,9 @@ LANGUAGES = ("en", "zh")
 """The languages of a guide."""
 BASE = "_base_"
 """In a decoder: the mapping that its other keys are laid over."""
+NAME = re.compile(r"\w[\w.+-]{0,99}")
+"""The names of models, data sets, SoCs and tools: folders are named by them."""
+TO_NAME = "name it with letters, digits, dots, dashes and underscores"
 MOST_BATCH = 2**31 - 1
 """Sizes of tensors are whole numbers of 32 bits in atc and TensorRT."""
 MOST_CALLS = 1_000_000

@@ -19,9 +19,9 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.config import options, references, yaml_files
+from runner.config import groups, options, references, yaml_files
 from runner.config.groups import CONF, GROUPS
-from runner.config.schema import BASE
+from runner.config.schema import BASE, NAME, TO_NAME
 from runner.core import ConfigError
 
 PROGRAMS = ("program", "python", "script", "environment_script")
@@ -33,7 +33,6 @@ PLACES_OF_ATC = (
     *("op_precision_mode", "raw_ge_options"),
 )
 """Keys of model.atc that name a file or folder, which atc reads or writes, or hold any options of its engine."""
-_NAME = re.compile(r"\w[\w.+-]{0,99}")
 _SIBLING = re.compile(r"[\w.+-]+")
 _OTHER_GROUP = re.compile(r"(?:optional )?override /(?P<group>dataset|soc|batch)@_global_\.(?P=group)")
 """Other groups whose option a file may choose in its defaults list."""
@@ -67,16 +66,8 @@ class FileConfigSource(file_config_source.FileConfigSource):
         try:
             header = self._get_header_dict(text)
             content = OmegaConf.load(io.StringIO(text))
-        except (
-            AssertionError,
-            LookupError,
-            TypeError,
-            OverflowError,
-            OmegaConfBaseException,
-            *yaml_files.UNUSABLE,
-        ) as error:
+        except (AssertionError, LookupError, OmegaConfBaseException, *yaml_files.UNUSABLE) as error:
             raise yaml_files.not_yaml(path, error) from error
-        header = self._get_header_dict(text)
         _check_reach(path, header["package"], content)
         _open_over_base(content)
         return ConfigResult(
@@ -115,12 +106,8 @@ def _check_reach(path: Path, package: str | None, config: Any) -> None:
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is no mapping of keys to values", "correct the file")
     name = content.get("name", "x")
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise _reaches_out(
-            path,
-            f"its name is {name!r}, and folders are named by it",
-            "name it with letters, digits, dots, dashes and underscores",
-        )
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise _reaches_out(path, f"its name is {name!r}, and folders are named by it", TO_NAME)
     options.check_inheritance(path)
     for entry in _beyond(content):
         raise _reaches_out(
@@ -153,7 +140,7 @@ def _beyond(content: dict[Any, Any]) -> Iterator[str]:
 
 def _may_choose(key: str, value: Any) -> bool:
     if _TOOL.fullmatch(key):
-        return isinstance(value, str) and value in {path.stem for path in (CONF / "tool").glob("*.yaml")}
+        return isinstance(value, str) and value in groups.files("tool")
     return _OTHER_GROUP.fullmatch(key) is not None
 
 

@@ -11,58 +11,16 @@ import functools
 import importlib
 import inspect
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 
 from runner.config import moved, permissions
+from runner.config.callables import Target, replaced, shown
 from runner.core import ConfigError, RunnerError, offline
-
-
-@dataclass(frozen=True)
-class Target:
-    """A callable by name, its arguments, and its place in the configuration, such as `dataset.reader`.
-
-    Arguments of a network, and items of them, may be targets, whose results are passed in their place.
-    """
-
-    name: str
-    arguments: dict[str, Any] = field(default_factory=dict)
-    place: str = field(default="", compare=False)
-    positional: tuple[Any, ...] = ()
-
-    def __str__(self) -> str:
-        """As a call in Python: `torch.nn.Linear(3, out_features=4)`."""
-        given = [*map(_shown, self.positional), *(f"{name}={_shown(each)}" for name, each in self.arguments.items())]
-        return f"{self.name}({', '.join(given)})"
-
-
-def _shown(argument: Any) -> str:
-    return str(argument) if isinstance(argument, Target) else repr(_replaced(argument, str))
-
-
-def _replaced(argument: Any, replacement: Callable[[Target], Any]) -> Any:
-    """Return an argument with `replacement` of each target in place of it, in lists and mappings too."""
-    if isinstance(argument, Target):
-        return replacement(argument)
-    if isinstance(argument, Mapping):
-        return {key: _replaced(value, replacement) for key, value in argument.items()}
-    if isinstance(argument, (list, tuple)):
-        return [_replaced(value, replacement) for value in argument]
-    return argument
-
-
-def with_nested(target: Target) -> Iterator[Target]:
-    """Yield the target, and those among its arguments at any depth."""
-    yield target
-    nested: list[Target] = []
-    _replaced([target.positional, target.arguments], nested.append)
-    for each in nested:
-        yield from with_nested(each)
 
 
 def parse(node: Mapping[str, Any], where: str) -> Target:
@@ -154,7 +112,7 @@ def call(target: Target, *positional: Any, **extra: Any) -> Any:
     """
     function = locate(target)
     _check_arguments(target, function, len(positional), extra)
-    given = _replaced([target.positional, target.arguments], _argument)
+    given = replaced([target.positional, target.arguments], _argument)
     with offline.guard(target.name) if permissions.builds_networks(target.name) else nullcontext():
         return function(*positional, *given[0], **given[1], **extra)
 
@@ -197,21 +155,21 @@ def _check_arguments(target: Target, function: Callable[..., Any], positional: i
     count = positional + len(target.positional)
     by_position = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
     too_many = count > len(by_position) and not any(each.kind is each.VAR_POSITIONAL for each in parameters)
-    named = [each for each in parameters if each not in by_position[:count]]
+    by_name = [each for each in parameters if each not in by_position[:count]]
     given = {*target.arguments, *extra}
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    unknown = [] if takes_any else sorted(given - {parameter.name for parameter in named})
+    unknown = [] if takes_any else sorted(given - {parameter.name for parameter in by_name})
     missing = [
         parameter.name
-        for parameter in named
+        for parameter in by_name
         if parameter.default is parameter.empty and parameter.kind not in variadic and parameter.name not in given
     ]
     if unknown or missing or too_many:
         wrong = [f"takes {len(by_position)} arguments by position, not {count}"] if too_many else []
         wrong += [f"has no argument {name!r}" for name in unknown]
         wrong += [f"lacks its argument {name!r}" for name in missing]
-        accepted = ", ".join(str(parameter) for parameter in named)
+        accepted = ", ".join(map(str, by_name))
         raise ConfigError(f"{target.name} {' and '.join(wrong)}", f"it takes ({accepted})")
     if permissions.is_own(target.name):
         _check_types(target, function)
@@ -231,7 +189,7 @@ def _check_types(target: Target, function: Callable[..., Any]) -> None:
         except (msgspec.ValidationError, OverflowError) as error:
             reason = str(error).replace("`", "")
             raise ConfigError(
-                f"{target.name} cannot take {name}={_shown(value)}: {reason}", f"correct {name}"
+                f"{target.name} cannot take {name}={shown(value)}: {reason}", f"correct {name}"
             ) from error
         except TypeError:  # annotations such as arrays, which YAML cannot hold
             continue

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Any
 
-from runner.core.errors import Problem
+from runner.core.errors import ConfigError, Problem
 from runner.core.text import did_you_mean
 
 _LEAST, _ABOVE, _MOST, _CHOICES, _SHOWN_AS = "least", "above", "most", "choices", "shown_as"
@@ -56,6 +56,16 @@ def problems(holder: Any, where: str = "") -> Iterator[Problem]:
             yield from _problems(name, value, each.metadata)
 
 
+def check(holder: Any, where: str) -> None:
+    """Check the fields of a dataclass instance, as `problems` does.
+
+    Raises:
+        ConfigError: one is out of its bounds.
+    """
+    for problem in problems(holder, where):
+        raise ConfigError(problem.message, problem.fix)
+
+
 def _problems(name: str, value: Any, bounds: Any) -> Iterator[Problem]:
     choices = bounds.get(_CHOICES)
     if choices is not None and value not in choices:
@@ -65,8 +75,14 @@ def _problems(name: str, value: Any, bounds: Any) -> Iterator[Problem]:
     if least is None and above is None:
         return
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    inside = number and math.isfinite(value) and (value >= least if least is not None else value > above)
-    if not inside or (most is not None and value > most):
+    inside = (
+        number
+        and math.isfinite(value)
+        and (least is None or value >= least)
+        and (above is None or value > above)
+        and (most is None or value <= most)
+    )
+    if not inside:
         kind = "whole number" if isinstance(least, int) and not isinstance(value, float) else "number"
         limit = f"of at least {least:g}" if least is not None else f"above {above:g}"
         limit += "" if most is None else f" and at most {most}"

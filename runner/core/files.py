@@ -1,4 +1,4 @@
-"""Atomic file writes, and encoding of paths in JSON."""
+"""Atomic writes, reads of files that anybody may have written, and paths in JSON."""
 
 from __future__ import annotations
 

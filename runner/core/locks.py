@@ -26,7 +26,6 @@ def hold_shared(path: Path) -> IO[bytes]:
     Raises:
         OSError: the file cannot be made or opened, or the file system has no locks.
     """
-
     return _held(
         path, lambda: _regular(path, os.O_RDONLY | os.O_CREAT, "rb"), lambda file: fcntl.flock(file, fcntl.LOCK_SH)
     )

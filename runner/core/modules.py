@@ -72,17 +72,6 @@ def sources(name: str, counted: tuple[str, ...] = ()) -> Sources:
     return collected
 
 
-def assigned(module: ast.Module) -> dict[str, ast.expr]:
-    """Return what a module assigns to plain names at its top level, by name."""
-    return {
-        target.id: statement.value
-        for statement in module.body
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
-
-
 def is_in(name: str, packages: tuple[str, ...]) -> bool:
     """Return whether a dotted name is one of the packages or lies within one."""
     return any(name == package or name.startswith(f"{package}.") for package in packages)

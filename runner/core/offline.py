@@ -25,7 +25,7 @@ REFUSED = (
     *("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown"),
 )
 """Beginnings of the names of refused audit events: https://docs.python.org/3/library/audit_events.html."""
-MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/dev/null", "/dev/urandom")
+MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/sys/kernel/random/boot_id", "/dev/null", "/dev/urandom")
 """Files that tell what the machine is, or nothing."""
 _guarded: dict[int, str] = {}
 """Thread -> the name of what it builds."""

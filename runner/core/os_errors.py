@@ -77,13 +77,12 @@ def _has_working_folder() -> bool:
 
 
 def _need(error: OSError, place: Path, needed_bytes: int | None) -> str:
+    needed = "" if needed_bytes is None else f"about {_size(needed_bytes)} needed, "
     if error.errno in _ROOM:
-        needed = "" if needed_bytes is None else f"about {_size(needed_bytes)} needed, "
         return f" ({needed}{_free(place)} free)"
     if error.errno in _FILES:
         return f" (this process may have {resource.getrlimit(resource.RLIMIT_NOFILE)[0]})"
     if error.errno == errno.EFBIG:
-        needed = "" if needed_bytes is None else f"about {_size(needed_bytes)} needed, "
         most_bytes = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         unlimited = most_bytes == resource.RLIM_INFINITY
         return f" ({needed}{'more than the file system takes' if unlimited else f'{_size(most_bytes)} allowed'})"

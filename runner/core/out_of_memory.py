@@ -17,6 +17,7 @@ SIGNS = re.compile(
     re.IGNORECASE,
 )
 """207001 is ACL_ERROR_RT_MEMORY_ALLOCATION, EL0004 "Failed to allocate memory" (CANN's acl_rt.h, its error codes)."""
+_WHERE = "`free -h` and `npu-smi info` or `nvidia-smi` show what is taken, dmesg what the kernel killed"
 
 
 def explained(error: BaseException, stage: str, batch: int) -> RunnerError | None:
@@ -33,9 +34,6 @@ def explained(error: BaseException, stage: str, batch: int) -> RunnerError | Non
         )
     smaller = f"try batch={batch // 2}" if batch > 1 else "no batch is smaller: free some, or take a larger device"
     return OutOfMemoryError(f"batch {batch} does not fit into memory: {message}", f"{smaller}; {_WHERE}")
-
-
-_WHERE = "`free -h` and `npu-smi info` or `nvidia-smi` show what is taken, dmesg what the kernel killed"
 
 
 def _text(error: BaseException) -> str:

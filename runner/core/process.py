@@ -113,7 +113,7 @@ def run(
     """
     command = tuple(argv)
     with _recorded_log(command, cwd, stage, name) as file:
-        return _supervise(command, timeout_seconds, environment, cwd, file, stdin)
+        return _run_to_end(command, timeout_seconds, environment, cwd, file, stdin)
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def beside(argv: Sequence[str], *, stage: str, name: str) -> Iterator[Beside]:
     with _recorded_log(command, None, stage, name) as file:
         log = BoundedLog(file)
         try:
-            with _supervised(command, None, None, log, None) as (process, pipe):
+            with _running(command, None, None, log, None) as (process, pipe):
 
                 def read_line() -> str:
                     line = pipe.readline()
@@ -164,7 +164,7 @@ def _sourced(script: Path, changed_ns: int) -> dict[str, str]:
         variables = Path(folder) / "variables"
         argv = ("bash", "-c", 'source "$1" && env -0 >"$2"', "bash", str(script), str(variables))
         with _new_log(Path(folder), "source") as file:
-            finished = _supervise(argv, SOURCE_TIMEOUT_SECONDS, None, None, file)
+            finished = _run_to_end(argv, SOURCE_TIMEOUT_SECONDS, None, None, file)
         if finished.returncode != 0 or not variables.exists():
             raise ToolError(
                 f"`source {shlex.quote(str(script))}` failed with exit status {finished.returncode}: "
@@ -215,7 +215,7 @@ def _new_log(folder: Path, name: str) -> IO[bytes]:
             number += 1
 
 
-def _supervise(
+def _run_to_end(
     argv: tuple[str, ...],
     timeout_seconds: float,
     environment: Mapping[str, str] | None,
@@ -226,7 +226,7 @@ def _supervise(
     started = time.monotonic()
     log = BoundedLog(file)
     try:
-        with _supervised(argv, environment, cwd, log, stdin) as (process, pipe):
+        with _running(argv, environment, cwd, log, stdin) as (process, pipe):
             timed_out = not read_until(pipe, log, lambda: has_exited(process), started + timeout_seconds)
     finally:
         tail = log.finish()
@@ -248,7 +248,7 @@ def _supervise(
 
 
 @contextmanager
-def _supervised(
+def _running(
     argv: tuple[str, ...], environment: Mapping[str, str] | None, cwd: Path | None, log: BoundedLog, stdin: Path | None
 ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """Start a program; yield it and its output. At the end of the block, it and its descendants are killed."""
@@ -277,7 +277,7 @@ def _inherited(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _start(
-    argv: tuple[str, ...], environment: Mapping[str, str] | None, cwd: Path | None, stdin: Path | None
+    argv: tuple[str, ...], environment: Mapping[str, str], cwd: Path | None, stdin: Path | None
 ) -> subprocess.Popen[bytes]:
     try:
         with (stdin or Path(os.devnull)).open("rb") as given:

@@ -10,22 +10,21 @@ from runner.data.picture_files import (
     find_pictures,
     list_pictures,
     open_picture,
+    opened_picture,
     picture_size,
     root_folder,
     same_name,
     sample_ids,
 )
-from runner.data.pictures import (
+from runner.data.picture_sources import (
     Picture,
     PictureSource,
     TruthArrays,
     picture_bytes,
     picture_problems,
-    picture_tensor,
     size_problem,
-    write_pictures,
-    write_samples,
 )
+from runner.data.pictures import write_pictures, write_samples
 from runner.data.preprocess import Geometry, Normalisation, Placed, normalise, place
 from runner.data.reader import HashFiles, Policy, Reader, Request
 from runner.data.rows import Row

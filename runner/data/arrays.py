@@ -15,8 +15,10 @@ from runner.core import DataError, Problem, Samples, TensorSpec, at_home, check_
 from runner.core.lazy import Image, NDArray, np
 from runner.data import storage
 from runner.data.picture_files import root_folder
-from runner.data.pictures import Picture, PictureSource, picture_bytes, size_problem, write_samples
+from runner.data.picture_sources import Picture, PictureSource, picture_bytes, size_problem
+from runner.data.pictures import write_samples
 from runner.data.reader import HashFiles, Policy, Request
+from runner.data.rows import Row
 from runner.data.storage import array_path
 
 LABELS = "labels.npy"
@@ -108,7 +110,8 @@ class ArrayFolder:
             for tensor, array in arrays.items():
                 _store(array, tensor, count, out, advance)
         note = storage.limit_note(request.limit, available, "samples")
-        return storage.finish(out, request.inputs, ids, truths, note=note)
+        rows = [Row(id=id, truth=truth) for id, truth in zip(ids, truths, strict=True)]
+        return storage.finish(out, request.inputs, rows, note=note)
 
     def _arrays(self, request: Request) -> dict[TensorSpec, np.memmap[Any, Any]]:
         return {tensor: _read(self._folder, tensor, request) for tensor in request.inputs}

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from runner.core import DataError, at_home, check_regular, is_unicode
 from runner.core.lazy import Image, NDArray, np
-from runner.data.pictures import PictureSource, TruthArrays
+from runner.data.picture_sources import PictureSource, TruthArrays
 from runner.data.preprocess import Geometry
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
@@ -137,7 +137,13 @@ def open_picture(source: Path | IO[bytes], channels: str = "rgb") -> Image.Image
     Raises:
         DataError: it is unreadable or truncated, or has 32 bits a pixel for one channel.
     """
-    return _decode(source, "L" if channels == "grey" else "RGB")
+    with opened_picture(source) as picture:
+        if picture.mode not in ("F", "I") or picture.format in _SIXTEEN_BIT_FORMATS:
+            return _in_bytes(picture).convert("L" if channels == "grey" else "RGB")
+        raise DataError(
+            f"{source} is of mode {picture.mode}, numbers of 32 bits, of which it is not known what is white",
+            "convert it to 8 or 16 bits a channel, or take it out of the data set",
+        )
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -146,28 +152,30 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: it is unreadable.
     """
-    try:
-        check_regular(path)
-        with _bombs_refused(), Image.open(path) as picture:
-            return picture.height, picture.width
-    except Exception as error:  # PIL's decoders raise nearly anything on broken files, even SyntaxError
-        raise _unreadable(path, error) from error
+    with opened_picture(path) as picture:
+        return picture.height, picture.width
 
 
-def _decode(source: Path | IO[bytes], mode: str) -> Image.Image:
+@contextmanager
+def opened_picture(source: Path | IO[bytes], what: str = "picture") -> Iterator[Image.Image]:
+    """Yield a picture whose pixels are still to be decoded; `what` says in errors what it holds.
+
+    Raises:
+        DataError: it is unreadable, or what the block decodes of it is.
+    """
     try:
         if isinstance(source, Path):
             check_regular(source)
-        with _bombs_refused(), Image.open(source) as picture:
-            if picture.mode not in ("F", "I") or picture.format in _SIXTEEN_BIT_FORMATS:
-                return _in_bytes(picture).convert(mode)
-            kind = picture.mode
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(source) as picture:
+                yield picture
+    except DataError:
+        raise
     except Exception as error:  # PIL's decoders raise nearly anything on broken files, even SyntaxError
-        raise _unreadable(source, error) from error
-    raise DataError(
-        f"{source} is of mode {kind}, numbers of 32 bits, of which it is not known what is white",
-        "convert it to 8 or 16 bits a channel, or take it out of the data set",
-    )
+        raise DataError(
+            f"{source} is not a readable {what}: {error}", "fetch it again, or take it out of the data set"
+        ) from error
 
 
 def _in_bytes(picture: Image.Image) -> Image.Image:
@@ -175,14 +183,3 @@ def _in_bytes(picture: Image.Image) -> Image.Image:
     if not picture.mode.startswith("I"):
         return picture
     return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-
-
-@contextmanager
-def _bombs_refused() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
-def _unreadable(source: Path | IO[bytes], error: Exception) -> DataError:
-    return DataError(f"{source} is not a readable picture: {error}", "fetch it again, or take it out of the data set")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +17,23 @@ from pathlib import Path
 from typing import Any
 
 from runner.core import FREE, DataError, Problem, Samples, TensorSpec, track
-from runner.core.lazy import Image, NDArray, np
+from runner.core.lazy import NDArray, np
 from runner.data import _journal
 from runner.data._journal import JOURNAL, Placements
 from runner.data._workers import run_jobs
-from runner.data.preprocess import Geometry, Placed, fit_picture, place
+from runner.data.picture_sources import (
+    BROKEN_SHOWN,
+    FIT_FIX,
+    Picture,
+    PictureSource,
+    TruthArrays,
+    picture_tensor,
+    placed_of,
+    placements,
+    row_shape,
+    wanted_size,
+)
+from runner.data.preprocess import Geometry, Placed, fit_picture
 from runner.data.reader import Request
 from runner.data.rows import Row
 from runner.data.storage import (
@@ -31,50 +43,11 @@ from runner.data.storage import (
     finish,
     limit_note,
     open_array,
-    storable_types,
     unwritable,
     write_at,
 )
 
 CHUNK_PICTURES = 32
-BROKEN_SHOWN = 5
-FIT_FIX = "set model.preprocess.fit to stretch or inside, or its resize and crop, so that all become that size"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TruthArrays:
-    """Ground truth that is an array per picture, such as a label map: its type, its shape, and what loads it.
-
-    Both callables take a picture's item, are picklable, and raise DataError.
-    """
-
-    dtype: str
-    shape_of: Callable[[str], tuple[int, ...]]
-    load: Callable[[str], NDArray[Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PictureSource:
-    """How pictures are got: `load` decodes one, `size_of` tells its [height, width] without decoding it.
-
-    Callables take a picture's item (its file, or whatever the reader names it by), are picklable, and raise DataError.
-    `alter`, if given, changes the row that was made of a picture, uint8 [channels, height, width], to one of the same
-    shape in the network's type and in the same range, such as by noise; it is normalised later, as bytes are.
-    """
-
-    load: Callable[[str], Image.Image]
-    size_of: Callable[[str], tuple[int, int]]
-    truth: TruthArrays | None = None
-    alter: Callable[[str, NDArray[np.uint8]], NDArray[Any]] | None = None
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture of a data set: its item, its id, and its ground truth in JSON types, if it has any."""
-
-    item: str
-    id: str
-    truth: Any = None
 
 
 @dataclass(frozen=True)
@@ -101,60 +74,6 @@ class _Chunk:
     placed: tuple[tuple[Placed, ...], ...] | None
 
 
-def picture_tensor(request: Request, source: PictureSource | None = None) -> TensorSpec:
-    """Return the tensor spec in which a model's pictures are stored: as bytes, unless the source alters them."""
-    tensor = request.inputs[0]
-    return tensor if source and source.alter else TensorSpec(tensor.name, "uint8", tensor.shape)
-
-
-def picture_problems(request: Request) -> list[Problem]:
-    """Return the reasons why pictures cannot be the model's input."""
-    channels = 1 if request.geometry.channels == "grey" else 3
-    if len(request.inputs) == 1 and _is_picture(request.inputs[0], channels):
-        return []
-    shapes = ", ".join(f"{tensor.name} {tensor.dtype} {tensor.shown_shape}" for tensor in request.inputs)
-    fix = "choose a dataset= that fits, or a model with one input [3, height, width] of floating point or bytes"
-    if len(request.inputs) == 1 and _is_picture(request.inputs[0], 3 if channels == 1 else 1):
-        fix = f"set model.preprocess.channels={'rgb or bgr' if channels == 1 else 'grey'}"
-    return [Problem(f"the data set holds pictures, {request.geometry.channels}, and the model takes {shapes}", fix)]
-
-
-def _is_picture(tensor: TensorSpec, channels: int) -> bool:
-    return "uint8" in storable_types(tensor) and len(tensor.shape) == 3 and tensor.shape[0] == channels
-
-
-def size_problem(size: tuple[int, int], request: Request) -> Problem | None:
-    """Return the problem of pictures of `size` [height, width] that do not become what the model takes."""
-    tensor = request.inputs[0]
-    channels, height, width = tensor.shape
-    try:
-        sizes = [piece.size for piece in place(size, request.geometry, (height, width))]
-    except DataError as error:
-        return Problem(f"a picture does not fit: {error.message}", error.fix)
-    if all(tensor.takes((channels, *each)) for each in sizes):
-        return None
-    return Problem(
-        f"pictures of {size[1]}x{size[0]} become {sizes[0][1]}x{sizes[0][0]} by model.preprocess, and the model takes "
-        f"{tensor.shown_shape}",
-        FIT_FIX,
-    )
-
-
-def picture_bytes(source: PictureSource, items: Sequence[str], request: Request) -> int:
-    """Return the size on disk of the rows and the truths that `write_pictures` would write.
-
-    Raises:
-        DataError: the size of a picture cannot be read, or it does not fit the network.
-    """
-    tensor, wanted = picture_tensor(request, source), _wanted(request)
-    truth = source.truth
-    truths = 0 if truth is None else sum(_truth_tensor(truth).at(truth.shape_of(item)).sample_bytes for item in items)
-    if not _varies(request.geometry, wanted):
-        return len(items) * tensor.sample_bytes + truths
-    placed = _placed_all(source, items, request.geometry, wanted)
-    return sum(tensor.at(_row_shape(tensor, each)).sample_bytes for pieces in placed for each in pieces) + truths
-
-
 def write_pictures(source: PictureSource, pictures: Sequence[Picture], request: Request, out: Path) -> list[Row]:
     """Write the rows of the pictures, and their truths, as arrays in `out`; return the rows' metadata.
 
@@ -164,10 +83,9 @@ def write_pictures(source: PictureSource, pictures: Sequence[Picture], request: 
         DataError: pictures cannot be read or do not fit; the first few are named, finished chunks are kept.
         StoreError: the arrays cannot be written.
     """
-    wanted, tensor = _wanted(request), picture_tensor(request, source)
-    placed: Placements | None = None
-    if _varies(request.geometry, wanted):
-        placed = _placed_all(source, [picture.item for picture in pictures], request.geometry, wanted)
+    tensor = picture_tensor(request, source)
+    placed = placements(source, [picture.item for picture in pictures], request)
+    if placed is not None:
         order = _order(placed)
         pictures, placed = [pictures[index] for index in order], [placed[index] for index in order]
     items = [picture.item for picture in pictures]
@@ -179,16 +97,25 @@ def write_pictures(source: PictureSource, pictures: Sequence[Picture], request: 
         there=lambda: (open_array(out, tensor.name), open_array(out / TRUTH, TRUTH) if source.truth else None),
         new=lambda: (_create_rows(tensor, items, placed, out), _create_truths(source.truth, items, out)),
     )
-    task = _Task(source, request.geometry, wanted, *arrays)
-    chunks = _chunks(items, placed)
+    task = _Task(source, request.geometry, wanted_size(request), *arrays)
+    pieces = _write_chunks(task, _chunks(items, placed), journal, finished)
+    return [row for picture, each in zip(pictures, pieces, strict=True) for row in _rows(picture, each)]
+
+
+def _write_chunks(
+    task: _Task, chunks: Sequence[_Chunk], journal: Path, finished: Mapping[int, Placements]
+) -> Placements:
+    """Write the chunks that are not finished, and record each in the journal; return how all pictures are placed."""
+    placed = dict(finished)
     jobs = {index: partial(_write_chunk, task, chunk) for index, chunk in enumerate(chunks) if index not in finished}
     broken: list[Problem] = []
-    with track("prepare", len(items), "pictures") as advance, closing(run_jobs(jobs)) as results:
+    total = sum(len(chunk.items) for chunk in chunks)
+    with track("prepare", total, "pictures") as advance, closing(run_jobs(jobs)) as results:
         advance(sum(len(chunks[index].items) for index in finished))
         for index, (problems, done) in results:
             if not problems:
                 _journal.append(journal, index, done)
-                finished[index] = done
+                placed[index] = done
             broken += problems
             advance(len(chunks[index].items))
             if len(broken) >= BROKEN_SHOWN:
@@ -198,8 +125,7 @@ def write_pictures(source: PictureSource, pictures: Sequence[Picture], request: 
             "\n".join(problem.message for problem in broken[:BROKEN_SHOWN]),
             f"{broken[0].fix or 'take these pictures out of the data set'}; what is finished is kept",
         )
-    pieces = [each for index in range(len(chunks)) for each in finished[index]]
-    return [row for picture, each in zip(pictures, pieces, strict=True) for row in _rows(picture, each)]
+    return [each for index in range(len(chunks)) for each in placed[index]]
 
 
 def write_samples(
@@ -231,52 +157,12 @@ def write_samples(
     )
 
 
-def _wanted(request: Request) -> tuple[int, int]:
-    _, height, width = request.inputs[0].shape
-    return height, width
-
-
-def _varies(geometry: Geometry, wanted: tuple[int, int]) -> bool:
-    """Return whether the number or the shape of the rows depends on the pictures' sizes."""
-    return FREE in wanted or geometry.tile is not None
-
-
-def _placed_all(source: PictureSource, items: Sequence[str], geometry: Geometry, wanted: tuple[int, int]) -> Placements:
-    placed: Placements = []
-    broken: list[DataError] = []
-    for item in items:
-        try:
-            placed.append(_place(source.size_of(item), geometry, wanted, item))
-        except DataError as error:
-            broken.append(error)
-            if len(broken) >= BROKEN_SHOWN:
-                break
-    if broken:
-        raise DataError("\n".join(error.message for error in broken), broken[0].fix)
-    return placed
-
-
-def _place(size: tuple[int, int], geometry: Geometry, wanted: tuple[int, int], item: str) -> tuple[Placed, ...]:
-    try:
-        return place(size, geometry, wanted)
-    except DataError as error:
-        raise DataError(f"{item}: {error.message}", error.fix) from error
-
-
 def _order(placed: Placements) -> list[int]:
     """Return the pictures' indices, those of one size after each other, else in their own order."""
     ranks: dict[tuple[int, int], int] = {}
     for pieces in placed:
         ranks.setdefault(pieces[0].size, len(ranks))
     return sorted(range(len(placed)), key=lambda index: ranks[placed[index][0].size])
-
-
-def _row_shape(tensor: TensorSpec, placed: Placed) -> tuple[int, ...]:
-    return (tensor.shape[0], *placed.size)
-
-
-def _truth_tensor(truth: TruthArrays) -> TensorSpec:
-    return TensorSpec(TRUTH, truth.dtype, ())
 
 
 def _chunks(items: Sequence[str], placed: Placements | None) -> list[_Chunk]:
@@ -328,7 +214,7 @@ def _resume(
 def _create_rows(tensor: TensorSpec, items: Sequence[str], placed: Placements | None, out: Path) -> StoredArray:
     if placed is None:
         return create_array(out, tensor, len(items))
-    shapes = [_row_shape(tensor, each) for pieces in placed for each in pieces]
+    shapes = [row_shape(tensor, each) for pieces in placed for each in pieces]
     return create_array(out, tensor, len(shapes), shapes)
 
 
@@ -380,7 +266,7 @@ def _write_picture(
     task: _Task, item: str, placed: tuple[Placed, ...] | None, first_row: int, descriptor: int
 ) -> tuple[Placed, ...]:
     picture = task.source.load(item)
-    pieces = placed or _place((picture.height, picture.width), task.geometry, task.wanted, item)
+    pieces = placed or placed_of((picture.height, picture.width), task.geometry, task.wanted, item)
     if pieces[0].original_size != (picture.height, picture.width):
         raise DataError(
             f"{item} is {picture.width}x{picture.height} pixels, other than its header says",

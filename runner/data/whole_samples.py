@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
 from typing import Any, TypeAlias
 
 from runner.core.lazy import NDArray, np
@@ -13,6 +13,14 @@ Outputs: TypeAlias = "Mapping[str, NDArray[Any]]"
 """Outputs [rows, ...] by name."""
 Sides = tuple[Outputs, ...]
 """The outputs of the same rows, by one side or by several."""
+
+
+def spans(rows: Sequence[Row]) -> Iterator[slice]:
+    """Yield which rows each sample has, in order."""
+    end = 0
+    for _, together in groupby(rows, key=lambda row: row.sample_id):
+        start, end = end, end + sum(1 for _ in together)
+        yield slice(start, end)
 
 
 def with_rows(chunks: Iterable[Outputs], rows: Iterator[Row]) -> Iterator[tuple[Outputs, list[Row]]]:

@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 
 from runner import cli
-from runner.cli import Parser
 from runner.config import groups, hooks
 from runner.core import ComparisonError, ConfigError, RunnerError, StoreError, write_atomically
 from runner.core.lazy import NDArray
@@ -43,7 +42,7 @@ def _debug(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
+    parser = cli.Parser(
         prog="python -m runner.debug",
         description="Where outputs diverge: PyTorch, exported, simplified and compiled model on the same input, and"
         " every layer of two ONNX models. Exits 0 all agree, 2 something diverges, 1 an error.",
@@ -159,18 +158,18 @@ def _onnx(options: argparse.Namespace, tolerance: Tolerance) -> int:
 
 def _dump(options: argparse.Namespace) -> int:
     """Compare the dumps of a card with an ONNX file."""
-    from runner.debug import dumps, findings, show
+    from runner.debug import dumps, findings, graphs, show
 
     (path,) = options.onnx
     runtimes.read(path)  # before a folder is made
     folder = _folder(options.out, path.stem)
     with _logged(folder), _working(folder) as work:
         model = runtimes.open_model(path, runtimes.UNOPTIMISED, work)
-        compared = dumps.compare(model, options.dump, _feeds([model, model], options.input))
-        report = findings.dumps_as_report(compared, path, options.dump, Path(options.input))
-        write_atomically(folder / REPORT, msgspec.json.format(msgspec.json.encode(report), indent=1))
+        feeds = inputs_of.of_file(Path(options.input), graphs.input_specs(model.proto))
+        compared = dumps.compare(model, options.dump, feeds)
+        report = _write_report(folder, findings.dumps_as_report(compared, path, options.dump, Path(options.input)))
         with cli.forgiving():
-            show.dumps(compared, path, options.dump, folder / REPORT)
+            show.dumps(compared, path, options.dump, report)
     return findings.DIVERGE if compared.diverging else findings.AGREE
 
 
@@ -237,11 +236,16 @@ def _compare(
             compared = findings.look_into(comparison, feeds, tolerance, subfolder)
             layers += [compared] if compared else []
     results = findings.Findings(title, folder / INPUTS, comparisons, layers, tolerance, str(error) if error else None)
-    report = msgspec.json.format(msgspec.json.encode(findings.as_report(results)), indent=1)
-    write_atomically(folder / REPORT, report)
+    report = _write_report(folder, findings.as_report(results))
     with cli.forgiving():
-        show.findings(results, folder / REPORT)
+        show.findings(results, report)
     return results.exit_code
+
+
+def _write_report(folder: Path, content: Mapping[str, Any]) -> Path:
+    path = folder / REPORT
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(content), indent=1))
+    return path
 
 
 def _folder(out: Path | None, name: str) -> Path:

@@ -9,20 +9,21 @@ MindSpore's ascend_dump.cc, which reads the same files.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError
+from runner.core import DataError, protobuf
 from runner.core.lazy import NDArray, np
 
 CONVERT = "python3 $ASCEND_TOOLKIT_HOME/tools/operator_cmp/compare/msaccucmp.py convert -d {} -out npy"
 """CANN's own way to make an `.npy` of each input and output."""
 
-_TYPES = {1: "f4", 2: "f2", 3: "i1", 4: "u1", 5: "i2", 6: "u2", 7: "i4", 8: "i8", 9: "u4", 10: "u8", 11: "?", 12: "f8"}
-"""NumPy's name of each OutputDataType; others are no numbers that NumPy has."""
 _BFLOAT16 = 27
+_NUMBERS = ("f4", "f2", "i1", "u1", "i2", "u2", "i4", "i8", "u4", "u8", "?", "f8")
+_TYPES = {**dict(enumerate(_NUMBERS, 1)), _BFLOAT16: "u2"}
+"""OutputDataType -> NumPy's name of it, for bfloat16 of the upper halves of float32; others are no numbers to NumPy."""
 _LENGTH_BYTES = 8
 _OUTPUT, _INPUT = 3, 4
 """Fields of DumpData."""
@@ -31,8 +32,6 @@ _TYPE, _LAYOUT, _SHAPE, _INPUT_SIZE, _OUTPUT_SIZE, _ORIGINAL_SHAPE = 1, 2, 3, 5,
 _FRACTAL_NZ = 29
 _LAYOUTS = {0: "NCHW", 2: "ND", 3: "NC1HWC0", _FRACTAL_NZ: "FRACTAL_NZ", 30: "NCDHW"}
 """The layouts that are read; outputs in others count as not dumped."""
-_VARINT, _EIGHT_BYTES, _LENGTH_DELIMITED, _FOUR_BYTES = 0, 1, 2, 5
-"""Kinds of fields: https://protobuf.dev/programming-guides/encoding."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,9 @@ class Output:
         Raises:
             OSError: the file cannot be read. ValueError: it is shorter than its header says.
         """
-        stored = "<u2" if self.type == _BFLOAT16 else f"<{_TYPES[self.type]}"
         count = math.prod(self.shape)
-        flat: NDArray[Any] = np.fromfile(self.path, stored, count, offset=self.offset_bytes)
-        if self.type == _BFLOAT16:  # the upper half of a float32
+        flat: NDArray[Any] = np.fromfile(self.path, f"<{_TYPES[self.type]}", count, offset=self.offset_bytes)
+        if self.type == _BFLOAT16:
             flat = (flat.astype(np.uint32) << 16).view(np.float32)
         array = flat.reshape(self.shape)
         return self._unblocked(array) if self.layout == _FRACTAL_NZ else array
@@ -92,12 +90,12 @@ def _outputs(path: Path) -> dict[int, Output]:
         header_bytes = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if not 0 < header_bytes <= file_bytes - _LENGTH_BYTES:
             raise ValueError(f"it begins with no length of a header within its {file_bytes} bytes")
-        header = list(_fields(file.read(header_bytes)))
-    inputs = [dict(_fields(_message(value))) for number, value in header if number == _INPUT]
+        header = list(protobuf.fields(file.read(header_bytes)))
+    inputs = [dict(protobuf.fields(_message(value))) for number, value in header if number == _INPUT]
     offset_bytes = _LENGTH_BYTES + header_bytes + sum(_number(each, _INPUT_SIZE) for each in inputs)
     found = {}
     for index, value in enumerate(value for number, value in header if number == _OUTPUT):
-        fields = dict(_fields(_message(value)))
+        fields = dict(protobuf.fields(_message(value)))
         output = _output(path, offset_bytes, fields)
         if output is not None:
             found[index] = output
@@ -118,11 +116,11 @@ def _output(path: Path, offset_bytes: int, fields: Mapping[int, int | bytes]) ->
         _shape(fields, _ORIGINAL_SHAPE),
     )
     size_bytes = _number(fields, _OUTPUT_SIZE)
-    is_number = output.type in _TYPES or output.type == _BFLOAT16
-    is_blocked = output.layout == _FRACTAL_NZ
-    if not size_bytes or not is_number or output.layout not in _LAYOUTS or (is_blocked and len(output.shape) < 4):
+    if not size_bytes or output.type not in _TYPES or output.layout not in _LAYOUTS:
         return None
-    item_bytes = 2 if output.type == _BFLOAT16 else np.dtype(_TYPES[output.type]).itemsize
+    if output.layout == _FRACTAL_NZ and len(output.shape) < 4:
+        return None
+    item_bytes = np.dtype(_TYPES[output.type]).itemsize
     if math.prod(output.shape) * item_bytes > size_bytes:  # a card may store more, to align it
         raise ValueError(f"an output {list(output.shape)} does not fit into its {size_bytes} bytes")
     return output
@@ -138,14 +136,8 @@ def _number(fields: Mapping[int, int | bytes], number: int) -> int:
 def _shape(fields: Mapping[int, int | bytes], number: int) -> tuple[int, ...]:
     """Return the sizes in a message Shape, whose only field they are, packed or each for itself."""
     sizes: list[int] = []
-    for _, value in _fields(_message(fields.get(number, b""))):
-        if isinstance(value, int):
-            sizes.append(value)
-        else:
-            position = 0
-            while position < len(value):
-                size, position = _varint(value, position)
-                sizes.append(size)
+    for _, value in protobuf.fields(_message(fields.get(number, b""))):
+        sizes += [value] if isinstance(value, int) else protobuf.varints(value)
     return tuple(sizes)
 
 
@@ -153,37 +145,3 @@ def _message(value: int | bytes) -> bytes:
     if not isinstance(value, bytes):
         raise ValueError("its header has a number in the place of a message")
     return value
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield the number and the value of each field of a protobuf message."""
-    position = 0
-    while position < len(message):
-        tag, position = _varint(message, position)
-        kind = tag & 7
-        if kind == _VARINT:
-            value, position = _varint(message, position)
-            yield tag >> 3, value
-            continue
-        if kind == _LENGTH_DELIMITED:
-            length, position = _varint(message, position)
-        elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
-            length = 8 if kind == _EIGHT_BYTES else 4
-        else:
-            raise ValueError("its header is no protobuf message")
-        if position + length > len(message):
-            raise ValueError("its header ends within a field")
-        yield tag >> 3, message[position : position + length]
-        position += length
-
-
-def _varint(message: bytes, position: int) -> tuple[int, int]:
-    """Return the number at a position, and the position after it."""
-    number = shift = 0
-    while position < len(message) and shift < 64:
-        byte = message[position]
-        number |= (byte & 0x7F) << shift
-        position, shift = position + 1, shift + 7
-        if byte < 0x80:
-            return number, position
-    raise ValueError("its header ends within a number")

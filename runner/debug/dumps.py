@@ -21,7 +21,7 @@ from runner.debug import card_dumps, graphs, runtimes
 from runner.debug.card_dumps import Output
 from runner.debug.closeness import Closeness, CosineFloor, closeness
 from runner.debug.graphs import Graph
-from runner.debug.layers import FUSED_AT_MOST, Feeds, Node, described
+from runner.debug.layers import Feeds, First, first_node, matched_by_value
 from runner.debug.runtimes import Model
 
 LIMIT = CosineFloor(0.999)
@@ -32,17 +32,23 @@ _REPLACED = str.maketrans(" ./\\", "____")
 
 
 @dataclass(frozen=True)
-class First:
-    """The first node, in the order of computation, whose dump diverges; so those that it is computed from agree.
+class Converted:
+    """An output that was converted to .npy."""
 
-    Where nodes before it have no dump, `between` names all that may be at fault, `node` last.
-    """
+    path: Path
 
-    tensor: str
-    node: Node
-    between: tuple[str, ...]
-    inputs: dict[str, Closeness]
-    output: Closeness
+    def read(self) -> NDArray[Any]:
+        """Return the values.
+
+        Raises:
+            OSError or one of NPY_ERRORS: the file cannot be read.
+        """
+        array: NDArray[Any] = np.load(self.path, allow_pickle=False)
+        return array
+
+
+Dump = Converted | Output
+"""An output as it lies in a file."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +84,9 @@ def compare(model: Model, folder: Path, feeds: Feeds) -> DumpsCompared:
         )
     compared = _compared(model, {name: name for name in files}, files, feeds)
     absent = set(graph.computed) - set(files)
-    tried = {
-        behind: name
-        for name, close in compared.items()
-        if not LIMIT.holds(close)
-        for behind in graphs.followers(graph, name, absent, FUSED_AT_MOST)
-    }
-    agreeing = {name: each for name, each in _compared(model, tried, files, feeds).items() if LIMIT.holds(each)}
-    renamed = {name: tried[name] for name in {tried[name]: name for name in agreeing}.values()}  # the last of several
+    renamed, agreeing = matched_by_value(
+        graph, absent, compared, LIMIT, lambda tried: _compared(model, tried, files, feeds)
+    )
     found = {name: each for name, each in compared.items() if name not in renamed.values()}
     found |= {name: agreeing[name] for name in renamed}
     ordered = {name: found[name] for name in graph.computed if name in found}
@@ -95,23 +96,25 @@ def compare(model: Model, folder: Path, feeds: Feeds) -> DumpsCompared:
         diverging=diverging,
         renamed=renamed,
         missing=tuple(_nodes_without(graph, files)),
-        first=_described(graph, ordered, diverging[0]) if diverging else None,
+        first=_first(graph, diverging[0], ordered) if diverging else None,
     )
 
 
-def find(folder: Path) -> dict[tuple[str, int], Path | Output]:
+def find(folder: Path) -> dict[tuple[str, int], Dump]:
     """Return the dumped outputs below a folder by operator's name and number of the output, the latest of each.
 
     Raises:
         DataError: there is none, or a binary one is damaged.
     """
-    found: dict[tuple[str, int], tuple[int, Path | Output]] = {}
+    found: dict[tuple[str, int], tuple[int, Dump]] = {}
     for path in sorted(folder.rglob("*")):
         match = _FILE.fullmatch(path.name)
         if match is None or not path.is_file():
             continue
-        converted: dict[int, Path | Output] = {int(match["index"]): path} if match["index"] else {}
-        for index, dump in (converted or card_dumps.outputs(path)).items():
+        held: Mapping[int, Dump] = (
+            {int(match["index"]): Converted(path)} if match["index"] else card_dumps.outputs(path)
+        )
+        for index, dump in held.items():
             key, time = (match["name"], index), int(match["time"])
             if key not in found or found[key][0] < time:
                 found[key] = time, dump
@@ -124,7 +127,7 @@ def find(folder: Path) -> dict[tuple[str, int], Path | Output]:
     return {key: dump for key, (_, dump) in found.items()}
 
 
-def of_tensors(graph: Graph, dumped: Mapping[tuple[str, int], Path | Output]) -> dict[str, Path | Output]:
+def of_tensors(graph: Graph, dumped: Mapping[tuple[str, int], Dump]) -> dict[str, Dump]:
     """Return the dumps of the model's tensors, in order, by the names of the nodes that compute them."""
     matched = {}
     for name in graph.computed:
@@ -149,7 +152,7 @@ def fitted(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
 
 
 def _compared(
-    model: Model, dumped_as: Mapping[str, str], files: Mapping[str, Path | Output], feeds: Feeds
+    model: Model, dumped_as: Mapping[str, str], files: Mapping[str, Dump], feeds: Feeds
 ) -> dict[str, Closeness]:
     """Compare tensors with the dumps of the tensors that `dumped_as` maps them to."""
     results: dict[str, Closeness] = {}
@@ -160,29 +163,20 @@ def _compared(
     return results
 
 
-def _read(dump: Path | Output) -> NDArray[Any]:
-    path = dump.path if isinstance(dump, Output) else dump
+def _read(dump: Dump) -> NDArray[Any]:
     try:
-        array = dump.read() if isinstance(dump, Output) else np.load(dump, allow_pickle=False)
+        array = dump.read()
     except (OSError, *NPY_ERRORS) as error:
-        raise DataError(f"the dump {path} cannot be read: {error}", "dump or convert it again") from error
-    if not isinstance(array, np.ndarray) or not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
-        raise DataError(f"the dump {path} holds no array of numbers", "convert it again")
+        raise DataError(f"the dump {dump.path} cannot be read: {error}", "dump or convert it again") from error
+    if not runtimes.is_numeric(array):
+        raise DataError(f"the dump {dump.path} holds no array of numbers", "convert it again")
     return array
 
 
-def _nodes_without(graph: Graph, files: Mapping[str, Path | Output]) -> list[str]:
+def _nodes_without(graph: Graph, files: Mapping[str, Dump]) -> list[str]:
     computing = [node for place, node in enumerate(graph.nodes) if graph.computes(place)]
     return [graphs.label(node) for node in computing if not any(name in files for name in node.output)]
 
 
-def _described(graph: Graph, compared: Mapping[str, Closeness], name: str) -> First:
-    segment = graphs.segment(graph, name, compared)
-    node = graph.nodes[graph.producer[name]]
-    return First(
-        tensor=name,
-        node=described(node),
-        between=tuple(graphs.label(graph.nodes[place]) for place in segment.nodes if graph.computes(place)),
-        inputs={each: compared[each] for each in segment.inputs if each in compared},
-        output=compared[name],
-    )
+def _first(graph: Graph, name: str, compared: Mapping[str, Closeness]) -> First:
+    return first_node(graph, name, graphs.segment(graph, name, compared), compared)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +108,7 @@ def followers(graph: Graph, name: str, among: Collection[str], most: int) -> lis
 def node_inputs(node: onnx.NodeProto) -> list[str]:
     """Return the names of a node's input tensors, including those that its subgraphs take from outside."""
     names = [name for name in node.input if name]
-    for inner in _subgraphs(node):
+    for inner in onnx_files.subgraphs(node):
         names += _taken_from_outside(inner)
     return list(dict.fromkeys(names))
 
@@ -176,13 +176,6 @@ def cut_out(
 
 def _initializers(graph: onnx.GraphProto) -> set[str]:
     return {tensor.name for tensor in graph.initializer} | {each.values.name for each in graph.sparse_initializer}
-
-
-def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        if attribute.type == onnx.AttributeProto.GRAPH:
-            yield attribute.g
-        yield from attribute.graphs
 
 
 def _taken_from_outside(graph: onnx.GraphProto) -> list[str]:

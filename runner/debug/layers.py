@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.core import RunnerError
 from runner.core.lazy import NDArray, np, onnx
 from runner.debug import graphs, node_differences, runtimes
-from runner.debug.closeness import Closeness, Tolerance, closeness
-from runner.debug.graphs import Segment
+from runner.debug.closeness import Closeness, Limit, Tolerance, closeness
+from runner.debug.graphs import Graph, Segment
 from runner.debug.runtimes import Model
 
 FUSED_AT_MOST = 4
@@ -44,22 +44,29 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Divergence:
-    """The first node whose output diverges while its inputs agree.
+class First:
+    """The first node, in the order of computation, whose output `tensor` diverges; so its inputs agree.
 
-    `node` computes the tensor in the first model, `other_node` in the second. If layers in between had no counterpart,
-    `between` names all nodes of the first model that may be at fault, `node` last. `inputs` and `output` compare the
-    values of both models; `alone` compares the outputs when both nodes run alone on the first model's inputs, and is
-    None if they cannot (`alone_fails` says why). `differences` lists the constants and attributes that differ,
-    `swallowed` the following tensors without a counterpart, which the second model's node may have absorbed.
+    Where tensors before it could not be compared, `between` names all nodes that may be at fault, `node` last.
     """
 
     tensor: str
     node: Node
-    other_node: Node
     between: tuple[str, ...]
     inputs: dict[str, Closeness]
     output: Closeness
+
+
+@dataclass(frozen=True)
+class Divergence(First):
+    """The first node whose output diverges between two models: `node` in the first, `other_node` in the second.
+
+    `alone` compares the outputs when both nodes run alone on the first model's inputs, and is None if they cannot
+    (`alone_fails` says why). `differences` lists the constants and attributes that differ, `swallowed` the following
+    tensors without a counterpart, which the second model's node may have absorbed.
+    """
+
+    other_node: Node
     alone: Closeness | None
     diverges_alone: bool
     alone_fails: str
@@ -105,7 +112,10 @@ def compare(reference: Model, candidate: Model, feeds: Feeds, tolerance: Toleran
     pairs = {name: name for name in reference.graph.computed if name in counterparts}
     compared = _compared(reference, candidate, pairs, feeds)
     pairs = {name: twin for name, twin in pairs.items() if name in compared}
-    renamed, behind = _renamed(reference, candidate, compared, feeds, tolerance)
+    absent = set(reference.graph.computed) - counterparts
+    renamed, behind = matched_by_value(
+        reference.graph, absent, compared, tolerance, lambda tried: _compared(reference, candidate, tried, feeds)
+    )
     pairs = {name: twin for name, twin in pairs.items() if name not in renamed.values()} | renamed
     pairs = {name: pairs[name] for name in reference.graph.computed if name in pairs}
     compared |= behind
@@ -129,20 +139,28 @@ def _compared(reference: Model, candidate: Model, pairs: Mapping[str, str], feed
     return results
 
 
-def _renamed(
-    reference: Model, candidate: Model, compared: Mapping[str, Closeness], feeds: Feeds, tolerance: Tolerance
+def matched_by_value(
+    graph: Graph,
+    absent: Collection[str],
+    compared: Mapping[str, Closeness],
+    limit: Limit,
+    compare: Callable[[Mapping[str, str]], Mapping[str, Closeness]],
 ) -> tuple[dict[str, str], dict[str, Closeness]]:
-    """Match tensors of the first model that the second has under an earlier tensor's name, and compare them."""
-    absent = set(reference.graph.computed) - set(candidate.graph.computed)
+    """Find tensors whose values stand under the name of an earlier tensor, as where a node was fused.
+
+    The `absent` tensors behind each one that does not agree are tried; `compare` compares tensors with the values under
+    the names that they are mapped to.
+
+    Returns:
+        The found tensors, each with the earlier tensor's name; and all that were tried and agree, with their closeness.
+    """
     tried = {
         behind: name
         for name, each in compared.items()
-        if not tolerance.holds(each)
-        for behind in graphs.followers(reference.graph, name, absent, FUSED_AT_MOST)
+        if not limit.holds(each)
+        for behind in graphs.followers(graph, name, absent, FUSED_AT_MOST)
     }
-    close = {
-        name: each for name, each in _compared(reference, candidate, tried, feeds).items() if tolerance.holds(each)
-    }
+    close = {name: each for name, each in compare(tried).items() if limit.holds(each)}
     furthest = {tried[name]: name for name in close}  # the last of several is the fused node's real output
     return {name: twin for twin, name in furthest.items()}, close
 
@@ -199,12 +217,8 @@ class _Search:
         other_segment = graphs.segment(candidate, twin, set(names.values()))
         node, other_node = reference.nodes[reference.producer[name]], candidate.nodes[candidate.producer[twin]]
         divergence = Divergence(
-            tensor=name,
-            node=described(node),
-            other_node=described(other_node),
-            between=tuple(graphs.label(reference.nodes[place]) for place in segment.nodes if reference.computes(place)),
-            inputs={each: self.compared[each] for each in segment.inputs if each in self.compared},
-            output=self.compared[name],
+            **vars(first_node(reference, name, segment, self.compared)),
+            other_node=_described(other_node),
             alone=None,
             diverges_alone=False,
             alone_fails="",
@@ -260,6 +274,16 @@ def _cut_out(
     return cut
 
 
-def described(node: onnx.NodeProto) -> Node:
-    """Return a node of a graph as reports show it."""
+def first_node(graph: Graph, name: str, segment: Segment, compared: Mapping[str, Closeness]) -> First:
+    """Describe the node that computes a diverging tensor; `segment` leads to it from the tensors compared before it."""
+    return First(
+        tensor=name,
+        node=_described(graph.nodes[graph.producer[name]]),
+        between=tuple(graphs.label(graph.nodes[place]) for place in segment.nodes if graph.computes(place)),
+        inputs={each: compared[each] for each in segment.inputs if each in compared},
+        output=compared[name],
+    )
+
+
+def _described(node: onnx.NodeProto) -> Node:
     return Node(graphs.label(node), node.op_type, tuple(graphs.node_inputs(node)), tuple(node.output))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from runner.core.lazy import NDArray, np, onnx
+from runner.core.lazy import NDArray, onnx
 from runner.debug.closeness import Closeness, closeness
-from runner.debug.runtimes import Model
+from runner.debug.runtimes import Model, is_numeric
 
 
 def of(reference: Model, node: onnx.NodeProto, candidate: Model, other_node: onnx.NodeProto) -> Iterator[str]:
@@ -47,7 +47,7 @@ def _constant(model: Model, name: str) -> NDArray[Any] | None:
     if tensor is None:
         return None
     array = onnx.numpy_helper.to_array(tensor, str(model.folder))
-    return array if np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_ else None
+    return array if is_numeric(array) else None
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, str]:

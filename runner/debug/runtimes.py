@@ -60,7 +60,7 @@ class Model:
         whole = tuple(names) == self.graph.outputs
         proto = self.proto if whole else graphs.exposing(self.proto, names)
         values = run(proto, self.folder, names, feeds, self.runtime, str(self.path))
-        return {name: array for name, array in values.items() if _is_numeric(array)}
+        return {name: array for name, array in values.items() if is_numeric(array)}
 
 
 def read(path: Path) -> onnx.ModelProto:
@@ -201,7 +201,8 @@ def _options() -> Any:
     return options
 
 
-def _is_numeric(array: Any) -> bool:
+def is_numeric(array: Any) -> bool:
+    """Whether a value is an array, or one element, of numbers or booleans."""
     return isinstance(array, (np.ndarray, np.generic)) and (
         np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_
     )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
+from runner.core import first_few
 from runner.core.terminal import Console
 from runner.debug.closeness import Closeness, Limit
-from runner.debug.dumps import LIMIT, DumpsCompared, First
+from runner.debug.dumps import LIMIT, DumpsCompared
 from runner.debug.findings import Comparison, Findings, LayersFound
-from runner.debug.layers import Divergence
+from runner.debug.layers import Divergence, First
 from runner.debug.steps import Step
 
 MOST_NAMES = 8
@@ -50,14 +51,14 @@ def _dumps(compared: DumpsCompared, model: Path, folder: Path, report: Path) -> 
     yield f"report: {report}"
 
 
-def _first(first: First | Divergence, twin: str, unseen: str) -> Iterator[str]:
+def _first(first: First, twin: str, unseen: str) -> Iterator[str]:
     """Yield the first node that diverges, with its `twin` in the second model, and what it was given and computed.
 
     `unseen` says of the nodes before it why one of them may be at fault instead.
     """
     yield f"first node that diverges: {first.node.name} ({first.node.op}){twin}"
     if len(first.between) > 1:
-        yield f"  or one before it {unseen}: {_listed(first.between[:-1])}"
+        yield f"  or one before it {unseen}: {first_few(first.between[:-1], MOST_NAMES)}"
     for name, close in first.inputs.items():
         yield f"  input {name}: {_close(close)}"
     yield f"  output {first.tensor}: {_close(first.output)}"
@@ -160,15 +161,11 @@ def _divergence(divergence: Divergence) -> Iterator[str]:
     for difference in divergence.differences:
         yield f"  {difference}"
     if divergence.swallowed:
-        yield f"  the second model's node may have taken in what is missing there: {_listed(divergence.swallowed)}"
+        swallowed = first_few(divergence.swallowed, MOST_NAMES)
+        yield f"  the second model's node may have taken in what is missing there: {swallowed}"
 
 
 def _close(close: Closeness) -> str:
     if close.incomparable:
         return close.incomparable
     return f"max abs {close.max_abs:.3g}, largest value {close.largest:.3g}, cosine {close.cosine:.8f}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more

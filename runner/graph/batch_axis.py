@@ -30,9 +30,8 @@ def _rename(graph: onnx.GraphProto, name: str, new: str) -> None:
     for node in graph.node:
         for names in (node.input, node.output):
             names[:] = [new if each == name else each for each in names]
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                _rename(inner, name, new)
+        for inner in onnx_files.subgraphs(node):
+            _rename(inner, name, new)
 
 
 def _unsqueeze(model: onnx.ModelProto, source: str, output: str) -> onnx.NodeProto:

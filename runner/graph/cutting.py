@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from runner.core import FREE, ExportError, TensorSpec, did_you_mean, first_few
 from runner.core.lazy import onnx
@@ -24,16 +24,16 @@ def cut(
     _check_outputs(model.graph, outputs)
     nodes = _needed_nodes(model.graph, outputs)
     _check_operators(nodes, {(function.domain, function.name) for function in model.functions})
-    part = _part(model, nodes, outputs)
-    declared = [_input(model.graph, tensor, batch) for tensor in inputs]
-    used = {name for node in nodes for name in _names_read(node)}
-    unknown = [value.name for value in onnx_files.inputs_of(model.graph) if value.name in used]
-    missing = [name for name in unknown if name not in {tensor.name for tensor in inputs}]
+    given = {value.name: value for value in onnx_files.inputs_of(model.graph)}
+    declared = [_input(given, tensor, batch) for tensor in inputs]
+    used = {name for node in nodes for name in _names_read(node)} | set(outputs)
+    missing = [name for name in given if name in used - {tensor.name for tensor in inputs}]
     if missing:
         raise ExportError(
             f"the outputs need the inputs {', '.join(missing)}, which model.inputs does not declare",
             "declare them, or cut the model at other outputs",
         )
+    part = _part(model, nodes, used)
     typed = _typed(part).graph
     for place in ("input", "output", "value_info"):
         part.graph.ClearField(place)
@@ -42,15 +42,14 @@ def cut(
     return part
 
 
-def _part(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> onnx.ModelProto:
-    """Return a model of some of the nodes, with what the whole model says of its inputs, types and `outputs`."""
+def _part(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], used: Set[str]) -> onnx.ModelProto:
+    """Return a model of some of the nodes, with what the whole model says of its inputs, types and the `used` names."""
     graph = model.graph
-    used = {name for node in nodes for name in _names_read(node)} | set(outputs)
     part = onnx.helper.make_graph(
         nodes,
         graph.name or "graph",
         graph.input,
-        [value for value in graph.output if value.name in outputs],
+        [value for value in graph.output if value.name in used],
         [tensor for tensor in graph.initializer if tensor.name in used],
         value_info=graph.value_info,
         sparse_initializer=[tensor for tensor in graph.sparse_initializer if tensor.values.name in used],
@@ -98,20 +97,18 @@ def _needed_nodes(graph: onnx.GraphProto, outputs: Sequence[str]) -> list[onnx.N
 def _names_read(node: onnx.NodeProto) -> Iterator[str]:
     """Yield the names that a node reads, including those that its subgraphs take from around them."""
     yield from filter(None, node.input)
-    for attribute in node.attribute:
-        for subgraph in (attribute.g, *attribute.graphs):
-            yield from (value.name for value in subgraph.output)
-            for inner in subgraph.node:
-                yield from _names_read(inner)
+    for subgraph in onnx_files.subgraphs(node):
+        yield from (value.name for value in subgraph.output)
+        for inner in subgraph.node:
+            yield from _names_read(inner)
 
 
 def _with_inner(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """Yield the nodes, and those of their subgraphs."""
     for node in nodes:
         yield node
-        for attribute in node.attribute:
-            for subgraph in (attribute.g, *attribute.graphs):
-                yield from _with_inner(subgraph.node)
+        for subgraph in onnx_files.subgraphs(node):
+            yield from _with_inner(subgraph.node)
 
 
 def _check_operators(nodes: Sequence[onnx.NodeProto], functions: Set[tuple[str, str]]) -> None:
@@ -129,15 +126,14 @@ def _check_operators(nodes: Sequence[onnx.NodeProto], functions: Set[tuple[str, 
         )
 
 
-def _input(graph: onnx.GraphProto, tensor: TensorSpec, batch: int | None) -> onnx.ValueInfoProto:
-    """Return the declaration of an input in the sizes that the run gives it."""
-    there = {value.name: value for value in onnx_files.inputs_of(graph)}
-    if tensor.name not in there:
+def _input(given: Mapping[str, onnx.ValueInfoProto], tensor: TensorSpec, batch: int | None) -> onnx.ValueInfoProto:
+    """Return the declaration of one of the inputs `given` by name, in the sizes that the run gives it."""
+    if tensor.name not in given:
         raise ExportError(
-            f"the ONNX model has no input {tensor.name!r}", f"it has {', '.join(there)}: correct model.inputs"
+            f"the ONNX model has no input {tensor.name!r}", f"it has {', '.join(given)}: correct model.inputs"
         )
-    dtype = onnx_files.dtype_of(there[tensor.name], "input").name
-    axes = onnx_files.axes_of(there[tensor.name])
+    dtype = onnx_files.dtype_of(given[tensor.name], "input").name
+    axes = onnx_files.axes_of(given[tensor.name])
     shown = f"the input {tensor.name} of the ONNX model is {dtype} {list(axes)}"
     sizes = [batch or BATCH, *(f"{tensor.name}_{axis}" if s == FREE else s for axis, s in enumerate(tensor.shape, 1))]
     if isinstance(axes[0] if axes else 1, int) and axes[:1] != (batch,):
@@ -152,7 +148,7 @@ def _input(graph: onnx.GraphProto, tensor: TensorSpec, batch: int | None) -> onn
     if dtype != tensor.dtype or not fits:
         raise ExportError(f"{shown}, not {tensor.dtype} {sizes}", "correct model.inputs")
     declared: onnx.ValueInfoProto = onnx.helper.make_tensor_value_info(
-        tensor.name, there[tensor.name].type.tensor_type.elem_type, sizes
+        tensor.name, given[tensor.name].type.tensor_type.elem_type, sizes
     )
     return declared
 

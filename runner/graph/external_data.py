@@ -9,9 +9,10 @@ import hashlib
 import mmap
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from runner.core import ExportError, check_regular, sha256_of
+from runner.core import ExportError, check_regular, protobuf, sha256_of
 
 FIELDS: Mapping[str, Mapping[int, str]] = {
     "ModelProto": {7: "GraphProto", 20: "TrainingInfoProto", 25: "FunctionProto"},
@@ -33,8 +34,6 @@ FIELDS: Mapping[str, Mapping[int, str]] = {
 """Message -> number of a field -> the message in it, where that leads to weights in other files: onnx/onnx.proto."""
 _KEY, _VALUE = 1, 2
 """Fields of StringStringEntryProto."""
-_VARINT, _EIGHT_BYTES, _LENGTH_DELIMITED, _FOUR_BYTES = 0, 1, 2, 5
-"""Kinds of fields: https://protobuf.dev/programming-guides/encoding."""
 
 
 def locations(path: Path) -> list[str]:
@@ -115,39 +114,15 @@ def _locations(model: memoryview) -> Iterator[str]:
     while waiting:
         kind, message = waiting.pop()
         if kind == "StringStringEntryProto":
-            entry = {number: bytes(value) for number, value in _fields(message)}
+            entry = {number: bytes(value) for number, value in _messages(message)}
             if entry.get(_KEY) == b"location":
                 yield entry.get(_VALUE, b"").decode(errors="surrogateescape")
         else:
             inner = FIELDS[kind]
-            waiting += [(inner[number], value) for number, value in _fields(message) if number in inner]
+            waiting += [(inner[number], value) for number, value in _messages(message) if number in inner]
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yield the number and the bytes of each length-delimited field, up to the first fault."""
-    position = 0
-    while position < len(message):
-        tag, position = _varint(message, position)
-        kind = tag & 7
-        if kind == _LENGTH_DELIMITED:
-            length, position = _varint(message, position)
-            yield tag >> 3, message[position : position + length]
-            position += length
-        elif kind == _VARINT:
-            _, position = _varint(message, position)
-        elif kind in (_EIGHT_BYTES, _FOUR_BYTES):
-            position += 8 if kind == _EIGHT_BYTES else 4
-        else:
-            return
-
-
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    """Return the number at a position, and the position after it."""
-    number = shift = 0
-    while position < len(message) and shift < 70:
-        byte = message[position]
-        number |= (byte & 0x7F) << shift
-        position, shift = position + 1, shift + 7
-        if byte < 0x80:
-            break
-    return number, position
+def _messages(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield the number and the bytes of each field that may hold a message, up to the first fault."""
+    with suppress(ValueError):
+        yield from ((number, value) for number, value in protobuf.fields(message) if not isinstance(value, int))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -102,8 +102,14 @@ def copy(path: Path, target: Path) -> None:
 
 
 @contextmanager
-def for_libraries(model: onnx.ModelProto) -> Iterator[onnx.ModelProto | str]:
-    """Yield a model as libraries take it: itself, or the path of a file if it is too large to be serialised."""
+def for_libraries(model: onnx.ModelProto | Path) -> Iterator[onnx.ModelProto | str]:
+    """Yield a model as libraries take it: itself, or the path of a file if it is one or is too large to be serialised.
+
+    A library reads weights from wherever a file refers to: check it by `load_without_data` first.
+    """
+    if isinstance(model, Path):
+        yield str(model)
+        return
     if _weight_bytes(model) <= LARGEST_BYTES:
         yield model
         return
@@ -148,6 +154,14 @@ def _tensors(message: Any) -> Iterator[Any]:
                 yield from _tensors(submessage)
 
 
+def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Yield the graphs inside a node, such as the branches of an If."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
 def opset_of(model: onnx.ModelProto) -> int | None:
     """Return the opset version of a model for the default ONNX domain."""
     return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
@@ -169,7 +183,7 @@ def check(
     """
     model = load_without_data(given) if isinstance(given, Path) else given
     try:
-        with nullcontext(str(given)) if isinstance(given, Path) else for_libraries(given) as source:
+        with for_libraries(given) as source:
             onnx.checker.check_model(source)
     except onnx.checker.ValidationError as error:
         raise ExportError(f"the ONNX model is invalid: {error}", "try another model.export.opset") from error

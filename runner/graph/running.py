@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from runner.core import FREE, ExportError, TensorSpec
@@ -66,8 +66,7 @@ def session(model: onnx.ModelProto | Path, feeds: Mapping[str, np.ndarray] | Non
     options.log_severity_level = 4
     if isinstance(model, Path):
         onnx_files.load_without_data(model)  # checks the weights' location; ONNX Runtime would read any file
-    opened = nullcontext(str(model)) if isinstance(model, Path) else onnx_files.for_libraries(model)
-    with opened as given, _as_export_error(feeds or {}):
+    with onnx_files.for_libraries(model) as given, _as_export_error(feeds or {}):
         source = given if isinstance(given, str) else given.SerializeToString()
         loaded = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 

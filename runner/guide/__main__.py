@@ -65,16 +65,17 @@ def parse(arguments: Sequence[str]) -> Request:
         ConfigError: an unknown language, or a batch size that is not a number.
     """
     words = [argument.partition("=") for argument in arguments]
-    language = next((value for name, _, value in words if name == "lang"), "zh")
+    given = {name: value for name, _, value in words}  # the last of several counts, as in a run
+    language = given.get("lang", "zh")
     if language not in wording.LANGUAGES:
         raise ConfigError(f"lang is {language!r}", f"choose from {', '.join(wording.LANGUAGES)}")
     typed = [argument for argument, (name, _, _) in zip(arguments, words, strict=True) if name not in ("lang", "batch")]
-    if not any(name == "model" for name, _, _ in words):
+    if "model" not in given:
         raise ConfigError("no model is named", "name one, as in python -m runner.guide model=dcgan lang=en")
-    if not any(name == "soc" for name, _, _ in words):
+    if "soc" not in given:
         typed.append(f"soc={SOC}")
-    batch = next((argument for argument in arguments if argument.startswith("batch=")), None)
-    return Request(tuple(typed), _batch_sizes(batch) if batch else None, language)
+    batches = _batch_sizes(f"batch={given['batch']}") if "batch" in given else None
+    return Request(tuple(typed), batches, language)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,7 +128,7 @@ def _subject(request: Request, folder: Path | None) -> Subject:
     lacks_folder = "root" in config.dataset.reader and config.dataset.root is None
     return Subject(
         config=config,
-        typed=(*request.typed, *([f"dataset.root={by_hand.ROOT}"] if lacks_folder else [])),
+        typed=(*request.typed, *([by_hand.ROOT_VARIABLE] if lacks_folder else [])),
         model_file=_model_file(request.typed),
         batches=request.batches or of_soc or (config.batch.size,),
         measured=figures.standing(present, config.soc.name, config.tool.name),
@@ -139,8 +140,8 @@ def _subject(request: Request, folder: Path | None) -> Subject:
 def _model_file(typed: Sequence[str]) -> str:
     """Return the path of the model's YAML: in the runner's repository, or in the --config-dir that was typed."""
     config_dir, words = groups.split_config_dir(typed)
-    option = next(word.partition("=")[2].strip("'\"") for word in words if word.startswith("model="))
-    path = groups.files("model", config_dir)[option]
+    *_, option = (word.partition("=")[2].strip("'\"") for word in words if word.startswith("model="))
+    path = groups.files("model", config_dir)[option.removesuffix(".yaml")]
     return str(path.relative_to(groups.CONF.parent) if path.is_relative_to(groups.CONF) else path)
 
 
@@ -187,15 +188,14 @@ def _outputs_of_network(config: RunConfig) -> dict[str, TensorSpec]:
 
 def _script(subject: Subject, path: Path) -> str:
     config, words = subject.config, subject.words
-    if any(tensor.is_free for tensor in Setup(config).inputs) or config.tool.compiler is None:
+    if any(tensor.is_free for tensor in subject.setup.inputs) or config.tool.compiler is None:
         reason = "runs in the runner's process" if config.tool.compiler is None else "is called once a size of samples"
         raise ConfigError(
             f"model={config.model.name} has no script of commands for tool={config.tool.name}, which {reason}",
             "run it: python -m runner model=NAME, as the guide says",
         )
-    asks = f"dataset.root={by_hand.ROOT}" in subject.typed
     heading = words["script_heading"].format(name=config.model.name, soc=config.soc.name, tool=config.tool.name)
-    ask = words["script_root"].format(dataset=config.dataset.name, script=path.name) if asks else None
+    ask = words["script_root"].format(dataset=config.dataset.name, script=path.name) if subject.asks_for_root else None
     return by_hand.script(by_hand.commands(config, subject.typed), subject.batches, heading, ask)
 
 

@@ -17,6 +17,8 @@ from runner.tools.ascend import aipp_config
 SAMPLES = Path("samples")
 ROOT = "${dataset_root}"
 """What stands for the data set's folder where none is given."""
+ROOT_VARIABLE = f"dataset.root={ROOT}"
+"""The override that gives it to a run."""
 _ANY_BATCH = 987654321
 """Stands in commands for the batch size, which is `${bs}` in the shell; no other number of theirs is the same."""
 _PREFIX = "Ascend"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from runner.config.schema import PublishedConfig
 from runner.guide.wording import Words
 from runner.report import columns
+from runner.report.columns import Meanings
 from runner.report.markdown import grid
 from runner.results import Meaning, Result, values
-
-Meanings = Mapping[str, Meaning]
-"""The meanings of metrics, by name."""
 
 
 def standing(results: Iterable[Result], soc: str, tool: str) -> list[Result]:
@@ -54,7 +52,7 @@ def measured_performance(words: Words, measured: Sequence[Result], published: Se
     best_published = max((rate for rate in rates.values() if rate is not None), default=None)
     rows.append((words["best"], _rate(best), _rate(best_published), _ratio(best, best_published), "", ""))
     titles = ("measured", "published", "ratio", "mean_latency", "p99_latency")
-    return _without_empty([words["throughput"], *(words[title] for title in titles)], rows)
+    return _table([words["throughput"], *(words[title] for title in titles)], rows)
 
 
 def measured_accuracy(words: Words, measured: Sequence[Result], meanings: Meanings) -> list[str]:
@@ -78,7 +76,7 @@ def measured_accuracy(words: Words, measured: Sequence[Result], meanings: Meanin
         verdicts = {gate.verdict for gate in gates.values()}
         verdict = next((verdict for verdict in ("fail", "pass") if verdict in verdicts), "skip")
         rows.append((*row, words[f"verdict_{verdict}"]))
-    return _without_empty([*headings, words["verdict"]], rows)
+    return _table([*headings, words["verdict"]], rows)
 
 
 def published_performance(words: Words, published: Sequence[PublishedConfig]) -> list[str]:
@@ -102,7 +100,7 @@ def published_performance(words: Words, published: Sequence[PublishedConfig]) ->
     if len(batches) > 1:
         of_best = (_ratio(best[above], best[below]) for _, above, below in ratios)
         rows.append((words["best"], *(_rate(best[soc]) for soc in socs), *of_best))
-    return _without_empty([words["throughput"], *socs, *(title for title, _, _ in ratios)], rows)
+    return _table([words["throughput"], *socs, *(title for title, _, _ in ratios)], rows)
 
 
 def published_accuracy(words: Words, published: Sequence[PublishedConfig], meanings: Meanings) -> list[str]:
@@ -114,7 +112,13 @@ def published_accuracy(words: Words, published: Sequence[PublishedConfig], meani
         for row in with_accuracy
     ]
     headings = [words["soc"], words["batch_size"], *(_heading(name, meanings) for name in names)]
-    return _without_empty(headings, rows)
+    return _table(headings, rows)
+
+
+def without_empty(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and the rows of a table without the columns in which all rows are empty."""
+    kept = [index for index in range(len(headings)) if any(row[index] for row in rows)]
+    return [headings[index] for index in kept], [[row[index] for index in kept] for row in rows]
 
 
 def _heading(name: str, meanings: Meanings) -> str:
@@ -139,9 +143,6 @@ def _ratio(above: float | None, below: float | None) -> str:
     return "" if ratio is None else f"{ratio:.2f}"
 
 
-def _without_empty(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table without its empty columns; none if it has no row."""
-    if not rows:
-        return []
-    kept = [index for index in range(len(headings)) if any(row[index] for row in rows)]
-    return grid([headings[index] for index in kept], [[row[index] for index in kept] for row in rows])
+    return grid(*without_empty(headings, rows)) if rows else []

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property
 from typing import Any
 
 from runner.config.schema import ModelConfig, PreprocessConfig, RunConfig, in_language
 from runner.core import FREE, TensorSpec
 from runner.guide import by_hand, figures, parameters, sources, wording
 from runner.guide.by_hand import Commands
-from runner.guide.figures import Meanings
 from runner.guide.wording import Words
 from runner.pipeline.setup import Setup
+from runner.report import columns
+from runner.report.columns import Meanings
 from runner.report.markdown import code, escaped, grid
 from runner.results import Environment, Meaning, Result, values
 from runner.tasks import metric_of
@@ -44,6 +46,16 @@ class Subject:
     def words(self) -> Words:
         """The texts in the guide's language."""
         return wording.LANGUAGES[self.language]
+
+    @cached_property
+    def setup(self) -> Setup:
+        """Everything that the configuration names."""
+        return Setup(self.config)
+
+    @property
+    def asks_for_root(self) -> bool:
+        """Whether the commands take the data set's folder from a variable, as none is given."""
+        return by_hand.ROOT_VARIABLE in self.typed
 
 
 def write(subject: Subject) -> str:
@@ -91,8 +103,8 @@ def _overview(subject: Subject) -> Iterator[str]:
     url, _, commit = model.reference.partition(" @ ")
     yield _fence([f"url={url}", *([f"commit_id={commit}"] if commit else [])], "text")
     yield _section(words, "data", "##")
-    inputs = Setup(subject.config).inputs
-    yield "\n".join(_tensors(words, words["input"], [_as_fed(spec, model) for spec in inputs], model))
+    inputs = [_as_fed(spec, model) for spec in subject.setup.inputs]
+    yield "\n".join(_tensors(words, words["input"], inputs, model))
     outputs = [subject.outputs.get(name, name) for name in model.outputs]
     yield "\n".join(_tensors(words, words["output"], outputs, None))
 
@@ -144,11 +156,9 @@ def _environment(subject: Subject) -> Iterator[str]:
         rows.append((words["driver"] if name == "driver" else name, installed.get(name, ""), of_guide, setup))
     rows = [row for row in rows if row[1] or row[2]]
     headings = [words["component"], words["version_measured"], words["version_published"], words["setup"]]
-    kept = [index for index in range(4) if any(row[index] for row in rows)]
     if rows:
         yield words["versions"]
-        cells = [[row[index] for index in kept] for row in rows]
-        yield "\n".join(_linked_grid([headings[index] for index in kept], cells))
+        yield "\n".join(_linked_grid(*figures.without_empty(headings, rows)))
     notes = [words["python_note"]]
     if config.soc.kind == "ascend":
         notes += [words["duo_note"], words["cann_note"]]
@@ -185,29 +195,29 @@ def _source(subject: Subject) -> Iterator[str]:
 
 def _dataset(subject: Subject, commands: Commands) -> Iterator[str]:
     words, config = subject.words, subject.config
-    setup = Setup(config)
     yield _section(words, "dataset", "##")
     yield words["get_data"]
-    yield from _data(words, config, setup)
-    if f"dataset.root={by_hand.ROOT}" in subject.typed:
+    yield from _data(subject)
+    if subject.asks_for_root:
         yield words["name_root"]
         yield _fence([f"dataset_root=/path/to/{config.dataset.name}"])
     yield words["preprocessing"]
-    yield _items(_preprocessing(words, config.model.preprocess, setup.inputs))
+    yield _items(_preprocessing(words, config.model.preprocess, subject.setup.inputs))
     if commands.samples:
         yield words["prepare"].format(folder=f"{by_hand.SAMPLES}/")
         yield _fence(commands.samples)
 
 
-def _data(words: Words, config: RunConfig, setup: Setup) -> Iterator[str]:
-    reader, dataset = config.dataset.reader, config.dataset
+def _data(subject: Subject) -> Iterator[str]:
+    words, dataset = subject.words, subject.config.dataset
+    reader = dataset.reader
     if "root" not in reader:
         count = words["count"].format(count=reader["count"]) if "count" in reader else ""
         yield words["generated"].format(dataset=dataset.name, count=count)
         return
     name = reader["_target_"].rpartition(".")[2]
     layout = words.get(f"folder_{name}", words["folder_other"])
-    known = {"reader": reader["_target_"], **_arguments(setup.reader)}
+    known = {"reader": reader["_target_"], **_arguments(subject.setup.reader)}
     link = f"[{dataset.name}]({dataset.url})" if dataset.url else f"`{dataset.name}`"
     yield words["folder"].format(dataset=link, layout=layout.format(**known))
     tree = words.get(f"tree_{dataset.name}")
@@ -262,7 +272,8 @@ def _inference(subject: Subject, commands: Commands) -> Iterator[str]:
     yield _section(words, "inference", "##")
     yield words["one_command"]
     sweep = ["-m"] if len(subject.batches) > 1 else []
-    yield _fence([_command([*sweep, *subject.typed, f"batch={','.join(map(str, subject.batches))}"])])
+    overrides = [*subject.typed, f"batch={','.join(map(str, subject.batches))}"]
+    yield _fence([by_hand.command(["python", "-m", "runner", *sweep], overrides)])
     yield words["run_folder"].format(name=config.model.name, soc=config.soc.name, tool=config.tool.name)
     yield words["by_hand" if commands.score else "by_runner"]
     if commands.compile:
@@ -316,7 +327,7 @@ def _conversion(subject: Subject, commands: Commands) -> Iterator[str]:
         yield _fence(["npu-smi info", f"chip_name={commands.chip}"])
         yield words["chip_shown"]
         yield _fence(parameters.NPU_SMI.format(chip=commands.chip).split("\n"), "text")
-    if any(tensor.is_free for tensor in Setup(config).inputs):
+    if any(tensor.is_free for tensor in subject.setup.inputs):
         yield words["gears"]
     yield _fence(commands.compile)
     yield from _parameters(subject, "atc" if commands.chip else "trtexec", commands.compile)
@@ -360,7 +371,7 @@ def _export(words: Words, model: ModelConfig) -> str:
 
 def _scoring(subject: Subject) -> str:
     """Describe how the outputs are decoded and what they are compared with."""
-    words, config, setup = subject.words, subject.config, Setup(subject.config)
+    words, config, setup = subject.words, subject.config, subject.setup
     reference = words["reference_onnx" if setup.is_outside else "reference_network"]
     metrics = [
         name + (f" ({values.sign(meaning.unit)})" if meaning.unit else "") for name, meaning in _meanings(setup).items()
@@ -393,7 +404,7 @@ def _deviations(subject: Subject) -> Iterator[str]:
 
 
 def _results(subject: Subject) -> Iterator[str]:
-    words, config, meanings = subject.words, subject.config, _meanings(Setup(subject.config))
+    words, config, meanings = subject.words, subject.config, _meanings(subject.setup)
     yield _section(words, "results")
     yield from _measured(subject, meanings)
     published = config.model.published
@@ -420,12 +431,8 @@ def _measured(subject: Subject, meanings: Meanings) -> Iterator[str]:
     yield from _tables(
         words,
         figures.measured_performance(words, measured, config.model.published),
-        figures.measured_accuracy(words, measured, {**meanings, **_meanings_of(measured)}),
+        figures.measured_accuracy(words, measured, {**meanings, **columns.meanings(measured)}),
     )
-
-
-def _meanings_of(measured: Iterable[Result]) -> dict[str, Meaning]:
-    return {name: meaning for result in measured for name, meaning in result.metrics.items()}
 
 
 def _tables(words: Words, performance: Sequence[str], accuracy: Sequence[str]) -> Iterator[str]:
@@ -440,7 +447,3 @@ def _meanings(setup: Setup) -> dict[str, Meaning]:
     metrics = (metric_of(name, target) for name, target in setup.metrics.items())
     shown = {name: figure for metric in metrics for name, figure in metric.figures.items()}
     return {name: Meaning(figure.unit, figure.better) for name, figure in shown.items()}
-
-
-def _command(arguments: Sequence[str]) -> str:
-    return by_hand.command(["python", "-m", "runner"], arguments)

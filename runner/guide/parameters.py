@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_LANGUAGES = ("zh", "en")
 _ATC = {
     "--model": ("ONNX 模型文件。", "the ONNX model."),
     "--framework": ("5 代表 ONNX 模型。", "5 is ONNX."),
@@ -67,11 +68,7 @@ _PROGRAMS = {
         "--exportTimes": ("各次时延的输出文件。", "the file of the latencies."),
     },
 }
-_MEANINGS = {
-    language: {program: {flag: told[index] for flag, told in flags.items()} for program, flags in _PROGRAMS.items()}
-    for index, language in enumerate(("zh", "en"))
-}
-"""Language -> program -> flag -> what it means, from the guides and the user guides of atc and trtexec."""
+"""Program -> flag -> what it means in each of _LANGUAGES, from the guides and the user guides of atc and trtexec."""
 NPU_SMI = """\
 +-------------------+-----------------+------------------------------------------------------+
 | NPU     Name      | Health          | Power(W)     Temp(C)           Hugepages-Usage(page) |
@@ -85,8 +82,8 @@ NPU_SMI = """\
 
 def meanings(program: str, lines: Sequence[str], language: str) -> dict[str, str]:
     """Return the flags of a program that stand in shell lines, in their order, and what the known ones mean."""
-    known = _MEANINGS[language].get(program, {})
-    return {flag: known[flag] for flag in _flags(lines, program) if flag in known}
+    known, place = _PROGRAMS.get(program, {}), _LANGUAGES.index(language)
+    return {flag: known[flag][place] for flag in _flags(lines, program) if flag in known}
 
 
 def _flags(lines: Sequence[str], program: str) -> dict[str, None]:

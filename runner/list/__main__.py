@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from runner import cli
-from runner.cli import Parser
 from runner.config import options
 from runner.config.groups import CONFIG_DIR_FLAGS, LISTED, config_folder
 from runner.core import ConfigError, did_you_mean
@@ -112,7 +111,7 @@ def find(question: Question, zoo: Zoo) -> dict[str, list[Row]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
+    parser = cli.Parser(
         prog="python -m runner.list",
         description="What can be chosen, where it is from, and what can run on this machine now. key=value filters;"
         " a value may have * and ?, and be several with commas.",

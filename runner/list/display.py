@@ -126,7 +126,7 @@ def _command(group: str, row: Row, zoo: Zoo) -> str:
         chosen["model.arch"] = "NAME"
     if group != "model" or row["weights"] == "missing":
         chosen["weights"] = "FILE" if row.get("library") == "onnx" else "random"
-    if "dataset.root=DIR is not given" in row["needs"]:
+    if listing.NO_ROOT in row["needs"]:
         chosen["dataset.root"] = "DIR"
     if group == "tool":
         served = [name for name, soc in zoo.content["soc"].items() if soc.get("kind") in row["serves"]]

@@ -24,6 +24,8 @@ from runner.list.machine import Machine
 Row = dict[str, Any]
 """The properties of an option, by the names that `python -m runner.list --help` documents."""
 
+NO_ROOT = "dataset.root=DIR is not given"
+"""What a data set needs whose reader takes a folder."""
 ITS_LIBRARYS = "as its library says"
 """Stands for a value that depends on the network chosen from a library."""
 
@@ -205,7 +207,7 @@ def _dataset(zoo: Zoo, name: str, content: Mapping[str, Any]) -> Row:
     needs = list(zoo.missing_modules(reader.get("_target_")))
     root = reader.get("root")
     if "root" in reader and not content.get("root") and not (isinstance(root, str) and "${" not in root):
-        needs.append("dataset.root=DIR is not given")
+        needs.append(NO_ROOT)
     return {
         "task": _plain(content.get("task")),
         "reader": reader.get("_target_"),

@@ -140,11 +140,10 @@ def steady(window_means: Sequence[float]) -> bool:
 
 def unsettled(latencies_ms: Sequence[float], window_means: Sequence[float], limits: MeasuringLimits) -> tuple[str, ...]:
     """Return the reasons why a measurement with these window means is invalid; empty if it is valid."""
-    cap = f"benchmark.max_seconds={limits.max_seconds:g}"
     if len(latencies_ms) < limits.min_iterations:
-        return (f"too short: {len(latencies_ms)} of {limits.min_iterations} iterations within {cap}",)
+        return _too_few(len(latencies_ms), f"{limits.min_iterations} iterations", limits)
     if len(window_means) < COMPARED_WINDOWS:
-        return (f"too short: {len(window_means)} of {COMPARED_WINDOWS} windows to compare within {cap}",)
+        return _too_few(len(window_means), f"{COMPARED_WINDOWS} windows to compare", limits)
     if not steady(window_means):
         return (f"unstable: the last three windows' means differ by {100 * spread(window_means):.0f} %",)
     return ()
@@ -216,12 +215,15 @@ def planned_calls(limits: MeasuringLimits, mean_ms: float, usual_calls: int) -> 
 def too_short(limits: MeasuringLimits, iterations: int, mean_ms: float) -> tuple[str, ...]:
     """Return the reasons why a measurement is too short, if any."""
     if iterations < limits.min_iterations:
-        cap = f"benchmark.max_seconds={limits.max_seconds:g}"
-        return (f"too short: {iterations} of {limits.min_iterations} iterations within {cap}",)
+        return _too_few(iterations, f"{limits.min_iterations} iterations", limits)
     seconds = iterations * mean_ms / 1000.0
     if seconds < limits.min_seconds:
         return (f"too short: {seconds:.3g} of {limits.min_seconds:g} seconds",)
     return ()
+
+
+def _too_few(made: int, wanted: str, limits: MeasuringLimits) -> tuple[str, ...]:
+    return (f"too short: {made} of {wanted} within benchmark.max_seconds={limits.max_seconds:g}",)
 
 
 def long_enough(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import CheckpointError, first_few
 from runner.core.lazy import torch
 

@@ -17,7 +17,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -254,21 +254,6 @@ def _streamed(url: str, start: int, version: str | None) -> Iterator[tuple[reque
                 continue
         return False
 
-    def receive() -> None:
-        try:
-            with requests.Session() as session:
-                session.auth = _without_credentials
-                # _get follows redirects itself; requests would read the whole body of each into memory.
-                session.resolve_redirects = lambda *_, **__: iter(())  # type: ignore[method-assign]
-                with _get(session, url, start, version) as response:
-                    put(response)
-                    for chunk in response.iter_content(_RECEIVED_BYTES):
-                        if not put(chunk):
-                            return
-            put(None)
-        except BaseException as error:
-            put(error)
-
     def take() -> Any:
         try:
             item = received.get(timeout=max(0.0, min(SLOWEST_CHUNK_SECONDS, deadline - time.monotonic())))
@@ -278,18 +263,41 @@ def _streamed(url: str, start: int, version: str | None) -> Iterator[tuple[reque
                 f"of it in {LONGEST_SECONDS:g} s",
                 "run again at another time, choose a mirror=URL, or download the file by hand to checkpoints/",
             ) from None
-        if isinstance(item, (requests.RequestException, _BrokenOff, DownloadError)):
-            raise item
-        if isinstance(item, BaseException):  # of a library, on what a server or a variable may say
-            reason = f"{type(item).__name__}: {item}"
-            raise DownloadError(f"{url}: {reason}", "correct the URL, or the variables of proxy and certificates")
+        if isinstance(item, BaseException):
+            raise _of_the_url(url, item)
         return item
 
-    threading.Thread(target=receive, name="download", daemon=True).start()
+    threading.Thread(target=_request, args=(url, start, version, put), name="download", daemon=True).start()
     try:
         yield take(), iter(take, None)
     finally:
         is_left.set()
+
+
+def _request(url: str, start: int, version: str | None, put: Callable[[object], bool]) -> None:
+    """Put the response, the chunks of its body and None, or the error that ends them, until `put` returns False."""
+    try:
+        with requests.Session() as session:
+            session.auth = _without_credentials
+            # _get follows redirects itself; requests would read the whole body of each into memory.
+            session.resolve_redirects = lambda *_, **__: iter(())  # type: ignore[method-assign]
+            with _get(session, url, start, version) as response:
+                put(response)
+                for chunk in response.iter_content(_RECEIVED_BYTES):
+                    if not put(chunk):
+                        return
+        put(None)
+    except BaseException as error:
+        put(error)
+
+
+def _of_the_url(url: str, error: BaseException) -> BaseException:
+    """Return the error, with the URL if it is a library's, on what a server or a variable may say."""
+    if isinstance(error, (requests.RequestException, _BrokenOff, DownloadError)):
+        return error
+    return DownloadError(
+        f"{url}: {type(error).__name__}: {error}", "correct the URL, or the variables of proxy and certificates"
+    )
 
 
 def _without_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:

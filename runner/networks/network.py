@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.config import hooks
-from runner.config.targets import Target, call, locate
+from runner.config.callables import Target
+from runner.config.targets import call, locate
 from runner.core import ConfigError, ExportError, RunnerError, TensorSpec, Weights
 from runner.core.lazy import torch
 from runner.networks import checkpoints

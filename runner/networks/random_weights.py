@@ -137,14 +137,14 @@ def _spread_outputs(network: torch.nn.Module, inputs: list[torch.Tensor]) -> Non
     """Shift and scale the last linear layer or convolution: mean 0 per channel, a fixed deviation overall."""
     calls: deque[tuple[Any, torch.Tensor]] = deque(maxlen=1)  # keeping all would keep every activation in memory
     kinds = (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
-    hooks: list[RemovableHandle] = [
+    handles: list[RemovableHandle] = [
         module.register_forward_hook(lambda module, _, output: calls.append((module, output)))
         for module in network.modules()
         if isinstance(module, kinds)
     ]
     network(*inputs)
-    for hook in hooks:
-        hook.remove()
+    for handle in handles:
+        handle.remove()
     if not calls:
         return
     head, output = calls[0]

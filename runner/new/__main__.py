@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner import cli
-from runner.cli import Parser
 from runner.config import groups, libraries, loading
 from runner.core import DTYPES, FREE, ConfigError, StoreError, TensorSpec, write_atomically
 from runner.data import predictions
@@ -42,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
+    parser = cli.Parser(
         prog="python -m runner.new",
         description="Write DIR/model/NAME.yaml for a network or an ONNX file, and say what runs it.",
     )
@@ -205,13 +204,17 @@ def _write_starter(asked: argparse.Namespace, inputs: Sequence[Wanted]) -> list[
 
 def _command(draft: Draft, folder: Path) -> list[str]:
     """Return the command that runs the model without a checkpoint or a data set of files."""
-    words = ["python", "-m", "runner", groups.CONFIG_DIR, str(folder)]
-    words += [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
-    words += [f"model={draft.name}", f"weights={draft.weights}"]
+    words = ["python", "-m", "runner", *_chosen(draft, folder), f"weights={draft.weights}"]
     words += ["dataset=synthetic_images"] if draft.dataset is None else []
     words += [f"dataset.reader.{key}={value}" for key, value in draft.reader.items()]
     words += [f"batch={draft.batch}"] if draft.batch is not None else []
     return [*words, *_tried_scale(draft), f"limit={LIMIT}"]
+
+
+def _chosen(draft: Draft, folder: Path) -> list[str]:
+    """Return the arguments that choose the model, and allow what it imports."""
+    allow = [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
+    return [groups.CONFIG_DIR, str(folder), *allow, f"model={draft.name}"]
 
 
 def _tried_scale(draft: Draft) -> list[str]:
@@ -223,8 +226,7 @@ def _check_composes(draft: Draft, folder: Path) -> None:
     """Check that the written model composes, so that the command will work."""
     from runner.config.compose import compose
 
-    allow = [f"allow=[{','.join(draft.allow)}]"] if draft.allow else []
-    loading.load(compose([groups.CONFIG_DIR, str(folder), *allow, f"model={draft.name}", *_tried_scale(draft)]))
+    loading.load(compose([*_chosen(draft, folder), *_tried_scale(draft)]))
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from runner.config import libraries, loading, options, permissions, schema, targets
 from runner.config.schema import CheckpointConfig, OnnxConfig, PreprocessConfig
 from runner.config.yaml_files import UNUSABLE
-from runner.core import FREE, ConfigError, TensorSpec, did_you_mean
+from runner.core import ConfigError, did_you_mean
 from runner.core.modules import LIBRARIES
 from runner.new import outside, probing, tasks
 from runner.new.drafts import Draft
@@ -29,6 +29,7 @@ def of_library(name: str, arch: str, library: str | None) -> Draft:
         ConfigError: no library has the network, or the runner cannot run it.
     """
     from runner.config.compose import compose
+    from runner.pipeline.setup import Setup
 
     chosen = library or _library_of(arch)
     config = loading.load(compose([f"model={chosen}", f"model.arch={arch}"]))
@@ -40,10 +41,7 @@ def of_library(name: str, arch: str, library: str | None) -> Draft:
         reference=model.reference,
         network=model.network,
         checkpoint=model.checkpoint,
-        inputs=[
-            TensorSpec(tensor.name, tensor.dtype, tuple(FREE if size is None else size for size in tensor.shape))
-            for tensor in model.inputs
-        ],
+        inputs=Setup(config).inputs,
         outputs=model.outputs,
         preprocess=model.preprocess,
         decode=model.decode,

@@ -33,8 +33,8 @@ class Draft:
     """What is known of a model; `dataset` is the one to try it on, if it does not classify pictures.
 
     Either `onnx`, with its `opset` and its `batch` if that is fixed, or `network` and `checkpoint`. `guessed` is what
-    the decoder takes for granted, to be checked. `reader` are
-    arguments of the data set's reader, `weights` is what to try it with.
+    the decoder takes for granted, to be checked. `reader` are arguments of the data set's reader, `weights` is what to
+    try it with.
     """
 
     name: str

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import hooks, targets
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import ConfigError, RunnerError, TensorSpec
 from runner.core.lazy import torch
 from runner.data.random_inputs import example

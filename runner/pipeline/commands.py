@@ -27,7 +27,7 @@ def shell_lines(setup: Setup, stages: Collection[str], known: Mapping[str, Artif
         f"# {setup.config.model.name}.onnx is what the stages up to simplify make, samples/ what prepare makes,"
         " one_batch/ a batch of random inputs or of samples"
     ]
-    if any(tensor.is_free for tensor in setup.inputs):
+    if setup.free_inputs:
         notes.append(
             "# -1 is a size of the samples, known after prepare: the compiler gets all their shapes, a call has one"
         )

@@ -201,7 +201,7 @@ def _of_reference(result: Result, fidelity: WorstFidelity, name: str) -> Iterato
 
 
 def _gate_line(result: Result, gate: Gate) -> Text:
-    told = values.of_gate(gate, result.meaning(gate.name.removeprefix("accuracy.")))
+    told = values.of_gate(gate, result.meaning_of(gate))
     return Text.assemble((f"{gate.verdict:<4}", VERDICT_STYLES[gate.verdict]), f" {told}")
 
 

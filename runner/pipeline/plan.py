@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner.config import targets
+from runner.config import callables
+from runner.config.callables import Target
 from runner.config.schema import ModelConfig
-from runner.config.targets import Target
 from runner.core import CompiledModel, OnnxModel, Predictions, Samples, Scores, Timing, Weights, environment, modules
 from runner.data import HashFiles
 from runner.graph import external_data
@@ -193,7 +193,7 @@ def prepare(setup: Setup, hash_files: HashFiles) -> Stage:
             hooks=(target.name, *_network_hooks(setup.network)),
             packages=("numpy", "torch", "gymnasium", "ale-py", "opencv-python-headless"),
         )
-    content = None if reader.validate(request) else reader.content(request, hash_files)
+    content = None if setup.reader_problems else reader.content(request, hash_files)
     return Stage(
         name="prepare",
         needs=setup.needs["prepare"],
@@ -296,7 +296,7 @@ def _benchmark(setup: Setup) -> Stage:
 
 def _network_hooks(network: NetworkSpec) -> tuple[str, ...]:
     hooks = (network.target, network.layout.settings, network.layout.adapt)
-    called = [each.name for target in hooks if target for each in targets.with_nested(target)]
+    called = [each.name for target in hooks if target for each in callables.with_nested(target)]
     # A builder of the runner may call a library, whose version is then part of the key.
     libraries = [library for name in called for library in modules.libraries_of(name, COUNTED)]
     return tuple(dict.fromkeys([*called, *libraries]))

@@ -10,8 +10,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from runner.config import hooks, schema, targets
-from runner.config.targets import Target
+from runner.config import callables, hooks, schema, targets
+from runner.config.callables import Target
 from runner.core import FREE, HookError, PreflightError, Problem, RunnerError, Weights, bounds
 from runner.core.modules import LIBRARIES, module_path
 from runner.data import geometry_problems, predictions, storage
@@ -66,7 +66,7 @@ def find_problems(setup: Setup, store: Store) -> list[Problem]:
         ("compile", lambda setup: tool_checks.store_problems(setup, store, wanted)),
         ("compile", tool_checks.gear_problems),
         ("benchmark", tool_checks.measuring_problems),
-        ("prepare", lambda setup: setup.reader.validate(setup.request)),
+        ("prepare", lambda setup: setup.reader_problems),
         ("prepare", lambda setup: _disk(setup, store)),
     ]
     problems: list[Problem] = []
@@ -130,7 +130,7 @@ def _hooks(setup: Setup) -> Iterator[Problem]:
     for where, node in named:
         if node or (where == "model.network" and not setup.is_outside):
             try:
-                for target in targets.with_nested(targets.parse(node, where)):
+                for target in callables.with_nested(targets.parse(node, where)):
                     yield from _existing(target, where)
             except RunnerError as error:
                 yield error.problem
@@ -220,6 +220,10 @@ def _parts(setup: Setup) -> list[str]:
     return setup.published.file.split("/") if package else [setup.published.file]
 
 
+def _is_plain(name: str) -> bool:
+    return name not in ("", ".", "..") and not set("/\0") & set(name) and len(os.fsencode(name)) <= LONGEST_NAME
+
+
 def _outside(setup: Setup, store: Store) -> list[Problem]:
     """Check an ONNX file from outside, unless that is stored; find_problems reports what this raises."""
     origin, path = setup.weights
@@ -232,12 +236,8 @@ def _outside(setup: Setup, store: Store) -> list[Problem]:
     return []
 
 
-def _is_plain(name: str) -> bool:
-    return name not in ("", ".", "..") and not set("/\0") & set(name) and len(os.fsencode(name)) <= LONGEST_NAME
-
-
 def _disk(setup: Setup, store: Store) -> Iterator[Problem]:
-    if any(_model(setup)) or any(bounds.problems(setup.config)) or setup.reader.validate(setup.request):
+    if any(_model(setup)) or any(bounds.problems(setup.config)) or setup.reader_problems:
         return  # the size of the samples is not known
     needed_bytes = DISK_RESERVE_BYTES + setup.reader.stored_bytes(setup.request)
     folder = existing_parent(store.root.absolute())

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import hooks, targets
+from runner.config.callables import Target
 from runner.config.schema import CHECKPOINTS, CheckpointConfig, OnnxConfig, RunConfig, in_language
-from runner.config.targets import Target
 from runner.core import FREE, Command, ConfigError, Origin, Placement, Problem, TensorSpec, at_home
 from runner.data import Geometry, Normalisation, Reader, Request
 from runner.measure import MeasuringLimits
@@ -78,6 +78,11 @@ class Setup:
             for each in self.config.model.inputs
         )
 
+    @property
+    def free_inputs(self) -> list[str]:
+        """The names of the inputs that have sizes which the samples decide."""
+        return [tensor.name for tensor in self.inputs if tensor.is_free]
+
     @cached_property
     def outputs(self) -> tuple[str, ...]:
         """The names of the model's outputs, in order."""
@@ -141,6 +146,11 @@ class Setup:
         """The data set's reader; it lists its files once, so it is kept for the run."""
         made: Reader = hooks.made(self.reader_target, _RETURNS["dataset.reader"])
         return made
+
+    @cached_property
+    def reader_problems(self) -> list[Problem]:
+        """What keeps the reader from its samples; it may look into every label for that, so it is asked once."""
+        return self.reader.validate(self.request)
 
     @cached_property
     def request(self) -> Request:
@@ -286,8 +296,7 @@ class Setup:
     @property
     def is_range(self) -> bool:
         """Whether a model of several batch sizes or shapes is compiled for all those between them."""
-        is_free = any(tensor.is_free for tensor in self.inputs)
-        return self.config.tool.shapes == "range" and (is_free or bool(self.batches))
+        return self.config.tool.shapes == "range" and bool(self.free_inputs or self.batches)
 
     def compile_request(self, onnx: Path) -> CompileRequest:
         """Return the request to compile an ONNX file."""
@@ -295,7 +304,7 @@ class Setup:
             model=onnx,
             inputs=self.inputs,
             batch=self.compiled_batch,
-            is_static=self.onnx_batch is not None and not any(tensor.is_free for tensor in self.inputs),
+            is_static=self.onnx_batch is not None and not self.free_inputs,
             placement=self.placement,
             flags=self.compiler_flags,
             aipp=self.aipp,
@@ -322,13 +331,13 @@ class Setup:
         options = self.config.benchmark
         return MeasuringLimits(options.warmup, options.min_iterations, options.min_seconds, options.max_seconds)
 
-    @property
+    @cached_property
     def needs(self) -> order.Needs:
         """The stages that each stage needs."""
         return order.needs(
             plays=self.reader.needs_policy,
             real_inputs=self.config.benchmark.input == "real",
-            free_sizes=any(tensor.is_free for tensor in self.inputs),
+            free_sizes=bool(self.free_inputs),
             compiles=self.config.tool.compiler is not None,
             is_outside=self.is_outside,
             reads_metadata=self.is_outside and reads_metadata(self.decode),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runner.config import groups, options
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import Problem
 from runner.pipeline.setup import Setup
 from runner.tasks import TASKS, decode_of, folder_of, metric_of

@@ -31,11 +31,16 @@ def tool_problems(setup: Setup, wanted: Set[str]) -> Iterator[Problem]:
     if setup.compiler is not None:
         opset = setup.config.model.export.opset
         yield from setup.compiler.validate(setup.placement, setup.compiler_flags, opset, setup.inputs)
+    yield from _aipp_problems(setup)
+
+
+def _aipp_problems(setup: Setup) -> Iterator[Problem]:
     if setup.config.model.aipp and setup.placement.kind != "ascend":
         yield Problem(
-            f"model.aipp is true, and soc={soc.name} is no Ascend card to normalise on", "leave model.aipp out"
+            f"model.aipp is true, and soc={setup.config.soc.name} is no Ascend card to normalise on",
+            "leave model.aipp out",
         )
-    free = [tensor.name for tensor in setup.inputs if tensor.is_free]
+    free = setup.free_inputs
     if setup.aipp is not None and free:
         yield Problem(
             f"model.aipp is true, and sizes of {', '.join(free)} are free: AIPP normalises pictures of one size",
@@ -71,7 +76,7 @@ def gear_problems(setup: Setup) -> Iterator[Problem]:
             f"{given}, and model={setup.config.model.name} is exported for one batch size",
             "add model.export.fixed_batch=false model.simplify.fixed_batch=false",
         )
-    free = [tensor.name for tensor in setup.inputs if tensor.is_free]
+    free = setup.free_inputs
     if free and not setup.is_range:
         yield Problem(
             f"{given}, and sizes of {', '.join(free)} are free: a model has gears of the batch or of sizes",

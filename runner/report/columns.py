@@ -103,36 +103,43 @@ def with_chips(soc: str) -> str:
 
 def accuracy_columns(setup: Setup, batches: Sequence[int], prefixed: bool, footnotes: Footnotes) -> Iterator[Column]:
     """Yield each metric, beside what is published and what the reference's outputs give, where these say more."""
-    prefix = f"{setup.label} " if prefixed else ""
+    units = {name: meaning.unit for name, meaning in meanings(setup.runs.values()).items()}
     for name in dict.fromkeys(name for run in setup.runs.values() for name in run.figures):
-        unit = meanings(setup.runs.values()).get(name, Meaning()).unit
+        for column in _metric_columns(setup, name, units.get(name, ""), batches, footnotes):
+            yield replace(column, title=f"{setup.label} {column.title}") if prefixed else column
+
+
+def _metric_columns(
+    setup: Setup, name: str, unit: str, batches: Sequence[int], footnotes: Footnotes
+) -> Iterator[Column]:
+    gate_name = f"accuracy.{name}"
+    yield _column(
+        name,
+        unit,
+        batches,
+        setup.runs,
+        lambda run: run.figures.get(name),
+        lambda run: footnotes.indices(accuracy_notes(run)) if run.figures else (),
+    )
+    expected = _column(
+        f"published {name}",
+        unit,
+        batches,
+        setup.runs,
+        lambda run: expected_gate(run, gate_name).expected,
+        lambda run: footnotes.indices(elsewhere_notes(run, gate_name)),
+    )
+    if any(value is not None for value in expected.values):
+        yield expected
+    if any(_differs(run, name, unit) for run in setup.runs.values()):
         yield _column(
-            f"{prefix}{name}",
+            f"{name} by {_reference(setup)}",
             unit,
             batches,
             setup.runs,
-            lambda run, name=name: run.figures.get(name),  # type: ignore[misc]
-            lambda run: footnotes.indices(accuracy_notes(run)) if run.figures else (),
+            lambda run: _of_reference(run).get(name),
+            lambda run: footnotes.indices(subset_notes(run, name, unit)),
         )
-        expected = _column(
-            f"{prefix}published {name}",
-            unit,
-            batches,
-            setup.runs,
-            lambda run, name=name: expected_gate(run, f"accuracy.{name}").expected,  # type: ignore[misc]
-            lambda run, name=name: footnotes.indices(elsewhere_notes(run, f"accuracy.{name}")),  # type: ignore[misc]
-        )
-        if any(value is not None for value in expected.values):
-            yield expected
-        if any(_differs(run, name, unit) for run in setup.runs.values()):
-            yield _column(
-                f"{prefix}{name} by {_reference(setup)}",
-                unit,
-                batches,
-                setup.runs,
-                lambda run, name=name: _of_reference(run).get(name),  # type: ignore[misc]
-                lambda run, name=name, unit=unit: footnotes.indices(subset_notes(run, name, unit)),  # type: ignore[misc]
-            )
 
 
 def _of_reference(run: Result) -> Mapping[str, float | None]:

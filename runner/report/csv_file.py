@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from runner.core import visible
-from runner.report import columns, failures, tables
+from runner.report import columns, failures
 from runner.report.contents import Contents
 from runner.results import Account, Performance, Result, SweepJob, WorstFidelity, identity
 
@@ -106,7 +106,7 @@ def _row(
         "fidelity.equal_percent": fidelity.equal,
         **_measured(result, published),
         "gates_failed": "; ".join(gate.name for gate in result.failed_gates),
-        "error": tables.error_in_words(result) if result.status == "failed" else None,
+        "error": failures.shortly(result) if result.status == "failed" else None,
         "fix": result.error.fix if result.error else None,
         "log": failures.described(result).log if result.status == "failed" else None,
         **{f"version.{name}": version for name, version in identity.versions(result).items()},

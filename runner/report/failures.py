@@ -37,6 +37,13 @@ def described(result: Result) -> FailedRun:
     return FailedRun(identity.named(result), error.stage, error.message, error.fix, str(log) if log.is_file() else "")
 
 
+def shortly(result: Result) -> str:
+    """Return the stage at which a run failed, and the first line of the error's message."""
+    if result.error is None:
+        return "no reason is given"
+    return f"{result.error.stage}: {(result.error.message.splitlines() or [''])[0]}"
+
+
 def lines(run: FailedRun) -> Iterator[str]:
     """Yield a failed run as lines of text: what failed, then the fix and the log, indented."""
     yield f"failed: {run.name}: {run.error}"

@@ -22,12 +22,16 @@ class Footnotes:
         return tuple(indices)
 
 
+def substitutes(run: Result) -> list[str]:
+    """Say what a run used in the place of published weights and of the real data set; empty if nothing."""
+    return [*(["random weights"] if run.weights_origin == "random" else []), *([run.stand_in] if run.stand_in else [])]
+
+
 def accuracy_notes(run: Result) -> Iterator[str]:
     """Say why accuracies are not compared with published ones, and which gates of theirs failed."""
     skipped = [gate.reason for gate in run.gates if gate.name.split(".")[0] == "accuracy" and gate.verdict == "skip"]
-    random = ["random weights"] if run.weights_origin == "random" else []
-    told = [*random, *([run.stand_in] if run.stand_in else [])]
-    reasons = dict.fromkeys(filter(None, [*told, *(part for reason in skipped for part in reason.split("; "))]))
+    parts = (part for reason in skipped for part in reason.split("; "))
+    reasons = dict.fromkeys(filter(None, [*substitutes(run), *parts]))
     if list(reasons) == [gates.NOT_PUBLISHED]:
         yield gates.NOT_PUBLISHED
     elif reasons:
@@ -65,7 +69,7 @@ def performance_notes(run: Result) -> Iterator[str]:
 
 
 def _failed_in_words(run: Result, gate: Gate) -> str:
-    return f"gate failed: {values.of_gate(gate, run.meaning(gate.name.removeprefix('accuracy.')))}"
+    return f"gate failed: {values.of_gate(gate, run.meaning_of(gate))}"
 
 
 def expected_gate(run: Result, gate_name: str) -> Gate:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runner.report import columns, tables
 from runner.report.charts import COLOURS, Line, Point
-from runner.report.rows import Key, differing
+from runner.report.rows import differing, in_words
 from runner.results import Result, identity
 from runner.results.result import seconds_since_epoch
 
@@ -71,14 +71,10 @@ def _named(groups: Sequence[Sequence[Result]]) -> list[History]:
     ordered = sorted(groups, key=lambda runs: -len(runs))
     keys = differing([runs[-1] for runs in ordered])
     return [
-        History(", ".join([_shortly(runs[-1]), *_texts(keys, index)]), tuple(runs))
+        History(", ".join([_shortly(runs[-1]), *in_words(keys, index)]), tuple(runs))
         for index, runs in enumerate(ordered)
     ]
 
 
 def _shortly(run: Result) -> str:
     return f"{columns.with_chips(run.soc)} {run.tool} batch {run.batch}"
-
-
-def _texts(keys: Sequence[Key], index: int) -> list[str]:
-    return [f"{key.title}={key.texts[index]}" for key in keys if key.texts[index]]

@@ -17,7 +17,7 @@ from runner.report.history import History
 from runner.report.html_text import escaped
 from runner.report.markdown import environment_line
 from runner.report.previews import Preview
-from runner.report.rows import differing
+from runner.report.rows import differing, in_words
 from runner.report.tables import Section, Table
 from runner.results import Account, Gate, Latency, Meaning, Result, identity, values
 from runner.results.published import Published
@@ -180,7 +180,7 @@ def _table(table: Table) -> str:
         f"{''.join(_cell(column, index) for column in table.columns)}</tr>"
         for index, batch in enumerate(table.batches)
     ]
-    if any(column.best is not None for column in table.columns):
+    if table.has_best:
         best = "<td></td>" * len(table.keys)
         best += "".join(f"<td>{columns.text(column.best, column.kind)}</td>" for column in table.columns)
         rows.append(f'<tr class="best"><th scope="row">{tables.BEST}</th>{best}</tr>')
@@ -237,8 +237,8 @@ def _lines_of(section: Section) -> dict[str, list[Result]]:
         runs = [run for run in section.runs if (run.soc, run.tool) == (soc, tool)]
         keys = differing(runs)
         for index, run in enumerate(runs):
-            told = [f"{key.title}={key.texts[index]}" for key in keys if key.texts[index]]
-            groups.setdefault(", ".join([f"{columns.with_chips(soc)} {tool}", *told]), []).append(run)
+            name = ", ".join([f"{columns.with_chips(soc)} {tool}", *in_words(keys, index)])
+            groups.setdefault(name, []).append(run)
     return groups
 
 
@@ -304,7 +304,7 @@ def _gate_table(judged: Sequence[tuple[Result, Gate]]) -> str:
     rows = [
         [
             f'<span class="verdict {gate.verdict}">{VERDICTS[gate.verdict]}</span>',
-            escaped(values.of_gate(gate, run.meaning(gate.name.removeprefix("accuracy.")))),
+            escaped(values.of_gate(gate, run.meaning_of(gate))),
             escaped(identity.named(run)),
             escaped(gate.source),
         ]

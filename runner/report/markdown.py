@@ -9,6 +9,7 @@ from functools import lru_cache
 from runner.core import visible
 from runner.report import columns, failures, tables
 from runner.report.contents import Contents
+from runner.report.footnotes import substitutes
 from runner.report.rows import differing
 from runner.report.tables import Section, Table
 from runner.results import Gate, Performance, Result, identity, values
@@ -41,7 +42,7 @@ def table_lines(table: Table, corner: str) -> list[str]:
         ]
         for index, batch in enumerate(table.batches)
     ]
-    if any(column.best is not None for column in table.columns):
+    if table.has_best:
         blank = [""] * len(table.keys)
         rows.append([tables.BEST, *blank, *(columns.text(column.best, column.kind) for column in table.columns)])
     return grid([corner, *(key.title for key in table.keys), *(column.heading for column in table.columns)], rows)
@@ -98,9 +99,7 @@ def _performance(run: Result) -> list[str]:
 
 
 def _doubts(run: Result) -> list[str]:
-    told = ["random weights"] if run.weights_origin == "random" else []
-    told += [run.stand_in] if run.stand_in else []
-    return [*told, f"{run.limit} samples"] if run.limit is not None else told
+    return [*substitutes(run), *([] if run.limit is None else [f"{run.limit} samples"])]
 
 
 def _marked(figure: str, doubts: Sequence[str]) -> str:
@@ -145,12 +144,7 @@ def _tables(table: Table) -> Iterator[str]:
 
 def _gates(runs: Sequence[Result]) -> list[str]:
     rows = [
-        [
-            identity.named(run),
-            gate.verdict,
-            values.of_gate(gate, run.meaning(gate.name.removeprefix("accuracy."))),
-            gate.source,
-        ]
+        [identity.named(run), gate.verdict, values.of_gate(gate, run.meaning_of(gate)), gate.source]
         for run in runs
         for gate in sorted(run.gates, key=_failed_first)
     ]

@@ -12,7 +12,6 @@ IN_TITLE = frozenset({"model", "soc", "tool", "batch", "dataset"})
 """Settings that a table tells elsewhere."""
 LAST = ("limit", "weights", "measured", "devices", "chips", "host", "cpu", "versions")
 """The settings whose columns stand after those of overridden keys."""
-SHA256_DIGITS = 8
 
 Setup = tuple[str, str]
 """A SoC and a tool, which stand side by side in a table."""
@@ -38,6 +37,11 @@ class Rows:
     def of(self, setup: Setup) -> dict[int, Result]:
         """Return the runs of a setup by the index of their row."""
         return {row: run for each, row, run in self.places if each == setup}
+
+
+def in_words(keys: Sequence[Key], index: int) -> list[str]:
+    """Return what tells a row apart as texts such as "threads=2"; what it does not have is left out."""
+    return [f"{key.title}={key.texts[index]}" for key in keys if key.texts[index]]
 
 
 def arranged(runs: Sequence[Result], labels: Mapping[Setup, str]) -> Rows:
@@ -88,7 +92,7 @@ def _settings_of(run: Result, versions: str) -> dict[str, str]:
     settings = {name: text for name, text in identity.job(run).items() if name not in IN_TITLE}
     if run.weights:
         own = [] if run.weights.origin == "random" else [PurePath(run.weights.path).name]
-        settings["weights"] = " ".join([*own, run.weights.sha256[:SHA256_DIGITS]])
+        settings["weights"] = " ".join([*own, run.weights.sha256[: identity.SHA256_DIGITS]])
     if run.accuracy is None or run.performance is None:
         settings["measured"] = "throughput" if run.accuracy is None else "accuracy"
     return settings | run.edited | {"versions": versions}

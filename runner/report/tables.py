@@ -22,7 +22,7 @@ from runner.report.columns import (
     with_chips,
 )
 from runner.report.footnotes import Footnotes
-from runner.report.rows import Key, arranged
+from runner.report.rows import Key, arranged, in_words
 from runner.results import Meaning, Result
 from runner.results.published import Published
 
@@ -46,6 +46,11 @@ class Table:
     keys: tuple[Key, ...] = ()
     best_rows: tuple[tuple[str, int | None], ...] = ()
     remarks: tuple[str, ...] = ()
+
+    @property
+    def has_best(self) -> bool:
+        """Whether the row for the best job has any number."""
+        return any(column.best is not None for column in self.columns)
 
 
 @dataclass(frozen=True)
@@ -118,15 +123,7 @@ def best_in_words(table: Table) -> str:
 
 
 def _row_in_words(table: Table, row: int) -> str:
-    differing = [f"{key.title}={key.texts[row]}" for key in table.keys if key.texts[row]]
-    return " ".join([str(table.batches[row]), *differing])
-
-
-def error_in_words(result: Result) -> str:
-    """Return the failed stage and the first line of its error message."""
-    if result.error is None:
-        return "no reason is given"
-    return f"{result.error.stage}: {(result.error.message.splitlines() or [''])[0]}"
+    return " ".join([str(table.batches[row]), *in_words(table.keys, row)])
 
 
 def _table(runs: Sequence[Result], published: Sequence[PublishedConfig]) -> Table:

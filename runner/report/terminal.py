@@ -65,7 +65,7 @@ def _rich(table: Table) -> RichTable:
     for index, batch in enumerate(table.batches):
         keys = (Text(key.texts[index]) for key in table.keys)
         rich.add_row(str(batch), *keys, *(columns.cell(column, index) for column in table.columns))
-    if any(column.best is not None for column in table.columns):
+    if table.has_best:
         rich.add_section()
         blank = [""] * len(table.keys)
         rich.add_row(

@@ -17,7 +17,7 @@ from runner.results.sweeps import SWEEP, Sweep
 NOT_ENTERED = ("cache",)
 """Folders that hold no results but very many files."""
 LARGEST_BYTES = 64 << 20
-"""Larger files are skipped; results are far smaller."""
+"""Limit of a file of results. They are far smaller; the raw latencies beside one take 20 MB for a million calls."""
 
 
 @dataclass(frozen=True)

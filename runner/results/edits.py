@@ -23,7 +23,6 @@ DESCRIPTIVE = re.compile(
 MOST_KEYS = 3
 """Of more keys, or of longer values, a digest of the whole part is told instead."""
 MOST_CHARACTERS = 60
-SHA256_DIGITS = 8
 
 _PART = re.compile(rf"^({'|'.join(PARTS)}):.*\n(?:[ \-].*\n|\n)*", re.MULTILINE)
 
@@ -90,4 +89,4 @@ def _overlap(name: str, key: str) -> bool:
 
 
 def _digest(content: object) -> str:
-    return sha256(repr(content).encode()).hexdigest()[:SHA256_DIGITS]
+    return sha256(repr(content).encode()).hexdigest()[: identity.SHA256_DIGITS]

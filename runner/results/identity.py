@@ -10,6 +10,9 @@ from runner.results.result import Performance, Result
 STEERING = frozenset({"stages", "force", "dry_run", "cache_dir", "allow", "benchmark.profile"})
 """Keys that say how a run is carried out, and not what it computes or measures."""
 
+SHA256_DIGITS = 8
+"""How much is shown of a digest that tells two jobs apart."""
+
 Settings = dict[str, str]
 """What tells a job apart: names, and what each is for the job."""
 

@@ -251,6 +251,10 @@ class Result:
         """Return the meaning of a metric; results of versions before 0.2 have none."""
         return self.metrics.get(metric, Meaning())
 
+    def meaning_of(self, gate: Gate) -> Meaning:
+        """Return the meaning of the metric that a gate judges; an empty one for a gate of no metric."""
+        return self.meaning(gate.name.removeprefix("accuracy."))
+
 
 def seconds_since_epoch(time: str) -> float:
     """Return an ISO 8601 time in seconds since the epoch; one without a time zone is local.
@@ -306,7 +310,12 @@ def write(folder: Path, result: Result) -> None:
     fields = {
         name: value for name, value in fields.items() if (name in _REFUSED if is_refused else name not in NOT_WRITTEN)
     }
-    write_atomically(folder / NAME, msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n")
+    write_atomically(folder / NAME, as_json(fields))
+
+
+def as_json(value: object) -> bytes:
+    """Return a value as JSON that a person can read; NaN and infinity become null."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
 def write_latencies(folder: Path, timing: Timing) -> None:

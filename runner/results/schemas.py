@@ -30,7 +30,7 @@ def text(kind: type, number: int) -> bytes:
     top["properties"] = {name: field for name, field in top["properties"].items() if name not in result.NOT_WRITTEN}
     top["properties"]["schema"] = {"const": number}
     top["required"] = ["schema", *top["required"]]
-    return msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n"
+    return result.as_json(whole)
 
 
 if __name__ == "__main__":

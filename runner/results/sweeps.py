@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from runner.core import write_atomically
-from runner.results.result import seconds_since_epoch
+from runner.results.result import as_json, seconds_since_epoch
 
 SCHEMA = 1
 SWEEP = "sweep.json"
@@ -43,7 +43,7 @@ class Sweep:
 
 def write(folder: Path, sweep: Sweep) -> None:
     """Write sweep.json into the sweep's folder atomically."""
-    write_atomically(folder / SWEEP, msgspec.json.format(msgspec.json.encode(sweep), indent=2) + b"\n")
+    write_atomically(folder / SWEEP, as_json(sweep))
 
 
 def decode(content: bytes) -> Sweep:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import hooks, targets
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import CompiledModel, OperatorTime, Placement, Samples, Timing
 from runner.core.lazy import NDArray
 from runner.data import Normalisation, batches, random_inputs

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import hooks, targets
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import CompiledModel, ExportError, Gear, OnnxModel, Placement, Samples, TensorSpec, sha256_of
 from runner.data import Normalisation, batches, random_inputs
 from runner.graph import running

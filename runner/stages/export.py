@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.config import hooks
-from runner.core import FREE, ExportError, OnnxModel, RunnerError, TensorSpec, Weights
+from runner.core import FREE, ExportError, OnnxModel, RunnerError, Weights
 from runner.core.lazy import torch
 from runner.data import random_inputs
-from runner.graph import export_patches, external_data, onnx_files, running
+from runner.graph import export_patches, onnx_files
 from runner.networks import NetworkSpec, build_network, named_outputs
+from runner.stages.verified_onnx import verified_onnx
 
 log = logging.getLogger(__name__)
 
 OPSETS = range(7, 21)
 """Opsets of torch's TorchScript exporter; its other exporter does not support 11, which ATC reads."""
 NEWEST_FOR_ATC = 13
-_PROBE_BATCH = 2
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,7 @@ def export(spec: ExportSpec, weights: Weights, out: Path) -> OnnxModel:
         )
     path = out / "model.onnx"
     _write(build_network(spec.network, weights), spec, path)
-    onnx_files.check(path, spec.network.inputs, spec.outputs, spec.opset, spec.batch)
-    outputs = _probed_outputs(path, spec)
-    return OnnxModel(
-        path=path,
-        sha256=external_data.digest(path),
-        opset=spec.opset,
-        batch=spec.batch,
-        inputs=spec.network.inputs,
-        outputs=outputs,
-    )
+    return verified_onnx(path, spec.network.inputs, spec.outputs, spec.opset, spec.batch)
 
 
 def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
@@ -65,10 +56,6 @@ def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
         torch.zeros(spec.batch or 1, *random_inputs.example(tensor).shape, dtype=getattr(torch, tensor.dtype))
         for tensor in tensors
     )
-    free = {} if spec.batch is not None else {name: {0: "batch"} for name in (*names, *spec.outputs)}
-    for tensor in tensors:
-        axes = {axis: f"{tensor.name}_{axis}" for axis, size in enumerate(tensor.shape, 1) if size == FREE}
-        free.setdefault(tensor.name, {}).update(axes)
     network.register_forward_hook(lambda _, __, result: tuple(named_outputs(result, spec.outputs).values()))
     try:
         with torch.no_grad(), export_patches(), warnings.catch_warnings(record=True) as caught:
@@ -81,7 +68,7 @@ def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
                 opset_version=spec.opset,
                 input_names=names,
                 output_names=list(spec.outputs),
-                dynamic_axes=free,
+                dynamic_axes=_dynamic_axes(spec),
                 do_constant_folding=True,
             )
     except (RunnerError, MemoryError):
@@ -101,12 +88,18 @@ def _write(network: torch.nn.Module, spec: ExportSpec, path: Path) -> None:
         log.debug("%s: %s", warning.category.__name__, warning.message)
 
 
+def _dynamic_axes(spec: ExportSpec) -> dict[str, dict[int, str]]:
+    """Return the names of the axes that keep no fixed size, by input and output."""
+    tensors = spec.network.inputs
+    names = (*(tensor.name for tensor in tensors), *spec.outputs)
+    axes: dict[str, dict[int, str]] = {} if spec.batch is not None else {name: {0: "batch"} for name in names}
+    for tensor in tensors:
+        free = {axis: f"{tensor.name}_{axis}" for axis, size in enumerate(tensor.shape, 1) if size == FREE}
+        axes.setdefault(tensor.name, {}).update(free)
+    return axes
+
+
 def _remedy(opset: int, complaint: str) -> str:
     if opset < NEWEST_FOR_ATC and "opset" in complaint:
         return f"set model.export.opset={NEWEST_FOR_ATC}, the newest that ATC reads: it has more operators than {opset}"
     return "correct model.inputs, or the arguments in model.network, or try another model.export.opset"
-
-
-def _probed_outputs(path: Path, spec: ExportSpec) -> tuple[TensorSpec, ...]:
-    """Return the outputs as computed by ONNX Runtime, which reveals sizes that are hard-coded in the graph."""
-    return running.outputs_of(path, spec.outputs, random_inputs.probes(spec.network.inputs, spec.batch or _PROBE_BATCH))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.core import ExportError, OnnxModel, TensorSpec, Weights
 from runner.core.lazy import np, onnx
 from runner.data import random_inputs
-from runner.graph import batch_axis, cutting, external_data, onnx_files, running
+from runner.graph import batch_axis, cutting, onnx_files, running
+from runner.stages.verified_onnx import verified_onnx
 
-_PROBE_BATCH = 2
 _SMALL_BYTES = 1024
 """Size of a tensor whose values may be sizes, from which the shapes of others are inferred."""
 
@@ -39,21 +39,11 @@ def import_onnx(spec: ImportSpec, weights: Weights, out: Path) -> OnnxModel:
         batch_axis.add(model, _axes_of_outputs_without_batch(spec, model))
     onnx_files.save(model, path)
     opset = onnx_files.opset_of(model) or 0
-    onnx_files.check(path, spec.inputs, spec.outputs, opset, spec.batch)
-    probes = random_inputs.probes(spec.inputs, spec.batch or _PROBE_BATCH)
     try:
-        outputs = running.outputs_of(path, spec.outputs, probes)
+        verified = verified_onnx(path, spec.inputs, spec.outputs, opset, spec.batch)
     except ExportError as error:
         raise ExportError(f"{weights.path}: {error.message}", error.fix) from error
-    return OnnxModel(
-        path=path,
-        sha256=external_data.digest(path),
-        opset=opset,
-        batch=spec.batch,
-        inputs=spec.inputs,
-        outputs=outputs,
-        metadata={entry.key: entry.value for entry in model.metadata_props},
-    )
+    return replace(verified, metadata={entry.key: entry.value for entry in model.metadata_props})
 
 
 def _axes_of_outputs_without_batch(spec: ImportSpec, model: onnx.ModelProto) -> dict[str, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import hooks, targets
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import ComparisonError, CompiledModel, Placement, Predictions, Samples, TensorSpec, track
 from runner.core.lazy import NDArray, np
 from runner.data import Batch, Normalisation, Row, batches, predictions, rows, whole_samples

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import hooks
-from runner.config.targets import Target, call
+from runner.config.callables import Target
+from runner.config.targets import call
 from runner.core import Samples, Weights
 from runner.core.lazy import NDArray, torch
 from runner.data import Normalisation, Policy, Reader, Request, normalise

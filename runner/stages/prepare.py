@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import hooks
-from runner.config.targets import Target, call
+from runner.config.callables import Target
+from runner.config.targets import call
 from runner.core import Samples
 from runner.data import Reader, Request
 

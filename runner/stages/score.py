@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import (
     ComparedAccuracy,
     ConfigError,
@@ -101,7 +101,7 @@ class _Tally:
 
     def add(self, results: Results, rows: Sequence[Row], truths: Any = None) -> None:
         """Score the results of some rows' samples, against the samples' own ground truth if none is given."""
-        firsts = [next(together) for _, together in groupby(rows, key=lambda row: row.sample_id)]
+        firsts = [rows[span.start] for span in whole_samples.spans(rows)]
         for metric in self.metrics:
             metric.add(results, [row.truth for row in firsts] if truths is None else truths)
         self.samples += len(firsts)

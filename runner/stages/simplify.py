@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from runner.config import hooks, targets
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import ExportError, OnnxModel
 from runner.core.lazy import np, onnx, onnxsim
 from runner.data import random_inputs
@@ -61,18 +61,8 @@ def simplify(spec: SimplifySpec, model: OnnxModel, out: Path) -> OnnxModel:
             _check(rewritten, model, batch, feeds, expected, author)
         return rewritten
 
-    try:
-        rewritten = checked(fuse=True)
-    except ExportError as error:
-        if not spec.enabled:
-            raise
-        try:
-            rewritten = checked(fuse=False)
-        except ExportError:
-            raise error from None
-        log.warning("onnxsim only folds constants here, because fusing nodes breaks the model: %s", error.message)
     path = out / "model.onnx"
-    onnx_files.save(rewritten, path)
+    onnx_files.save(_fused_if_that_holds(checked) if spec.enabled else checked(True), path)
     return OnnxModel(
         path=path,
         sha256=external_data.digest(path),
@@ -81,6 +71,19 @@ def simplify(spec: SimplifySpec, model: OnnxModel, out: Path) -> OnnxModel:
         inputs=model.inputs,
         outputs=model.outputs,
     )
+
+
+def _fused_if_that_holds(checked: Callable[[bool], onnx.ModelProto]) -> onnx.ModelProto:
+    """Return what `checked` returns with fusing of nodes, else without; raise the first error if both fail."""
+    try:
+        return checked(True)
+    except ExportError as error:
+        try:
+            rewritten = checked(False)
+        except ExportError:
+            raise error from None
+        log.warning("onnxsim only folds constants here, because fusing nodes breaks the model: %s", error.message)
+        return rewritten
 
 
 def rewrites(spec: SimplifySpec, model: OnnxModel, fuse: bool = True) -> Iterator[tuple[str, onnx.ModelProto]]:

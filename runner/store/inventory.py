@@ -13,7 +13,7 @@ from typing import Any
 from runner.core import as_store_errors, entries_in, entries_of, locks
 from runner.store import manifests
 from runner.store.manifests import MANIFEST, Damaged, OfAnotherVersion
-from runner.store.slots import Slot
+from runner.store.slots import Slot, slot_of
 from runner.store.store import OWN_FOLDERS
 
 TELLING = ("origin", "opset", "soc", "batch", "count", "samples", "other_batch")
@@ -79,12 +79,6 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def slot_of(root: Path, path: Path) -> Slot:
-    """Return the slot of the artifact that a partial folder, a lock or a mark belongs to."""
-    stage, _, key = path.name.partition(".")[0].partition("-")
-    return Slot(root, stage, key)
-
-
 def damage(root: Path, artifact: Listed) -> str | None:
     """Read a whole artifact and return how it is damaged; None if it is intact, gone or another version's."""
     folder = Slot(root, artifact.stage, artifact.key).folder
@@ -140,16 +134,15 @@ def _listed(slot: Slot, stages: Collection[str]) -> Listed | None:
         detail = "another version's"
     except Damaged as error:
         damaged = str(error)
-    size_bytes, in_use = sum(_sizes(folder)), is_held(slot.mark)
     return Listed(
         stage=slot.stage,
         key=slot.key,
-        size_bytes=size_bytes,
+        size_bytes=sum(_sizes(folder)),
         made_at=made_at,
         used_at=_used_at(folder),
         model=model,
         detail=detail,
-        in_use=in_use,
+        in_use=is_held(slot.mark),
         damage=damaged,
     )
 

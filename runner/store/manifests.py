@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +107,7 @@ class Manifest:
 
 
 def read(folder: Path, root: Path | None = None) -> Manifest:
-    """Read the manifest of an artifact's folder; in a store `root`, only where its owner is trusted (core.files).
+    """Read the manifest of an artifact's folder; in a store `root`, only where its owner is trusted (shared_folders).
 
     Raises:
         Damaged: there is no valid one.
@@ -129,15 +129,17 @@ def read(folder: Path, root: Path | None = None) -> Manifest:
         raise Damaged(f"{MANIFEST} cannot be read: {error}") from error
 
 
-def describe(folder: Path, artifact: Artifact, model: str, made_at: float, seconds: float) -> Manifest:
-    """Return a manifest of the files in `folder`, without commands; flush every file to the disk."""
+def describe(
+    folder: Path, artifact: Artifact, *, model: str, made_at: float, seconds: float, commands: Sequence[Command]
+) -> Manifest:
+    """Return a manifest of the files in `folder`; flush every file to the disk."""
     files = {path.relative_to(folder).as_posix(): path for path in files_of(folder)}
     return Manifest(
         schema=SCHEMA,
         model=model,
         made_at=made_at,
         seconds=seconds,
-        commands=(),
+        commands=tuple(commands),
         files={name: StoredFile(sha256_of(path), _synced_stat(path)) for name, path in files.items()},
         artifact=msgspec.to_builtins(artifact, enc_hook=path_encoder(folder)),
     )

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from runner.core import (
     PARTIAL_SUFFIX,
+    StoreError,
     as_store_errors,
-    distrust,
     entries_in,
     locks,
     make_folder,
     read_regular,
     remove_broken_write,
 )
-from runner.store import inventory, trial
+from runner.store import trial
 from runner.store.inventory import Listed
-from runner.store.slots import Slot, remove
+from runner.store.slots import Slot, remove, slot_of
 from runner.store.store import LONGEST_KEY
 
 
@@ -57,9 +57,8 @@ def remove_leftovers(root: Path, hashes_unused_since: float | None = None) -> li
         _remove_trials(root)
         for name in ("hashes", "libraries"):
             _remove_broken_writes(root / name, root)
-        for path in entries_in(root / "hashes", root):
-            if hashes_unused_since is not None and path.lstat().st_mtime < hashes_unused_since:
-                path.unlink(missing_ok=True)
+        if hashes_unused_since is not None:
+            _remove_hashes(root, hashes_unused_since)
     return unfinished
 
 
@@ -79,7 +78,7 @@ def _remove_artifact(slot: Slot) -> bool:
 
 
 def _remove_unfinished(root: Path, path: Path) -> bool:
-    slot = inventory.slot_of(root, path)
+    slot = slot_of(root, path)
     with ExitStack() as held:
         for lock in (slot.mark, slot.lock):
             if lock.exists() and not _hold(held, lock):
@@ -90,7 +89,7 @@ def _remove_unfinished(root: Path, path: Path) -> bool:
 
 def _remove_if_orphaned(root: Path, path: Path) -> None:
     """Remove a lock without an artifact. A process waiting for it notices the removal and creates a new one."""
-    slot = inventory.slot_of(root, path)
+    slot = slot_of(root, path)
     with ExitStack() as held:
         if not slot.folder.exists() and not slot.partials() and _hold(held, path):
             path.unlink(missing_ok=True)
@@ -118,16 +117,22 @@ def _remove_broken_writes(folder: Path, root: Path) -> None:
             remove_broken_write(path)
 
 
+def _remove_hashes(root: Path, unused_since: float) -> None:
+    for path in entries_in(root / "hashes", root):
+        with suppress(FileNotFoundError):  # a run has just renamed it into place
+            if path.lstat().st_mtime < unused_since:
+                path.unlink()
+
+
 def _remove_notes_of_batches(root: Path) -> None:
     for run in entries_in(root / "batches", root):
-        if distrust(run, root):
-            continue
-        _remove_broken_writes(run, root)
-        for note in entries_in(run, root):
-            if not _is_of_an_artifact(root, note):
-                note.unlink(missing_ok=True)
-        with suppress(OSError):
-            run.rmdir()  # succeeds only if it is empty
+        with suppress(StoreError):  # no folder, or another user's who is not trusted: left alone
+            _remove_broken_writes(run, root)
+            for note in entries_in(run, root):
+                if not _is_of_an_artifact(root, note):
+                    note.unlink(missing_ok=True)
+            with suppress(OSError):
+                run.rmdir()  # succeeds only if it is empty
 
 
 def _remove_trials(root: Path) -> None:

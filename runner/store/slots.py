@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +41,10 @@ class Slot:
     def old(self) -> Path:
         return self.root / "partial" / f"{self.name}.old"
 
+    def new_partial(self) -> Path:
+        """Return a path of its own for another attempt to make it."""
+        return self.root / "partial" / f"{self.name}.{uuid.uuid4().hex}"
+
     def partials(self) -> list[Path]:
         """Return all its unfinished folders, including the replaced one."""
         return [path for path in entries_in(self.resumed.parent, self.root) if path.name.partition(".")[0] == self.name]
@@ -53,6 +58,12 @@ class Slot:
         return self.root / "in_use" / self.name
 
 
+def slot_of(root: Path, path: Path) -> Slot:
+    """Return the slot of the artifact that a partial folder, a lock or a mark belongs to."""
+    stage, _, key = path.name.partition(".")[0].partition("-")
+    return Slot(root, stage, key)
+
+
 def put_in_place(slot: Slot, partial: Path, manifest: Manifest) -> None:
     """Move the finished partial folder to the artifact's place.
 
@@ -60,9 +71,9 @@ def put_in_place(slot: Slot, partial: Path, manifest: Manifest) -> None:
     """
     for note in manifests.notes_of(partial):
         note.unlink(missing_ok=True)
-    if _has_same_files(slot, manifest):
-        current = manifests.read(slot.folder, slot.root)
-        manifests.write(partial, replace(manifest, files=current.files))
+    stored = _with_same_files(slot, manifest)
+    if stored is not None:
+        manifests.write(partial, replace(manifest, files=stored.files))
         (partial / MANIFEST).replace(slot.folder / MANIFEST)
         remove(partial)
         return
@@ -76,13 +87,16 @@ def put_in_place(slot: Slot, partial: Path, manifest: Manifest) -> None:
     remove(slot.old)
 
 
-def _has_same_files(slot: Slot, manifest: Manifest) -> bool:
+def _with_same_files(slot: Slot, manifest: Manifest) -> Manifest | None:
+    """Return the manifest of the artifact that is in place; None unless it is intact and has the same files."""
     try:
-        current = manifests.read(slot.folder, slot.root)
-        current.check(slot.folder, thoroughly=True)  # it may be redone because of unnoticed corruption
+        stored = manifests.read(slot.folder, slot.root)
+        if not stored.same_files(manifest):
+            return None
+        stored.check(slot.folder, thoroughly=True)  # it may be redone because of unnoticed corruption
     except Damaged:
-        return False
-    return current.same_files(manifest)
+        return None
+    return stored
 
 
 def is_own(path: Path) -> bool:
@@ -97,7 +111,7 @@ def _umask() -> int:
     return mask
 
 
-def remove_leftovers(slot: Slot) -> None:
+def remove_partials(slot: Slot) -> None:
     """Remove partial folders left by a process killed before its cleanup, unless another process holds the lock."""
     with suppress(OSError, TimeoutError):
         make_folder(slot.lock.parent, slot.root)

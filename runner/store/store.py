@@ -16,7 +16,7 @@ The kernel releases both locks when a process dies. `python -m runner.cache` rem
 exclusively.
 
 Others may write the store, too. No link is followed below the root, no FIFO or device is opened, and only what trusted
-users own is used (runner.core.files.is_trusted); a folder in which an artifact is made is the maker's alone.
+users own is used (runner.core.shared_folders); a folder in which an artifact is made is the maker's alone.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ from __future__ import annotations
 import os
 import stat
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Generic, TypeVar
 
@@ -45,7 +44,7 @@ from runner.core import (
 )
 from runner.store import manifests, trial
 from runner.store.manifests import MANIFEST, Damaged
-from runner.store.slots import Slot, is_own, put_in_place, remove_as_far_as_possible, remove_leftovers
+from runner.store.slots import Slot, is_own, put_in_place, remove_as_far_as_possible, remove_partials
 
 OWN_FOLDERS = ("partial", "locks", "in_use", "hashes", "batches", "libraries", trial.FOLDER)
 """Folders of the root that contain no artifacts."""
@@ -147,7 +146,7 @@ class Store:
             with suppress(OSError):  # a read-only store records no use
                 os.utime(slot.folder / MANIFEST, follow_symlinks=False)
             if slot.partials():
-                remove_leftovers(slot)
+                remove_partials(slot)
         return entry
 
     def close(self) -> None:
@@ -205,14 +204,14 @@ class Store:
     def staging_folder(self, stage: str, key: str, resumes: bool) -> Path:
         """Return the folder to make the artifact in; empty, unless `resumes` continues an interrupted attempt."""
         slot = self._slot(stage, key)
-        path = slot.resumed if resumes else slot.resumed.with_name(f"{slot.name}.{uuid.uuid4().hex}")
+        path = slot.resumed if resumes else slot.new_partial()
         with as_store_errors(path):
             make_folder(path.parent, self.root)
             for left in slot.partials():
                 if left != path or not is_own(left):
                     remove_as_far_as_possible(left)
             if os.path.lexists(path) and not is_own(path):  # another's, in a folder that lets only owners remove
-                path = slot.resumed.with_name(f"{slot.name}.{uuid.uuid4().hex}")
+                path = slot.new_partial()
             path.mkdir(mode=0o700, exist_ok=resumes)
             path.chmod(0o700 | path.stat().st_mode & stat.S_ISGID)
         self._staging[slot.name] = path
@@ -227,8 +226,9 @@ class Store:
         slot = self._slot(stage, key)
         partial = self._staging[slot.name]
         with as_store_errors(partial):
-            described = manifests.describe(partial, artifact, self.model, time.time(), seconds)
-            manifest = replace(described, commands=tuple(commands))
+            manifest = manifests.describe(
+                partial, artifact, model=self.model, made_at=time.time(), seconds=seconds, commands=commands
+            )
             manifests.write(partial, manifest)
             put_in_place(slot, partial, manifest)
         entry = self.find(stage, key, type(artifact))

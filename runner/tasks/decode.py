@@ -7,7 +7,7 @@ from itertools import groupby, islice
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from runner.config import hooks, targets
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import ConfigError, DataError, Predictions, Samples
 from runner.core.lazy import NDArray, np
 from runner.data import Row, predictions, storage, whole_samples
@@ -62,7 +62,7 @@ def results_of(decode: Decode, outputs: Mapping[str, NDArray[Any]], rows: Sequen
         HookError: it returns anything else, or NaN where its results are one array.
     """
     results = decode(outputs, rows)
-    count = sum(1 for _ in groupby(rows, key=lambda row: row.sample_id))
+    count = sum(1 for _ in whole_samples.spans(rows))
     wanted = f"one result per sample, {count} for these rows"
     if not isinstance(results, (Sequence, np.ndarray)) or isinstance(results, (str, bytes)):
         raise hooks.wrong_result(decode, f"a {type(results).__name__}", wanted)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.core import Problem, Samples, bounded, bounds
-from runner.core.lazy import Image
+from runner.core.lazy import Image, np
 from runner.data import (
     HashFiles,
     Picture,
@@ -29,6 +29,26 @@ MOST_PICTURES = 10_000_000
 """In one run: names and labels of all are held in memory. ImageNet has 1.3 million to train with."""
 LONGEST_SIDE = 65_535
 """In pixels: that of a JPEG file."""
+
+
+def draw_shapes(
+    picture: Image.Image, random: np.random.Generator, count: int, outside: float, sides: tuple[float, float]
+) -> None:
+    """Draw ellipses and rectangles of random colours into a picture.
+
+    Args:
+        outside: How far they may begin left of the picture or above it, as a share of the picture.
+        sides: The least and the largest width and height, as shares of the picture.
+    """
+    from PIL import ImageDraw
+
+    pencil = ImageDraw.Draw(picture)
+    for _ in range(count):
+        left, top = random.uniform(-outside, 0.9, 2) * picture.size
+        right, bottom = (left, top) + random.uniform(*sides, 2) * picture.size
+        colour = tuple(int(value) for value in random.integers(0, 256, 3))
+        draw = pencil.ellipse if random.random() < 0.5 else pencil.rectangle
+        draw((left, top, right, bottom), fill=colour)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -35,6 +35,23 @@ def text_of(path: Path) -> str:
         OSError: it cannot be read, or is no regular file. UnicodeDecodeError: it is not UTF-8.
     """
     return read_regular(path, LARGEST_BYTES).decode("utf-8-sig")
+
+
+def lines_of(path: Path, complaint: str, fix: str) -> Iterator[tuple[str, str]]:
+    """Yield each line of a list that is not blank, without white space around it, after its place `path:number`.
+
+    Raises:
+        DataError: the list cannot be read, or is not in UTF-8; `complaint` and `fix` are part of it.
+    """
+    try:
+        text = text_of(path)
+    except OSError as error:
+        raise DataError(f"{complaint}: {path}: {error.strerror}", fix) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{complaint}: {path} is not a text file in UTF-8: {error}", fix) from error
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield f"{path}:{number}", line.strip()
 
 
 def check_files(folder: Path, files: Sequence[str], source: Path, fix: str) -> None:
@@ -143,18 +160,14 @@ class ListedPictures(ABC):
     def validate(self, request: Request) -> list[Problem]:
         problems = self._problems(request)
         try:
-            if self._listing and not problems:
+            first = self._listing.pictures[0].item  # the others' sizes are looked at as they are prepared
+            if not problems:
                 self._check(request)
-                problems += self._misfits(request)
+                problem = size_problem(self._source(request).size_of(first), request)
+                problems += [Problem(f"{first}: {problem.message}", problem.fix)] if problem else []
         except DataError as error:
             problems.append(error.problem)
         return problems
-
-    def _misfits(self, request: Request) -> list[Problem]:
-        """Return the problem of the first picture's size: others are looked at as they are prepared."""
-        item = self._listing.pictures[0].item
-        problem = size_problem(self._source(request).size_of(item), request)
-        return [Problem(f"{item}: {problem.message}", problem.fix)] if problem else []
 
     def content(self, request: Request, hash_files: HashFiles) -> Any:
         pictures = self._wanted(request)

@@ -51,13 +51,13 @@ class Example:
         stored = next(iter(self.inputs.values()))
         first = self.rows[0]
         if first.original_size is None or first.resized_size is None:
-            return _as_picture(stored[0], self.channels)
+            return as_picture(stored[0], self.channels)
         canvas = Image.new("RGB", first.resized_size[::-1])
         for row, values in zip(self.rows, stored, strict=True):
             top, left, bottom, right = row.padding or (0, 0, 0, 0)
             content = values[:, max(0, top) : values.shape[1] - max(0, bottom)]
             content = content[:, :, max(0, left) : values.shape[2] - max(0, right)]
-            canvas.paste(_as_picture(content, self.channels), (max(0, -left), max(0, -top)))
+            canvas.paste(as_picture(content, self.channels), (max(0, -left), max(0, -top)))
         return canvas.resize(first.original_size[::-1], Image.Resampling.BILINEAR)
 
 
@@ -88,22 +88,25 @@ def examples(samples: Samples, inferred: Predictions, decode: Decode, channels: 
             yield Example(rows=rows, inputs=stored, result=result, channels=channels)
 
 
-def _as_picture(values: NDArray[Any], channels: str) -> Image.Image:
-    """Return stored values [1 or 3, height, width] in 0..255 as an RGB picture."""
+def as_picture(values: NDArray[Any], channels: str = "rgb") -> Image.Image:
+    """Return values [1 or 3, height, width] in 0..255 as an RGB picture; `channels` is their order."""
     pixels = np.clip(np.round(values), 0, 255).astype(np.uint8).transpose(1, 2, 0)
     if channels == "bgr":
         pixels = pixels[:, :, ::-1]
     return Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
 
 
+def narrowed(picture: Image.Image, width: int) -> Image.Image:
+    """Return the picture, made smaller if it is wider than `width` pixels."""
+    ratio = min(1.0, width / picture.width)
+    return picture.resize((max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio))))
+
+
 def grid(cells: Sequence[Image.Image], target: Path, columns: int = 3, cell_width: int = 480) -> Path | None:
     """Write pictures side by side in rows, each at most `cell_width` wide; return the file, None without pictures."""
     if not cells:
         return None
-    fitted = []
-    for cell in cells:
-        ratio = min(1.0, cell_width / cell.width)
-        fitted.append(cell.resize((max(1, round(cell.width * ratio)), max(1, round(cell.height * ratio)))))
+    fitted = [narrowed(cell, cell_width) for cell in cells]
     rows = [fitted[start : start + columns] for start in range(0, len(fitted), columns)]
     width = max(sum(cell.width + GAP for cell in row) for row in rows) + GAP
     canvas = Image.new("RGB", (width, sum(max(cell.height for cell in row) + GAP for row in rows) + GAP), BACKGROUND)

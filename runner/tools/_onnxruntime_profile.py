@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 
 from runner.core import ToolError
+from runner.tools.command_line import MALFORMED
 from runner.tools.profile import Execution
 
 _SUFFIX = "_kernel_time"
@@ -26,5 +27,5 @@ def executions(text: str) -> Iterator[Execution]:
             if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX):
                 name = event["name"].removesuffix(_SUFFIX)
                 yield Execution(name, event["args"]["op_name"], float(event["dur"]) / 1000.0)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise ToolError(f"ONNX Runtime's profile cannot be read: {error!r}", "leave benchmark.profile out") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,8 @@ from runner.core import Finished, Placement, Problem, ToolError, out_of_memory, 
 
 QUOTED_LINES = 10
 """Maximum lines of a failed tool's output in an error."""
+MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading a tool's JSON raises if it is cut off, of another shape, nested too deep, or a number is too large."""
 
 _ERROR = re.compile(r"\[ERROR\]|\w(Error|Exception)\b|(^|\(|\[)E[0-9A-Z]\d{4}\b|\berror:")
 
@@ -54,15 +57,22 @@ def run(
     Raises:
         ToolError: it cannot be started, hangs, is killed, or exits with another status; names the command.
     """
-    try:
+    with naming_command(argv):
         finished = process.run(
             argv, stage=stage, name=name, timeout_seconds=timeout_seconds, environment=environment, cwd=cwd
         )
-    except ToolError as error:
-        raise ToolError(f"{error.message}\n    command: {_shown(argv)}", error.fix) from error
     if finished.returncode != 0:
         raise failed(finished, f"{argv[0]} failed with exit status {finished.returncode}")
     return finished
+
+
+@contextmanager
+def naming_command(argv: Sequence[str]) -> Iterator[None]:
+    """Add the command line to errors in the block, which runs it."""
+    try:
+        yield
+    except ToolError as error:
+        raise ToolError(f"{error.message}\n    command: {_shown(argv)}", error.fix) from error
 
 
 def failed(finished: Finished, what: str, fix: str = "") -> ToolError:
@@ -145,6 +155,27 @@ def listed(folders: Sequence[Path]) -> str:
                 "give a cache_dir without a comma in its path",
             )
     return ",".join(map(str, folders))
+
+
+def path_problems(folder: Path, tool: str, taken: re.Pattern[str], in_words: str) -> list[Problem]:
+    """Return a problem if a tool refuses the paths of files in this folder, which has no links.
+
+    `taken` matches the paths that the tool takes; `in_words` lists their characters.
+    """
+    if taken.fullmatch(str(folder)):
+        return []
+    return [
+        Problem(
+            f"{tool} refuses the path {folder}: it takes {in_words} alone",
+            "give a folder without others: cache_dir=PATH, as in cache_dir=/tmp/zoo-cache",
+        )
+    ]
+
+
+def fingerprint(file: Path) -> str:
+    """Return 16 hex digits that stand for the version of a program which does not tell it: of its path, size, mtime."""
+    status = file.stat()
+    return hashlib.sha256(f"{file.resolve()} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
 
 
 def device_problems(placement: Placement, choices: range) -> list[Problem]:

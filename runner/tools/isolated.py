@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from runner.config import permissions, targets
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import CompiledModel, Placement, RunnerError, Timing, path_decoder, path_encoder, process
 from runner.core.lazy import NDArray, np
 from runner.measure import MeasuringLimits

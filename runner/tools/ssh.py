@@ -47,7 +47,7 @@ exit "$status"
 """
 # Names the programs that are not there.
 _LACKING = 'for program; do command -v "$program" >/dev/null || echo "lacks $program"; done'
-_NEEDED = ("sha256sum", "flock")
+NEEDED = ("sha256sum", "flock")
 _HOME = 'cd && echo "home $(pwd -P)"'
 
 
@@ -75,7 +75,7 @@ def problems(host: Host) -> list[Problem]:
     if missing:
         return [Problem(f"tool.host needs {' and '.join(missing)}, not found on the PATH", "install OpenSSH's client")]
     try:
-        lacking = re.findall(r"^lacks (\S+)", ask(host, ("bash", "-c", _LACKING, "bash", *_NEEDED)), re.MULTILINE)
+        lacking = re.findall(r"^lacks (\S+)", ask(host, ("bash", "-c", _LACKING, "bash", *NEEDED)), re.MULTILINE)
     except ToolError as error:
         return [error.problem]
     if lacking:

@@ -73,9 +73,9 @@ def test_a_store_that_is_not_there_holds_nothing(tmp_path, monkeypatch, capsys) 
     assert "nothing is stored" in capsys.readouterr().out
 
 
-def test_artifacts_of_one_stage_are_told_apart(tmp_path, run_cache) -> None:
+def test_the_list_tells_what_an_artifact_is_of(tmp_path, run_cache) -> None:
     stored(tmp_path)
-    assert "count=" in run_cache()
+    assert "count=3" in run_cache()
 
 
 def test_a_store_that_is_a_file_is_refused(tmp_path, capsys) -> None:

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from runner.config import libraries
-from runner.config.overrides import CONF, GROUPS
+from runner.config.groups import CONF, GROUPS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from runner.config import libraries, targets
+from runner.config.callables import Target
 from runner.config.libraries import torchvision as torchvisions
-from runner.config.targets import Target
 from runner.core import CheckpointError, ConfigError, TensorSpec, Weights
 from runner.data import normalise, open_picture, picture_size, place
 from runner.data.preprocess import fit_picture

@@ -59,7 +59,6 @@ def hook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     monkeypatch.syspath_prepend(tmp_path)
     permissions.allow(["older_zoo"])
     yield write
-    permissions.allow([])
     for name in [name for name in sys.modules if name.startswith("older_zoo")]:
         del sys.modules[name]
 

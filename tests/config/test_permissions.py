@@ -5,16 +5,9 @@ from pathlib import Path
 import pytest
 
 from runner.config import permissions, targets
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import ConfigError
 from runner.core.lazy import torch
-
-
-@pytest.fixture(autouse=True)
-def nothing_allowed() -> Iterator[None]:
-    permissions.allow([])
-    yield
-    permissions.allow([])
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from runner.core import Problem, bounded, bounds, one_of
+from runner.core import ConfigError, Problem, bounded, bounds, one_of
 
 
 @dataclass
@@ -144,3 +144,9 @@ def test_a_number_above_the_most_is_told_with_it() -> None:
     assert list(bounds.problems(Counted(10))) == []
     (problem,) = bounds.problems(Counted(11))
     assert problem == Problem("count is 11", "give a whole number of at least 1 and at most 10, as count=1")
+
+
+def test_the_first_field_out_of_its_bounds_is_raised() -> None:
+    bounds.check(Options(), "model.decode")
+    with pytest.raises(ConfigError, match=r"model\.decode\.warmup is -1"):
+        bounds.check(Options(warmup=-1, seconds=0), "model.decode")

@@ -9,10 +9,12 @@ pytestmark = pytest.mark.usefixtures("quick_programs")
 
 
 def test_a_long_output_keeps_its_beginning_and_its_end_in_a_bounded_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_output, "LOG_HEAD_BYTES", 7 << 20)
+    monkeypatch.setattr(process_output, "LOG_TAIL_BYTES", 1 << 20)
     code = """
 import sys
 sys.stdout.buffer.write(b"first\\n")
-for _ in range(200):
+for _ in range(25):
     sys.stdout.buffer.write(bytes(range(256)) * 4096)
 sys.stdout.buffer.write(b"\\nlast\\n")
 """

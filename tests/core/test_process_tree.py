@@ -24,8 +24,8 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def gone(pid: int) -> bool:
-    deadline = time.monotonic() + 5
+def gone(pid: int, within_seconds: float = 5) -> bool:
+    deadline = time.monotonic() + within_seconds
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     return not is_running(pid)
@@ -190,11 +190,7 @@ def test_what_a_killed_runner_had_started_dies_with_it(how: str, tmp_path: Path)
     runner.kill()
 
     runner.wait(timeout=30)
-    pid = int((tmp_path / "pid").read_text())
-    deadline = time.monotonic() + 30
-    while is_running(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_running(pid)
+    assert gone(int((tmp_path / "pid").read_text()), within_seconds=30)
 
 
 def test_no_guard_is_left_behind() -> None:

@@ -15,9 +15,7 @@ from runner.data import (
     TruthArrays,
     files_source,
     picture_bytes,
-    picture_problems,
     rows,
-    size_problem,
     storage,
     write_pictures,
 )
@@ -257,45 +255,10 @@ def test_files_are_opened_in_the_channels_of_the_geometry(tmp_path):
         assert row[:, 0, 0].tolist() == values
 
 
-@pytest.mark.parametrize(
-    ("shape", "channels", "sound"),
-    [
-        ((3, 8, 8), "rgb", True),
-        ((3, FREE, FREE), "bgr", True),
-        ((1, 8, 8), "grey", True),
-        ((1, 8, 8), "rgb", False),
-        ((3, 8, 8), "grey", False),
-        ((3, 8), "rgb", False),
-    ],
-)
-def test_pictures_are_for_models_with_as_many_channels(shape, channels, sound):
-    asked = request(Geometry(channels=channels), (TensorSpec("image", "float32", shape),))
-    assert (picture_problems(asked) == []) is sound
-
-
-@pytest.mark.parametrize(("channels", "shape", "fix"), [("rgb", (1, 4, 4), "grey"), ("grey", (3, 4, 4), "rgb or bgr")])
-def test_pictures_of_other_channels_name_the_key(channels, shape, fix):
-    asked = request(Geometry(channels=channels), (TensorSpec("image", "float32", shape),))
-    assert [problem.fix for problem in picture_problems(asked)] == [f"set model.preprocess.channels={fix}"]
-
-
 def test_a_picture_that_cannot_be_used_keeps_its_own_fix(tmp_path):
     with pytest.raises(DataError) as error:
         write(tmp_path, ("2x3-0",), geometry=Geometry(), inputs=FIXED)
     assert error.value.fix.startswith("set model.preprocess.fit to stretch")
-
-
-@pytest.mark.parametrize(
-    ("geometry", "told"),
-    [
-        (Geometry(fit="stretch"), None),
-        (Geometry(), "pictures of 3x2 become 3x2 by model.preprocess, and the model takes [3, 16, 16]"),
-        (Geometry(resize=1, crop=16), "a picture does not fit: it is 1x1 pixels where 16x16 are cut out"),
-    ],
-)
-def test_a_size_that_does_not_become_the_networks_is_a_problem(geometry, told):
-    problem = size_problem((2, 3), request(geometry, FIXED))
-    assert (problem and problem.message) == told
 
 
 def test_rows_are_what_the_metadata_holds(tmp_path):

@@ -132,7 +132,12 @@ def made_up(seed: int, home: Path) -> Case:
     drawn = random.Random(seed)
     (kind,) = drawn.choices(list(KINDS), list(KINDS.values()))
     case = kind(drawn, home)
-    return Case([argument.replace("\0", "0") for argument in case.arguments], case.files)
+    return Case([_as_received(argument) for argument in case.arguments], case.files)
+
+
+def _as_received(argument: str) -> str:
+    """Return an argument as Python receives it: bytes that are not UTF-8 escaped, and none of them a NUL."""
+    return argument.replace("\0", "0").encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
 
 
 def _run(drawn: random.Random, home: Path) -> Case:

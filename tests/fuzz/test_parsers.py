@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from runner import results
 from runner.core import CompiledModel, Finished, Placement, RunnerError, TensorSpec, ToolError, process
 from runner.tools import CompileRequest, command_line
-from runner.tools.ascend import Atc, _sample_files, _summary, benchmark_tool, npu_smi
+from runner.tools.ascend import Atc, _benchmark_files, _sample_files, _summary, npu_smi
 from runner.tools.ascend._sample_files import Chunk
 from runner.tools.tensorrt import run
 from tests.fuzz.values import damaged, mixed, values
@@ -120,7 +120,7 @@ def test_trtexec_s_outputs(content: bytes, tmp_path: Path) -> None:
 @given(text=texts(PERF))
 @settings(max_examples=100)
 def test_benchmark_s_perf_files(text: str) -> None:
-    for parse in (benchmark_tool.interface_rate, benchmark_tool.pure_rate):
+    for parse in (_benchmark_files.interface_rate, _benchmark_files.pure_rate):
         try:
             rate = parse(text)
             assert rate > 0

@@ -208,6 +208,17 @@ def test_the_file_that_it_is_made_from_is_the_users_own_where_it_lies_in_a_folde
     assert "`conf/model/dcgan.yaml`" in write("model=dcgan")
 
 
+@pytest.mark.parametrize("typed", [("model=dqn", "model=dcgan"), ("model=dcgan.yaml",)])
+def test_the_file_that_it_is_made_from_is_that_of_the_model_that_a_run_would_take(typed, write) -> None:
+    assert "`conf/model/dcgan.yaml`" in write(*typed)
+
+
+def test_the_last_of_several_batch_sizes_and_languages_counts(write) -> None:
+    text = write("model=dcgan", "batch=1", "lang=zh", "batch=4", "lang=en")
+    assert "# dcgan: inference guide" in text
+    assert "batch=4" in text and "batch=1" not in text
+
+
 def test_every_block_of_code_is_one_for_any_renderer(write) -> None:
     text = write("model=moco_v2")
     assert len(MarkdownIt().parse(text)) > 0

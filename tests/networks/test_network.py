@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from runner.config import permissions
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import CheckpointError, ConfigError, ExportError, TensorSpec, Weights
 from runner.networks import CheckpointLayout, NetworkSpec, build_network, named_outputs, randomise
 from runner.tasks.classification.synthetic import draw_picture

@@ -1,5 +1,6 @@
 """Segmentation networks of libraries by name."""
 
+import subprocess
 import sys
 
 import pytest
@@ -42,6 +43,21 @@ def test_network_of_smp_gives_logits_in_the_pictures_size() -> None:
     pytest.importorskip("segmentation_models_pytorch")
     with torch.no_grad():
         assert build_smp("Linknet", "mobilenet_v2", 5).eval()(torch.rand(1, 3, 32, 64)).shape == (1, 5, 32, 64)
+
+
+def test_network_of_smp_is_built_under_guard_by_a_process_that_has_not_imported_it() -> None:
+    pytest.importorskip("segmentation_models_pytorch")
+    code = """
+import torch
+
+from runner.core import offline
+from runner.networks.libraries import build_smp
+
+with offline.guard("it"):
+    build_smp("Unet", "resnet18", 2)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

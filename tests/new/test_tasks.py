@@ -54,10 +54,13 @@ def test_the_classes_of_text_are_the_longer_axis() -> None:
     assert len(set(decoder("recognition", (40, 6625))["alphabet"])) == 6624
 
 
-def test_the_axis_that_grows_is_that_of_time_or_of_the_boxes_whatever_its_length() -> None:
+def test_the_axis_that_grows_is_that_of_time_whatever_its_length() -> None:
     short = decoder("recognition", (37, 40), growing=(1,))
     assert (short["layout"], len(short["alphabet"])) == ("NCT", 36)
     assert "layout" not in decoder("recognition", (40, 37), growing=(0,))
+
+
+def test_the_axis_that_grows_is_that_of_the_boxes_whatever_its_length() -> None:
     assert decoder("detection", (84, 21), growing=(1,)) == {"_target_": "Flat"}
     assert decoder("detection", (21, 85), growing=(0,))["layout"] == "boxes_first"
 

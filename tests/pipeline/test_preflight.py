@@ -1,6 +1,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -326,3 +327,19 @@ def test_a_metric_named_as_the_number_of_samples_is_refused(run_config, tmp_path
     config.dataset.metrics = {"samples": config.dataset.metrics["top1"]}
     problems = preflight.find_problems(Setup(config), Store(tmp_path))
     assert any("the name of the number of samples" in problem.message for problem in problems)
+
+
+def test_a_reader_is_asked_for_its_problems_once(
+    run_config: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = Setup(run_config(*IMAGES))
+    kind, asked = type(setup.reader), []
+    validate = kind.validate
+
+    def counted(self: Any, request: Any) -> Any:
+        asked.append(request)
+        return validate(self, request)
+
+    monkeypatch.setattr(kind, "validate", counted)
+    preflight.checked_plan(setup, Store(tmp_path / "c"))
+    assert asked == [setup.request]

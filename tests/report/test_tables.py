@@ -1,5 +1,3 @@
-import math
-
 import pytest
 
 from runner import results
@@ -73,19 +71,6 @@ def test_the_best_row_is_the_ratio_of_the_best_throughputs(one_table) -> None:
 def test_a_ratio_is_blank_where_a_soc_lacks_the_batch(one_table) -> None:
     table = one_table({"batch": 1}, {"batch": 4}, {"batch": 1, "soc": "t4"})
     assert column(table, "310P/T4").values == (1.0, None)
-
-
-@pytest.mark.parametrize(
-    ("above", "below"),
-    [(1.0, 0.0), (1.0, None), (None, 1.0), (math.nan, 1.0), (1.0, math.nan), (math.inf, 1.0), (1.0, math.inf),
-     (1e300, 1e-300), (1.0, -2.0)],
-)  # fmt: skip
-def test_a_ratio_that_is_no_number_is_blank(above: float | None, below: float | None) -> None:
-    assert columns.ratio(above, below) is None
-
-
-def test_zero_is_a_value_above_the_line() -> None:
-    assert columns.ratio(0.0, 5.0) == 0.0
 
 
 def test_a_published_zero_gives_no_ratio(one_table) -> None:

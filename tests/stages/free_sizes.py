@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from runner.config import permissions
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import FREE, OnnxModel, Samples, TensorSpec, Weights
 from runner.data import Row, storage
 from runner.networks import CheckpointLayout, NetworkSpec

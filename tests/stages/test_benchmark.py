@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import Command, Problem
 from runner.core.artifacts import CompiledModel, OperatorTime, TensorSpec, Timing
 from runner.data import Row

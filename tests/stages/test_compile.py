@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core.artifacts import OnnxModel, TensorSpec
 from runner.core.errors import ExportError
 from runner.stages.compile import CompileSpec, compile

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from runner.config import permissions
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core.artifacts import OnnxModel, TensorSpec, Weights
 from runner.core.errors import CheckpointError, ExportError
 from runner.networks.network import CheckpointLayout, NetworkSpec, build_network

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from runner.config import permissions
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import FREE, CompiledModel, ExportError, OnnxModel, Placement, TensorSpec, Timing
 from runner.data import Normalisation, predictions
 from runner.measure import MeasuringLimits

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from runner.config import targets
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import FREE, ComparisonError, CompiledModel, Placement, Predictions, TensorSpec
 from runner.data import Batch, Normalisation, Row, predictions, storage
 from runner.stages.infer import InferSpec, ResultsSpec, infer

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from runner.config import permissions
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import TensorSpec, Weights
 from runner.data import Geometry, Normalisation, Request
 from runner.networks import CheckpointLayout, NetworkSpec

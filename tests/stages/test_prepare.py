@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import ConfigError, TensorSpec
 from runner.data import Geometry, Request
 from runner.stages.prepare import PrepareSpec, prepare

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import FREE, TensorSpec
 from runner.networks import CheckpointLayout, NetworkSpec, build_network
 from runner.stages.random_weights import RandomWeightsSpec, random_weights

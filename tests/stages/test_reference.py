@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from runner.config import permissions
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import FREE, Samples, TensorSpec, Weights
 from runner.data import Normalisation, Row, predictions, storage
 from runner.networks import CheckpointLayout, NetworkSpec

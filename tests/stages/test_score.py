@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from runner.config import permissions
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import (
     ComparedAccuracy,
     ComparisonError,

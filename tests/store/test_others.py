@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.core import FileHashes, Predictions, StoreError, locks
-from runner.store import Store, inventory, manifests, pruning
+from runner.core import FileHashes, Predictions, StoreError, entries_in, locks
+from runner.store import Store, inventory, manifests, pruning, trial
 
 NOBODY = 65534
 OTHER = 65533
@@ -215,12 +215,15 @@ def test_a_link_in_place_of_a_runs_batches_is_left_alone(tmp_path: Path, victim:
     assert [path.read_bytes() for path in victim.iterdir()] == [b"the victim's"]
 
 
-def test_digests_are_not_written_behind_a_link(tmp_path: Path, victim: Path) -> None:
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "hashes").symlink_to(victim)
-    (tmp_path / "a").write_bytes(b"a")
-    FileHashes(tmp_path / "cache" / "hashes")(tmp_path, [Path("a")])
-    assert [path.name for path in victim.iterdir()] == ["predictions.npz"]
+@pytest.mark.parametrize("name", ["partial", "locks", "in_use", "hashes", "libraries", "batches", trial.FOLDER])
+def test_what_another_process_removes_while_leftovers_are_removed_is_no_error(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def entries(folder: Path, root: Path) -> list[Path]:
+        return [folder / ".gone.partial"] if folder == tmp_path / name else entries_in(folder, root)
+
+    monkeypatch.setattr(pruning, "entries_in", entries)
+    pruning.remove_leftovers(tmp_path, hashes_unused_since=time.time())
 
 
 def test_an_artifact_that_another_process_removes_while_the_store_is_listed_is_no_error(

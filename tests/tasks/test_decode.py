@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from runner.config import permissions
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import ConfigError
 from runner.tasks import decode_of, first_output
 

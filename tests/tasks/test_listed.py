@@ -32,7 +32,7 @@ def problems_of_arrays(path: Path) -> None:
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "labels": ("val_label.txt", read_labels),
     "texts": ("labels.txt", read_texts),
-    "polygons": ("Label.txt", lambda path: list(icdar._lines(path, str(path)))),
+    "polygons": ("labels.txt", lambda path: icdar._of_list(path, [])),
     "coco": ("instances.json", coco._read),
     "voc's split": ("ImageSets/Main/val.txt", lambda path: voc._split_ids(path.parents[2], "val")),
     "voc's annotations": ("1.xml", lambda path: voc._read_annotations(path.parent, {}, "1")),

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from runner.config import permissions
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import ConfigError, Figure
 from runner.tasks import Mean, measured_in, metric_of
 

@@ -45,7 +45,17 @@ def test_onnxruntimes_events_of_kernels_are_executions() -> None:
     assert list(onnxruntime_profile.executions(json.dumps(events))) == [Execution("conv1", "Conv", 0.25)]
 
 
-@pytest.mark.parametrize("text", ["[{", "[1]", '[{"cat": "Node", "name": "a_kernel_time"}]'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[{",
+        "[1]",
+        '[{"cat": "Node", "name": "a_kernel_time"}]',
+        f'[{{"cat": "Node", "name": "a_kernel_time", "args": {{"op_name": "Conv"}}, "dur": 1{"0" * 400}}}]',
+        "[" * 200_000,
+    ],
+    ids=["cut off", "no event", "no time", "too large", "too deep"],
+)
 def test_a_profile_of_onnxruntime_that_cannot_be_read_is_told(text) -> None:
     with pytest.raises(ToolError, match="ONNX Runtime's profile cannot be read"):
         list(onnxruntime_profile.executions(text))

@@ -51,7 +51,7 @@ def test_a_host_that_can_run_tools_has_no_problem(board) -> None:
 
 
 def test_programs_that_a_host_lacks_are_told(board, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(ssh, "_NEEDED", ("sha256sum", "no-such-program"))
+    monkeypatch.setattr(ssh, "NEEDED", ("sha256sum", "no-such-program"))
     (problem,) = ssh.problems(BOARD)
     assert problem.message == "board lacks no-such-program"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.core import DataError, Problem, at_home, first_few
 from runner.data import Picture, Request, file_names, find_pictures, same_name, sample_ids
-from runner.tasks.listed import ListedPictures, Listing, text_of
+from runner.tasks.listed import ListedPictures, Listing, lines_of
 
 LABEL_FILE = "val_label.txt"
 ROOT_FIX = "give dataset.root=DIR holding val/ or the pictures, or dataset=synthetic_images to try without ImageNet"
@@ -117,22 +117,12 @@ def read_labels(path: Path) -> dict[str, int]:
     Raises:
         DataError: the file cannot be read, a line is not `name label`, or a name has two labels.
     """
-    try:
-        text = text_of(path)
-    except OSError as error:
-        raise DataError(
-            f"dataset.labels: {path}: {error.strerror}", f"give dataset.labels=FILE; {LABEL_FIX}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"dataset.labels: {path} is not a text file: {error}", LABEL_FIX) from error
     labels: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        name, label = _parse_label(f"{path}:{number}", line)
+    for where, line in lines_of(path, "dataset.labels", f"give dataset.labels=FILE; {LABEL_FIX}"):
+        name, label = _parse_label(where, line)
         if labels.setdefault(name, label) != label:
             raise DataError(
-                f"{path}:{number}: {name} has label {label} here and {labels[name]} above",
+                f"{where}: {name} has label {label} here and {labels[name]} above",
                 "remove one of the lines; a picture is known by its file's name up to the first dot",
             )
     return labels
@@ -141,8 +131,8 @@ def read_labels(path: Path) -> dict[str, int]:
 def _parse_label(where: str, line: str) -> tuple[str, int]:
     fields = line.rsplit(maxsplit=1)  # a name may contain spaces
     if len(fields) != 2 or not re.fullmatch("[0-9]{1,9}", fields[1]):
-        raise DataError(f"{where}: {line.strip()[:80]!r} is not `name label`", LABEL_FIX)
-    return _without_extension(fields[0].strip()), int(fields[1])
+        raise DataError(f"{where}: {line[:80]!r} is not `name label`", LABEL_FIX)
+    return _without_extension(fields[0]), int(fields[1])
 
 
 def _without_extension(path: str) -> str:

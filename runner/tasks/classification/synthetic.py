@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from runner.core import bounded
 from runner.core.lazy import Image, np
 from runner.data import open_picture
-from runner.tasks.drawn import DrawnPictures
+from runner.tasks.drawn import DrawnPictures, draw_shapes
 
 NOISE_AMPLITUDE = 12
 SHAPES = 6
@@ -34,20 +34,12 @@ class SyntheticImages(DrawnPictures):
 
 def draw_picture(seed: int, index: int, width: int, height: int) -> Image.Image:
     """Draw image `index` of a seed: a gradient between two colours, shapes, and noise."""
-    from PIL import ImageDraw
-
     random = np.random.default_rng([seed, index])
     across = np.linspace(0, 1, width)[None, :, None] * random.uniform(-1, 1)
     down = np.linspace(0, 1, height)[:, None, None] * random.uniform(-1, 1)
     colours = random.uniform(0, 255, (2, 3))
     gradient = colours[0] + (across + down) * (colours[1] - colours[0])
     picture = Image.fromarray(np.clip(gradient, 0, 255).astype(np.uint8))
-    pencil = ImageDraw.Draw(picture)
-    for _ in range(SHAPES):
-        left, top = random.uniform(-0.2, 0.9, 2) * (width, height)
-        right, bottom = (left, top) + random.uniform(0.1, 0.6, 2) * (width, height)
-        colour = tuple(int(value) for value in random.integers(0, 256, 3))
-        draw = pencil.ellipse if random.random() < 0.5 else pencil.rectangle
-        draw((left, top, right, bottom), fill=colour)
+    draw_shapes(picture, random, SHAPES, outside=0.2, sides=(0.1, 0.6))
     noise = random.integers(-NOISE_AMPLITUDE, NOISE_AMPLITUDE + 1, (height, width, 3), dtype=np.int16)
     return Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 from runner.core.lazy import NDArray, np
 
@@ -18,6 +19,12 @@ def cells_of(height: int, width: int, level: int) -> tuple[int, int]:
     return -(-height // 2**level), -(-width // 2**level)
 
 
+def _grid(down: NDArray[Any], across: NDArray[Any]) -> NDArray[Any]:
+    """Return x, y [rows * columns, 2] of the points at heights `down` [rows] and at `across` [columns], row by row."""
+    y, x = np.meshgrid(down, across, indexing="ij")
+    return np.stack([x.reshape(-1), y.reshape(-1)], axis=1)
+
+
 @lru_cache
 def corners_of(height: int, width: int, level: int) -> NDArray[np.float32]:
     """Return x, y [cells, 2] of the cells' upper left corners in pixels, row by row, as torchvision counts them.
@@ -25,8 +32,7 @@ def corners_of(height: int, width: int, level: int) -> NDArray[np.float32]:
     Their distance is the input's side / cells, rounded down.
     """
     rows, columns = cells_of(height, width, level)
-    y, x = np.meshgrid(np.arange(rows) * (height // rows), np.arange(columns) * (width // columns), indexing="ij")
-    return np.stack([x.reshape(-1), y.reshape(-1)], axis=1).astype(np.float32)
+    return _grid(np.arange(rows) * (height // rows), np.arange(columns) * (width // columns)).astype(np.float32)
 
 
 @lru_cache
@@ -56,8 +62,8 @@ def centred_anchors(height: int, width: int, anchor_scale: float) -> NDArray[np.
             for across, down in aspects
         ]
         rows, columns = cells_of(height, width, level)
-        y, x = np.meshgrid((np.arange(rows) + 0.5) * stride, (np.arange(columns) + 0.5) * stride, indexing="ij")
-        places = np.repeat(np.stack([x.reshape(-1), y.reshape(-1)], axis=1), len(sides), axis=0)
+        centres = _grid((np.arange(rows) + 0.5) * stride, (np.arange(columns) + 0.5) * stride)
+        places = np.repeat(centres, len(sides), axis=0)
         by_level.append(np.concatenate([places, np.tile(sides, (rows * columns, 1))], axis=1))
     return np.concatenate(by_level, dtype=np.float32)
 
@@ -81,8 +87,6 @@ def default_boxes(
             shapes += [(across, down), (down, across)]
         halves = np.clip(np.array(shapes, np.float32), 0, 1) / 2
         cells = (height / steps[index], width / steps[index]) if steps else (grid, grid)
-        y, x = ((np.arange(grid) + 0.5) / count for count in cells)
-        rows, columns = np.meshgrid(y, x, indexing="ij")
-        centres = np.stack([columns.reshape(-1), rows.reshape(-1)], axis=1).astype(np.float32)[:, None]
+        centres = _grid(*((np.arange(grid) + 0.5) / count for count in cells)).astype(np.float32)[:, None]
         boxes.append(np.concatenate([centres - halves, centres + halves], axis=2).reshape(-1, 4))
     return np.concatenate(boxes) * np.array([width, height] * 2, np.float32)

@@ -6,12 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
 from typing import Any, ClassVar, Literal
 
 from runner.core import ConfigError, DataError
 from runner.core.lazy import NDArray, np
-from runner.data import Row
+from runner.data import Row, whole_samples
 from runner.tasks.detection._masks import mask_tools
 from runner.tasks.detection.boxes import RLE, Boxes, to_original
 from runner.tasks.detection.nms import suppress
@@ -93,11 +92,10 @@ class BoxDecoder(ABC):
     def __call__(self, outputs: Mapping[str, NDArray[Any]], rows: Sequence[Row]) -> list[Boxes]:
         """Return the boxes found in each sample; those of a sample of several rows (tiles) are put together."""
         self.check(outputs, rows[0])
-        results = []
-        for _, members in groupby(range(len(rows)), key=lambda index: rows[index].sample_id):
-            parts = [self._of_row([array[index] for array in outputs.values()], rows[index]) for index in members]
-            results.append(parts[0] if len(parts) == 1 else self._merged(parts))
-        return results
+        by_row = zip(*outputs.values(), strict=True)
+        found = [self._of_row(list(values), row) for values, row in zip(by_row, rows, strict=True)]
+        parts = [found[span] for span in whole_samples.spans(rows)]
+        return [each[0] if len(each) == 1 else self._merged(each) for each in parts]
 
     @property
     def packs(self) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from runner.tasks.detection._decoder import (
     sigmoid,
     together,
 )
+from runner.tasks.detection.boxes import by_class
 
 _LARGEST_GROWTH = math.log(1000 / 16)
 """Limit of the logarithm of a box's side in sides of its anchor, as in torchvision's BoxCoder."""
@@ -97,7 +98,7 @@ class Ssd(_OfAnchors):
         scores = weights / weights.sum(axis=1, keepdims=True)
         scores[:, 0] = 0
         found, columns = np.nonzero(scores > self.score)
-        chosen = _best_of_each(columns, scores[found, columns], self.candidates_per_class)
+        chosen = by_class(columns, scores[found, columns], self.candidates_per_class)
         found, columns = found[chosen], columns[chosen]
         places = np.flatnonzero(likely)[found]
         settings = (self.grids, self.scales, self.aspect_ratios, self.steps)
@@ -212,14 +213,6 @@ def _best(
     found = found[np.argsort(-flat[found], kind="stable")]
     rows, columns = np.divmod(found, values.shape[1])
     return rows, columns
-
-
-def _best_of_each(classes: NDArray[np.int64], scores: NDArray[Any], most: int) -> NDArray[np.int64]:
-    """Return the indices of the `most` best scores of each class."""
-    order = np.lexsort((-scores, classes))
-    ordered = classes[order]
-    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    return order[rank < most]
 
 
 def _moved(anchors: NDArray[np.float32], steps: NDArray[Any]) -> NDArray[np.float32]:

@@ -71,6 +71,15 @@ def to_original_unclipped(boxes: NDArray[Any], row: Row) -> NDArray[np.float32]:
     return row.to_original(np.asarray(boxes, np.float32).reshape(-1, 2, 2)).reshape(-1, 4)
 
 
+def by_class(classes: NDArray[np.int64], scores: NDArray[Any], most: int | None = None) -> NDArray[np.int64]:
+    """Return the indices by class, then by falling score: all, or the first `most` of each class."""
+    order = np.lexsort((-scores, classes))
+    if most is None:
+        return order
+    ordered = classes[order]
+    return order[np.arange(len(order)) - np.searchsorted(ordered, ordered) < most]
+
+
 def areas(boxes: NDArray[Any]) -> NDArray[Any]:
     """Return the areas [n] of boxes [n, 4]; 0 for one whose edges are in the wrong order."""
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)

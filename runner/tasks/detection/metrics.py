@@ -24,7 +24,7 @@ from runner.tasks.detection._matching import (
     match_voc,
     outside_ranges,
 )
-from runner.tasks.detection.boxes import Boxes, Objects
+from runner.tasks.detection.boxes import Boxes, Objects, by_class
 
 RECALLS = 101
 """COCO averages precision at recall 0, 0.01, ... 1."""
@@ -208,10 +208,7 @@ def _best_first(found: Boxes, truth: Objects, most: int | None = None) -> Boxes:
             f"{truth['class_count'] - 1} are not in the data set, which has {truth['class_count']}",
             "choose the data set that the model was trained for, or map its classes in model.decode",
         )
-    order = np.lexsort((-found.scores, found.classes))
-    classes = found.classes[order]
-    if most is not None:
-        order = order[np.arange(len(order)) - np.searchsorted(classes, classes) < most]
+    order = by_class(found.classes, found.scores, most)
     masks = None if found.masks is None else [found.masks[index] for index in order.tolist()]
     return Boxes(found.boxes[order], found.scores[order], found.classes[order], masks)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from runner.core.lazy import Image, np
 from runner.tasks.detection._masks import mask_tools
 from runner.tasks.detection.boxes import Boxes
-from runner.tasks.preview import Example, grid
+from runner.tasks.preview import Example, grid, narrowed
 
 PICTURES = 12
 WIDTH = 480
@@ -43,9 +43,8 @@ def _drawn(example: Example, names: Sequence[str]) -> Image.Image:
 
     found: Boxes = example.result
     drawn = [index for index in np.argsort(found.scores).tolist() if found.scores[index] >= LEAST_SCORE]
-    picture = _with_masks(example.picture, found, drawn)
-    ratio = min(1.0, WIDTH / picture.width)
-    picture = picture.resize((max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio))))
+    picture = narrowed(_with_masks(example.picture, found, drawn), WIDTH)
+    ratio = picture.width / example.picture.width
     pencil = ImageDraw.Draw(picture)
     named = example.truth is not None and len(names) == example.truth["class_count"]
     for box in example.truth["boxes"] if example.truth else []:
@@ -54,10 +53,8 @@ def _drawn(example: Example, names: Sequence[str]) -> Image.Image:
         kind = int(found.classes[index])
         left, top, right, bottom = (found.boxes[index] * ratio).tolist()
         pencil.rectangle((left, top, right, bottom), outline=class_colour(kind), width=2)
-        label, corner = (
-            f"{names[kind] if named else kind} {found.scores[index]:.2f}",
-            (left + 2, max(0, top - LABEL_HEIGHT)),
-        )
+        label = f"{names[kind] if named else kind} {found.scores[index]:.2f}"
+        corner = (left + 2, max(0, top - LABEL_HEIGHT))
         pencil.rectangle(pencil.textbbox(corner, label), fill=class_colour(kind))
         pencil.text(corner, label, fill=(0, 0, 0))
     return picture

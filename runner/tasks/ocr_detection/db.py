@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.core import DataError, bounded
+from runner.core import DataError, bounded, bounds
 from runner.core.lazy import NDArray, cv2, np
 from runner.data import Row
 from runner.tasks.ocr_detection.polygons import Polygons, to_original
@@ -32,6 +32,9 @@ class Db:
     enlarge: float = bounded(1.5, least=0)
     keep: int = bounded(1000, least=1)
     dilate: bool = False
+
+    def __post_init__(self) -> None:
+        bounds.check(self, "model.decode")
 
     def __call__(self, outputs: Mapping[str, NDArray[Any]], rows: Sequence[Row]) -> list[Polygons]:
         """Return the boxes of each row.

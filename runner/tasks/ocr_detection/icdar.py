@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from runner.core import DataError, first_few
 from runner.data import Picture, list_pictures, root_folder, same_name, sample_ids
-from runner.tasks.listed import ListedPictures, Listing, text_of
+from runner.tasks.listed import ListedPictures, Listing, lines_of
 
 IGNORED = ("###", "*")
 """Transcriptions of words that count for nothing."""
@@ -52,7 +51,7 @@ class Icdar(ListedPictures):
 def _of_file(path: Path, picture: str) -> dict[str, Any]:
     """Return the words of a file of ICDAR 2015: eight coordinates and the text in each line."""
     polygons, ignored = [], []
-    for where, line in _lines(path, f"{picture} has no file of words: {path}"):
+    for where, line in lines_of(path, f"{picture} has no file of words", _FIX):
         fields = line.split(",", 8)
         try:
             values = [float(value) for value in fields[:8]]
@@ -70,7 +69,7 @@ def _of_list(path: Path, files: list[str]) -> list[Picture]:
     named = _by_name(files)
     words: dict[str, dict[str, Any]] = {}
     missing = []
-    for where, line in _lines(path, f"{path} cannot be read"):
+    for where, line in lines_of(path, "the list of pictures cannot be read", _FIX):
         name, _, text = line.partition("\t")
         file = named.get(name.strip()) or named.get(name.strip().rpartition("/")[2])
         if file is None:
@@ -108,15 +107,3 @@ def _words(where: str, text: str) -> dict[str, Any]:
             'write NAME<tab>[{"points": [[x, y], ...], "transcription": "text"}, ...]',
         ) from error
     return {"polygons": polygons, "ignored": ignored}
-
-
-def _lines(path: Path, complaint: str) -> Iterator[tuple[str, str]]:
-    try:
-        text = text_of(path)
-    except OSError as error:
-        raise DataError(f"{complaint}: {error.strerror}", _FIX) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not a text file in UTF-8: {error}", _FIX) from error
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            yield f"{path}:{number}", line

@@ -34,8 +34,7 @@ class Ctc:
     space: bool = False
 
     def __post_init__(self) -> None:
-        for problem in bounds.problems(self, "model.decode"):
-            raise ConfigError(problem.message, problem.fix)
+        bounds.check(self, "model.decode")
         if not self.alphabet or "" in list(self.alphabet):
             raise ConfigError(
                 f"model.decode.alphabet is {self.alphabet!r}",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.core import DataError, at_home, first_few, one_of
 from runner.data import Picture, Request, file_names, find_pictures, root_folder, sample_ids
-from runner.tasks.listed import ListedPictures, Listing, check_files, text_of
+from runner.tasks.listed import ListedPictures, Listing, check_files, lines_of
 from runner.tasks.recognition.ctc import is_known
 
 LABEL_FILE = "labels.txt"
@@ -85,23 +85,15 @@ def read_texts(path: Path) -> dict[str, str]:
     Raises:
         DataError: the file cannot be read, is empty, a line has no text, or a picture has two lines.
     """
-    try:
-        lines = text_of(path).split("\n")
-    except OSError as error:
-        fix = f"give dataset.labels=FILE, or dataset.reader.text_from=name; {LABEL_FIX}"
-        raise DataError(f"dataset.labels: {path}: {error.strerror}", fix) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"dataset.labels: {path} is not UTF-8 text: {error}", LABEL_FIX) from error
+    fix = f"give dataset.labels=FILE, or dataset.reader.text_from=name; {LABEL_FIX}"
     parse = _parse_columns if path.suffix.lower() == ".csv" else _parse
     texts: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        name, text = parse(line.strip())
+    for where, line in lines_of(path, "dataset.labels", fix):
+        name, text = parse(line)
         if not text:
-            raise DataError(f"{path}:{number}: {line.strip()[:80]!r} is not `name text`", LABEL_FIX)
+            raise DataError(f"{where}: {line[:80]!r} is not `name text`", LABEL_FIX)
         if name in texts:
-            raise DataError(f"{path}:{number}: {name} has a line above already", "remove one of the lines")
+            raise DataError(f"{where}: {name} has a line above already", "remove one of the lines")
         texts[name] = text
     if not texts:
         raise DataError(f"dataset.labels: {path} lists no pictures", LABEL_FIX)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.core import Problem
 from runner.core.lazy import Image, NDArray, np
-from runner.data import Geometry, Request, TruthArrays, open_picture, picture_problems, picture_size
+from runner.data import Geometry, Request, TruthArrays, open_picture, picture_size
 
 
 def as_array(picture: Image.Image) -> NDArray[np.uint8]:
@@ -50,13 +50,12 @@ def add_noise(seed: int, sigma: float, item: str, row: NDArray[np.uint8]) -> NDA
 
 
 def problems(request: Request) -> list[Problem]:
-    """Return the reasons why the model cannot take pictures, or why its results could not be compared by pixel."""
+    """Return the reasons why the results could not be compared with the true pictures by pixel."""
     geometry = request.geometry
     whole = geometry.fit == "none" or (geometry.fit == "shorter" and geometry.size is None)
     if whole and geometry.resize is None and geometry.crop is None:
-        return picture_problems(request)
+        return []
     return [
-        *picture_problems(request),
         Problem(
             "model.preprocess resizes or cuts pictures, and restored pictures are compared with the true ones pixel by "
             "pixel",

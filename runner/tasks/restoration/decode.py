@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any
 
 from runner.core import ConfigError, DataError, bounded, bounds, one_of
 from runner.core.lazy import NDArray, np
-from runner.data import Row
+from runner.data import Row, whole_samples
 
 Span = tuple[int, int]
 """The first row or column of pixels, and the one after the last."""
@@ -30,8 +30,7 @@ class Picture:
     round: bool = False
 
     def __post_init__(self) -> None:
-        for problem in bounds.problems(self, "model.decode"):
-            raise ConfigError(problem.message, problem.fix)
+        bounds.check(self, "model.decode")
         if self.range[0] >= self.range[1]:
             raise ConfigError(
                 f"model.decode.range is {list(self.range)}",
@@ -45,12 +44,7 @@ class Picture:
                 f"the model's first output is {list(values.shape)}, not pictures [N, 1 or 3, height, width]",
                 "name the picture first in model.outputs, or choose another model.decode",
             )
-        pictures, start = [], 0
-        for _, group in groupby(rows, key=lambda row: row.sample_id):
-            together = list(group)
-            pictures.append(self._picture(values[start : start + len(together)], together))
-            start += len(together)
-        return pictures
+        return [self._picture(values[span], rows[span]) for span in whole_samples.spans(rows)]
 
     def _picture(self, values: NDArray[Any], rows: Sequence[Row]) -> NDArray[np.float32]:
         """Return one sample's picture from its rows."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from runner.core.lazy import Image, NDArray, np
-from runner.tasks.preview import Example, grid
+from runner.core.lazy import Image
+from runner.tasks.preview import Example, as_picture, grid
 
 PICTURES = 8
 PANEL_PIXELS = 256
@@ -25,15 +24,9 @@ def write_comparison(examples: Iterator[Example], folder: Path) -> Path | None:
 def _panels(example: Example) -> list[Image.Image]:
     from PIL import ImageOps
 
-    pictures = [example.picture, _as_picture(example.result), _as_picture(example.truth)]
+    pictures = [example.picture, as_picture(example.result), as_picture(example.truth)]
     whole = [ImageOps.pad(picture, (PANEL_PIXELS, PANEL_PIXELS)) for picture in pictures]
     return [*whole, *(_enlarged(picture, picture.width / pictures[-1].width) for picture in pictures)]
-
-
-def _as_picture(values: NDArray[Any]) -> Image.Image:
-    """Return [1 or 3, H, W] in 0..255 as an RGB picture."""
-    pixels = np.rint(values).astype(np.uint8).transpose(1, 2, 0)
-    return Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
 
 
 def _enlarged(picture: Image.Image, scale: float) -> Image.Image:

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from runner.core import DataError, Problem, bounded, bounds, first_few
+from runner.core import DataError, Problem, bounded, first_few
 from runner.core.lazy import Image, NDArray, np
 from runner.data import (
     Geometry,
@@ -47,7 +47,7 @@ class _PictureFiles(ListedPictures):
         return Listing(self._folder, list(map(Picture, files, sample_ids(files))))
 
     def _problems(self, request: Request) -> list[Problem]:
-        return [*_pixels.problems(request), *bounds.problems(self, "dataset.reader")]
+        return [*super()._problems(request), *_pixels.problems(request)]
 
     def _files(self, request: Request) -> list[str]:
         return [picture.item for picture in self._wanted(request)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from runner.core import Problem, bounded, bounds
+from runner.core import Problem, bounded
 from runner.core.lazy import Image, NDArray, np
 from runner.data import PictureSource, Request, TruthArrays
-from runner.tasks.drawn import DrawnPictures
+from runner.tasks.drawn import DrawnPictures, draw_shapes
 from runner.tasks.restoration import _pixels
 from runner.tasks.restoration.readers import shrink
 
@@ -32,7 +32,7 @@ class SyntheticTextures(DrawnPictures):
     things = "textures"
 
     def _problems(self, request: Request) -> list[Problem]:
-        return [*_pixels.problems(request), *bounds.problems(self, "dataset.reader")]
+        return [*super()._problems(request), *_pixels.problems(request)]
 
     def _source(self, request: Request) -> PictureSource:
         return replace(
@@ -61,8 +61,6 @@ class SyntheticTextures(DrawnPictures):
 
 def draw_texture(seed: int, index: int, height: int, width: int) -> Image.Image:
     """Draw picture `index` of a seed: waves of several lengths and directions, with shapes on top for edges."""
-    from PIL import ImageDraw
-
     random = np.random.default_rng([seed, index])
     down, across = np.mgrid[:height, :width]
     values = np.full((height, width, 3), 128.0)
@@ -72,11 +70,5 @@ def draw_texture(seed: int, index: int, height: int, width: int) -> Image.Image:
         wave = np.sin((across * np.cos(angle) + down * np.sin(angle)) * (2 * np.pi / length_pixels) + phase)
         values += wave[:, :, None] * random.uniform(-25, 25, 3)
     picture = Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-    pencil = ImageDraw.Draw(picture)
-    for _ in range(SHAPES):
-        left, top = random.uniform(-0.1, 0.9, 2) * (width, height)
-        right, bottom = (left, top) + random.uniform(0.05, 0.25, 2) * (width, height)
-        colour = tuple(int(value) for value in random.integers(0, 256, 3))
-        draw = pencil.ellipse if random.random() < 0.5 else pencil.rectangle
-        draw((left, top, right, bottom), fill=colour)
+    draw_shapes(picture, random, SHAPES, outside=0.1, sides=(0.05, 0.25))
     return picture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby
 from typing import Any
 
 from runner.core import ConfigError, DataError, bounds, one_of
 from runner.core.lazy import NDArray, np
-from runner.data import Row
+from runner.data import Row, whole_samples
 
 UNSEEN = 255
 """In a label map: a pixel that the network has not seen, because preprocessing cut it off."""
@@ -38,8 +37,7 @@ class Maps:
     threshold: float = 0.0
 
     def __post_init__(self) -> None:
-        for problem in bounds.problems(self, "model.decode"):
-            raise ConfigError(problem.message, problem.fix)
+        bounds.check(self, "model.decode")
         if self.source == "ids" and self.resize == "bilinear":
             raise ConfigError(
                 "model.decode.source is ids, which cannot be interpolated", "set model.decode.resize=nearest"
@@ -53,9 +51,7 @@ class Maps:
         """
         name, output = next(iter(outputs.items()))
         values = _ids(name, output) if self.source == "ids" else _logits(name, output)
-        samples = [list(together) for _, together in groupby(rows, key=lambda row: row.sample_id)]
-        ends = accumulate(map(len, samples))
-        return [self._map(values[end - len(own) : end], own) for own, end in zip(samples, ends, strict=True)]
+        return [self._map(values[span], rows[span]) for span in whole_samples.spans(rows)]
 
     @property
     def packs(self) -> tuple[str, ...]:

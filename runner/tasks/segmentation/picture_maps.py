@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from runner.core import DataError, Problem, bounded, check_regular, first_few
+from runner.core import DataError, Problem, bounded, first_few
 from runner.core.lazy import Image, NDArray, np
 from runner.data import (
     HashFiles,
@@ -16,6 +16,7 @@ from runner.data import (
     PictureSource,
     Request,
     TruthArrays,
+    opened_picture,
     picture_size,
     root_folder,
     sample_ids,
@@ -53,11 +54,7 @@ class PictureMaps(ListedPictures):
     reduce_zero_label: bool = False
 
     def validate(self, request: Request) -> list[Problem]:
-        problems = self._problems(request) or list(self._contradictions())
-        try:
-            return problems or list(self._size_problems(request))
-        except DataError as error:
-            return [error.problem]
+        return list(self._contradictions()) or super().validate(request)
 
     def content(self, request: Request, hash_files: HashFiles) -> Any:
         maps = self._maps.files(self._wanted(request))
@@ -139,9 +136,8 @@ class PictureMaps(ListedPictures):
                 "give dataset.reader.ignore its value, and leave dataset.reader.values out",
             )
 
-    def _size_problems(self, request: Request) -> Iterator[Problem]:
-        """Compare the sizes in the files' headers; also finds what `stored_bytes` raises."""
-        self.stored_bytes(request)
+    def _check(self, request: Request) -> None:
+        super()._check(request)
         unequal = []
         for picture in self._wanted(request):
             file = picture.item
@@ -149,7 +145,7 @@ class PictureMaps(ListedPictures):
             if sizes[0] != sizes[1]:
                 unequal.append(f"{file} is {_shown(sizes[0])}, its map {_shown(sizes[1])}")
         if unequal:
-            yield Problem(
+            raise DataError(
                 f"{len(unequal)} label maps have another size than their picture: {first_few(unequal, 3)}",
                 "a map has a value for each pixel of its picture: where maps were made smaller on purpose, give "
                 "pictures of that size, or enlarge the maps by Pillow's Resampling.NEAREST; otherwise fetch these "
@@ -191,18 +187,13 @@ class LabelFiles(Counterparts):
 
 
 def _read(path: Path, read: Callable[[Image.Image], T]) -> T:
-    try:
-        check_regular(path)
-        with Image.open(path) as stored:
-            mode, result = stored.mode, read(stored)
-    except Exception as error:  # PIL's decoders raise nearly anything on broken files, even SyntaxError
-        raise DataError(f"{path} is not a readable label map: {error}", "fetch it again") from error
-    if mode not in ID_MODES:
-        raise DataError(
-            f"{path} is a picture of mode {mode}, not a label map: maps store a byte a pixel, the class",
-            "give maps of class ids, grey or with a palette; colours must be converted first",
-        )
-    return result
+    with opened_picture(path, "label map") as stored:
+        if stored.mode not in ID_MODES:
+            raise DataError(
+                f"{path} is a picture of mode {stored.mode}, not a label map: maps store a byte a pixel, the class",
+                "give maps of class ids, grey or with a palette; colours must be converted first",
+            )
+        return read(stored)
 
 
 def _shown(size: tuple[int, int]) -> str:

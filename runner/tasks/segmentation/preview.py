@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.lazy import Image, NDArray, np
-from runner.tasks.preview import Example
+from runner.tasks.preview import Example, narrowed
 
 EXAMPLES = 8
 PANEL_PIXELS = 528
@@ -45,13 +45,11 @@ def write_maps(examples: Iterator[Example], folder: Path) -> Path | None:
 
 def _line(example: Example) -> Image.Image:
     maps = [each for each in (example.result, example.truth) if each is not None]
-    picture = example.picture
-    width = min(PANEL_PIXELS, picture.width)
-    picture = picture.resize((width, max(1, round(picture.height * width / picture.width))))
+    picture = narrowed(example.picture, PANEL_PIXELS)
     panels = [picture, *(_laid_over(picture, each) for each in maps)]
-    line = Image.new("RGB", (len(panels) * (width + BORDER_PIXELS), picture.height + BORDER_PIXELS))
+    line = Image.new("RGB", (len(panels) * (picture.width + BORDER_PIXELS), picture.height + BORDER_PIXELS))
     for number, panel in enumerate(panels):
-        line.paste(panel, (number * (width + BORDER_PIXELS), 0))
+        line.paste(panel, (number * (picture.width + BORDER_PIXELS), 0))
     return line
 
 

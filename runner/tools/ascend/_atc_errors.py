@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from runner.core import Finished, ToolError
+from runner.core import Finished, ToolError, first_few
 from runner.core.lazy import onnx
 from runner.graph import onnx_files
 from runner.tools import command_line
@@ -72,9 +72,7 @@ def _cause(said: str) -> str:
         return f"its Python has no module {module[1]}"
     found = [match for pattern in _OPERATORS for match in pattern.finditer(said)]
     operators = list(dict.fromkeys(f"{match['name']} ({match['type']})" for match in found))
-    more = len(operators) - MOST_OPERATORS
-    told = ", ".join(operators[:MOST_OPERATORS]) + (f" and {more} more" if more > 0 else "")
-    return f"operator {told}" if told else ""
+    return f"operator {first_few(operators, MOST_OPERATORS)}" if operators else ""
 
 
 def _fix(code: str | None, said: str, returncode: int, request: CompileRequest, environment: Mapping[str, str]) -> str:

@@ -78,7 +78,7 @@ FILE_FLAGS = (
     "op_name_map",
     "op_precision_mode",
 )
-_PATH = re.compile("[A-Za-z0-9/._\u4e00-\u9fa5-]+")
+PATH = re.compile("[A-Za-z0-9/._\u4e00-\u9fa5-]+")
 """The paths that atc takes (kPathValidReason in util.cc of gitcode.com/cann/ge)."""
 WORD_SWITCHES = (
     "allow_hf32",
@@ -119,19 +119,6 @@ def problems(flags: Mapping[str, Any], inputs: Sequence[TensorSpec] = ()) -> Ite
             yield Problem(f"model.atc.{name} is no flag of atc", fix)
         else:
             yield from _value_problems(name, value)
-
-
-def path_problems(folder: Path) -> list[Problem]:
-    """Return a problem if atc refuses the paths of models in this folder."""
-    path = str(folder.resolve())
-    if _PATH.fullmatch(path):
-        return []
-    return [
-        Problem(
-            f"atc refuses the path {path}: it takes a-z A-Z 0-9 . _ - and Chinese characters alone",
-            "give a folder without others: cache_dir=PATH, as in cache_dir=/tmp/zoo-cache",
-        )
-    ]
 
 
 def _value_problems(name: str, value: Any) -> Iterator[Problem]:

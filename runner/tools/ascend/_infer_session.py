@@ -68,7 +68,7 @@ def measure(
     return Timing(
         batch=model.batch,
         latencies_ms=latencies_ms,
-        warmup=limits.warmup,
+        warmup=measured.warmup,
         source=source,
         reasons=measured.reasons,
         settled_after=measured.settled_after,

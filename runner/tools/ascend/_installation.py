@@ -49,7 +49,7 @@ class Installation:
 
 def here() -> Installation:
     """Return this interpreter's installation."""
-    return _parsed(front_end.description())
+    return _described(front_end.description())
 
 
 def of(python: str, environment: Mapping[str, str] | None) -> Installation:
@@ -79,13 +79,18 @@ def _asked(place: Path, changed_ns: int, variables: tuple[tuple[str, str], ...] 
             cwd=Path(folder),
         )
     try:
-        return _parsed(json.loads(finished.tail.splitlines()[-1]))
-    except (IndexError, ValueError, KeyError, TypeError) as error:
+        return _parsed(finished.tail)
+    except command_line.MALFORMED as error:
         raise command_line.failed(finished, f"{place} did not say which packages it has") from error
 
 
-def _parsed(answer: Mapping[str, Any]) -> Installation:
-    return Installation(**{**answer, "flags": tuple(answer["flags"])})
+def _parsed(said: str) -> Installation:
+    """Return the installation that the last line describes, as `_front_end` prints it."""
+    return _described(json.loads(said.splitlines()[-1]))
+
+
+def _described(description: Mapping[str, Any]) -> Installation:
+    return Installation(**{**description, "flags": tuple(description["flags"])})
 
 
 def there(host: Host, python: str) -> Installation:
@@ -96,8 +101,8 @@ def there(host: Host, python: str) -> Installation:
     """
     said = ssh.ask(host, (python, "-c", Path(front_end.__file__).read_text()))
     try:
-        return _parsed(json.loads(said.splitlines()[-1]))
-    except (IndexError, ValueError, KeyError, TypeError) as error:
+        return _parsed(said)
+    except command_line.MALFORMED as error:
         raise ToolError(
             f"{python} on {host.address} did not say which packages it has: {said[-200:]!r}", INSTALL
         ) from error
@@ -125,15 +130,9 @@ def path_problems(found: Installation, folder: Path) -> list[Problem]:
 
     The folder is absolute and without links, as the installation's host has it.
     """
-    path = str(folder)
-    if not found.divides_inputs or _PATH.fullmatch(path):
+    if not found.divides_inputs:
         return []
-    return [
-        Problem(
-            f"this ais_bench refuses the path {path}: it takes a-z A-Z 0-9 . _ - alone",
-            "give a folder without others: cache_dir=PATH, as in cache_dir=/tmp/zoo-cache",
-        )
-    ]
+    return command_line.path_problems(folder, "this ais_bench", _PATH, "a-z A-Z 0-9 . _ -")
 
 
 def command_line_problems(found: Installation, where: str, python: str) -> list[Problem]:

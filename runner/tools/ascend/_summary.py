@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.core import Timing, ToolError
+from runner.tools.command_line import MALFORMED
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,13 @@ def parse(text: str, path: Path) -> Summary:
     """
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError) as error:  # also thousands of digits, or deep nesting
+    except MALFORMED as error:
         raise ToolError(
             f"the summary {path} is truncated or no JSON: {error}", "the tool did not get to its end; is the disk full?"
         ) from error
     try:
         return _summary(content)
-    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         keys = ", ".join(content) if isinstance(content, dict) else f"a {type(content).__name__}"
         raise ToolError(
             f"the summary {path} is of a version that the runner does not know: {error!r}; it holds {keys}",

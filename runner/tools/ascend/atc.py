@@ -7,9 +7,7 @@ devaids/atctool) and atc's own list of them (gitcode.com/cann/ge, api/atc/atc_fl
 from __future__ import annotations
 
 import glob
-import hashlib
 import re
-import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.core import FREE, Finished, Placement, Problem, RunnerError, TensorSpec, ToolError, bounded, bounds, process
+from runner.tools import command_line
 from runner.tools.ascend import _aipp as aipp
 from runner.tools.ascend import _atc_errors as atc_errors
 from runner.tools.ascend import _atc_flags as atc_flags
@@ -50,7 +49,7 @@ class Atc:
         if origin is None:
             return "atc (not found)"
         release = _release_of(origin)
-        return f"atc of CANN {release}" if release else f"atc {_fingerprint(origin)}"
+        return f"atc of CANN {release}" if release else f"atc {command_line.fingerprint(origin)}"
 
     def _origin(self) -> Path | None:
         return process.found("atc") or cann.environment_script(self.environment_script)
@@ -72,7 +71,9 @@ class Atc:
 
     def path_problems(self, folder: Path) -> list[Problem]:
         """Return a problem if atc refuses the paths of models in this folder."""
-        return atc_flags.path_problems(folder)
+        return command_line.path_problems(
+            folder.resolve(), "atc", atc_flags.PATH, "a-z A-Z 0-9 . _ - and Chinese characters"
+        )
 
     def commands(self, request: CompileRequest, out: Path) -> list[tuple[str, ...]]:
         """Return the only command line.
@@ -122,20 +123,15 @@ class Atc:
 
     def _run(self, argv: tuple[str, ...], environment: Mapping[str, str]) -> Finished:
         # atc leaves reports and kernel caches in its working folder, which is therefore temporary.
-        with tempfile.TemporaryDirectory(prefix="atc-") as scratch:
-            try:
-                return process.run(
-                    argv,
-                    stage="compile",
-                    name="atc",
-                    timeout_seconds=self.timeout_seconds,
-                    environment=environment,
-                    cwd=Path(scratch),
-                )
-            except ToolError as error:
-                raise ToolError(
-                    f"{error.message}\n    command: {shlex.join(argv)}", error.fix or "look into the log"
-                ) from error
+        with tempfile.TemporaryDirectory(prefix="atc-") as scratch, command_line.naming_command(argv):
+            return process.run(
+                argv,
+                stage="compile",
+                name="atc",
+                timeout_seconds=self.timeout_seconds,
+                environment=environment,
+                cwd=Path(scratch),
+            )
 
     def _environment(self) -> dict[str, str] | None:
         """Return the environment variables for atc, with atc on the PATH, or None."""
@@ -253,8 +249,3 @@ def _release(folder: Path) -> str | None:
             if match is not None:
                 return match[1]
     return None
-
-
-def _fingerprint(file: Path) -> str:
-    status = file.stat()
-    return hashlib.sha256(f"{file.resolve()} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]

@@ -85,7 +85,7 @@ def problems(script: str) -> list[Problem]:
     try:
         return [_absent(script)] if known_environment(script) is None else []
     except ToolError as error:
-        return [Problem(error.message, error.fix)]
+        return [error.problem]
 
 
 def _absent(script: str) -> Problem:

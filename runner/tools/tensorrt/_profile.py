@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner.core import ToolError
+from runner.tools.command_line import MALFORMED
 from runner.tools.profile import Execution
 
 
@@ -27,5 +28,5 @@ def layers(path: Path) -> Iterator[Execution]:
                 yield Execution(entry["name"], "", float(entry["averageMs"]))
     except OSError as error:
         raise ToolError("trtexec ended with exit status 0 but wrote no profile", "look into its log") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise ToolError(f"the profile that trtexec wrote cannot be read: {error!r}", "look into its log") from error

@@ -5,7 +5,6 @@ Options are those of samples/trtexec in github.com/NVIDIA/TensorRT (samples/comm
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +68,7 @@ def version() -> str:
     program = path.resolve()
     for library in sorted(program.parent.parent.glob("lib/libnvinfer.so.*.*")):
         return f"trtexec {library.name.removeprefix('libnvinfer.so.')}"
-    status = program.stat()
-    text = f"{program} {status.st_size} {status.st_mtime_ns}"
-    return f"trtexec {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"trtexec {command_line.fingerprint(program)}"
 
 
 def missing() -> Iterator[Problem]:

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from runner.core.lazy import NDArray, np
 from runner.data import Batch
 from runner.measure import MeasuringLimits, first_calls, in_windows, planned_calls, too_short
 from runner.tools import command_line
-from runner.tools.command_line import attributed_to
+from runner.tools.command_line import MALFORMED, attributed_to
 from runner.tools.profile import PROFILED_CALLS, slowest
 from runner.tools.tensorrt import _profile as profiles
 from runner.tools.tensorrt import build
@@ -136,31 +136,21 @@ class Trtexec:
         counted = self._calls(fitting) if fitting < limits.min_iterations else self._many_calls(limits)
         report = self._reported((*loading, *counted, f"--exportTimes={times}"))
         times_ms = read_times(times, self.warmup_ms)
-        source = f"{self.version()}, GPU Compute Time"
-        if times_ms is None:
-            iterations = report.measured or limits.min_iterations
-            reasons = too_short(limits, iterations, report.mean_ms)
-            return Timing(
-                batch=model.batch,
-                latencies_ms=(),
-                warmup=report.warmup,
-                source=source,
-                reasons=reasons,
-                mean_ms=report.mean_ms,
-                iterations=iterations,
-                chips=placement.chips,
-            )
-        latencies_ms = times_ms[min(max(0, limits.warmup - report.warmup), len(times_ms) - 1) :]
-        reasons = too_short(limits, len(latencies_ms), float(np.mean(latencies_ms)))
         timing = Timing(
             batch=model.batch,
-            latencies_ms=latencies_ms,
+            latencies_ms=(),
             warmup=limits.warmup,
-            source=source,
-            reasons=reasons,
+            source=f"{self.version()}, GPU Compute Time",
+            reasons=(),
             chips=placement.chips,
         )
-        return in_windows(timing, limits)
+        if times_ms is None:
+            calls, mean_ms = report.measured or limits.min_iterations, report.mean_ms
+            reasons = too_short(limits, calls, mean_ms)
+            return replace(timing, warmup=report.warmup, reasons=reasons, mean_ms=mean_ms, iterations=calls)
+        latencies_ms = times_ms[min(max(0, limits.warmup - report.warmup), len(times_ms) - 1) :]
+        reasons = too_short(limits, len(latencies_ms), float(np.mean(latencies_ms)))
+        return in_windows(replace(timing, latencies_ms=latencies_ms, reasons=reasons), limits)
 
     def _reported(self, argv: tuple[str, ...]) -> Report:
         finished = command_line.run(argv, stage="benchmark", name="trtexec", timeout_seconds=self.timeout_seconds)
@@ -230,7 +220,7 @@ def read_times(path: Path, warmup_ms: int) -> tuple[float, ...] | None:
     try:
         entries = json.loads(path.read_text())
         times = tuple(float(entry["computeMs"]) for entry in entries if entry["startComputeMs"] >= warmup_ms)
-    except (ArithmeticError, OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, *MALFORMED):
         return None
     return times if times and min(times) >= 0 and 0 < sum(times) < math.inf else None
 
@@ -246,7 +236,7 @@ def read_outputs(path: Path, model: CompiledModel) -> dict[str, NDArray[Any]]:
         tensors = {entry["name"]: (entry["dimensions"], entry["values"]) for entry in json.loads(text)}
     except OSError as error:
         raise ToolError("trtexec ended with exit status 0 but wrote no outputs", LOOK) from error
-    except (ArithmeticError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except MALFORMED as error:
         raise ToolError(f"the outputs that trtexec wrote cannot be read: {error}", LOOK) from error
     wanted = [tensor.name for tensor in model.outputs]
     if set(tensors) != set(wanted):
@@ -258,7 +248,7 @@ def _array(tensor: TensorSpec, dimensions: str, values: list[float], batch: int)
     try:
         shape = tuple(int(size) for size in dimensions.split("x"))
         array = np.asarray(values, np.float64).reshape(shape)
-    except (ArithmeticError, ValueError, TypeError, AttributeError) as error:
+    except MALFORMED as error:
         raise ToolError(f"the output {tensor.name} that trtexec wrote is no array: {error}", LOOK) from error
     if shape[0] != batch:
         raise ToolError(

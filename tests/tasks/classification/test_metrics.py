@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import DataError
 from runner.tasks import metric_of
 from runner.tasks.classification import top_k

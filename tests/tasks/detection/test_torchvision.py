@@ -5,8 +5,9 @@ import pytest
 import torch
 from torchvision import models
 
+from runner.config.callables import Target
 from runner.config.libraries.torchvision_detectors import DETECTORS
-from runner.config.targets import Target, bind
+from runner.config.targets import bind
 from runner.data import Row
 from runner.networks._raw_heads import raw_heads
 from runner.tasks.classification.synthetic import draw_picture

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from runner.core import DataError
+from runner.core import ConfigError, DataError
 from runner.data import Row
 from runner.tasks.ocr_detection import Db, Hmean, Polygons
 
@@ -80,6 +80,11 @@ def test_boxes_are_cut_at_the_pictures_edge():
 def test_an_output_that_is_no_map_is_told():
     with pytest.raises(DataError, match=r"output 'scores' is \[1, 10\], which is no map of probabilities"):
         Db()({"scores": np.zeros((1, 10), np.float32)}, [ROW])
+
+
+def test_an_argument_out_of_its_bounds_is_told():
+    with pytest.raises(ConfigError, match=r"model\.decode\.keep is 0"):
+        Db(keep=0)
 
 
 def test_an_empty_map_has_no_boxes():

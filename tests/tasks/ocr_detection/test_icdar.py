@@ -33,6 +33,11 @@ def test_words_and_those_to_ignore_are_read(root, tmp_path):
     assert first.truth["ignored"] == [False, True]
 
 
+def test_a_line_separator_within_a_text_ends_no_line(root, tmp_path):
+    (root / "words" / "gt_a.txt").write_text("0,0,10,0,10,5,0,5,some\u2028text\n", "utf-8")
+    assert write(root, tmp_path)[0].truth["ignored"] == [False]
+
+
 def test_a_list_is_read_in_its_order(root, tmp_path):
     words = '[{"transcription": "x", "points": [[0, 0], [4, 0], [4, 4]]}]'
     (root / "labels.txt").write_text(f"pictures/b.png\t{words}\npictures/a.png\t[]\n")

@@ -118,7 +118,7 @@ def test_list_without_lines_is_refused(tmp_path):
 
 def test_list_that_is_no_utf8_is_refused(tmp_path):
     (tmp_path / "list.txt").write_bytes("a.png 京".encode("gb18030"))
-    with pytest.raises(DataError, match="not UTF-8"):
+    with pytest.raises(DataError, match="not a text file in UTF-8"):
         read_texts(tmp_path / "list.txt")
 
 

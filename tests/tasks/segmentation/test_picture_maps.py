@@ -145,6 +145,12 @@ def test_map_of_another_size_than_its_picture_is_a_problem(tmp_path) -> None:
     assert messages(reader_of(tmp_path)) == expected
 
 
+def test_picture_of_another_size_than_the_network_takes_is_a_problem(tmp_path) -> None:
+    small = (TensorSpec("image", "float32", (3, 4, 4)),)
+    found = messages(reader_of(data_set(tmp_path)), inputs=small)
+    assert found.startswith("a.png: a picture does not fit: it is 8x6 pixels, and the network takes 4x4")
+
+
 def test_map_of_colours_is_a_problem(tmp_path) -> None:
     save(data_set(tmp_path) / "labels" / "a.png", np.zeros((6, 8, 3)))
     assert "labels/a.png is a picture of mode RGB, not a label map" in messages(reader_of(tmp_path))

@@ -506,6 +506,13 @@ def test_the_interfaces_times_are_those_of_the_calls_that_count(api, compiled, b
     assert "exec_time_list" in timing.source
 
 
+def test_a_warm_up_of_the_interface_that_is_cut_short_is_told_as_it_was(api, compiled, batches, work) -> None:
+    model = compiled(2)
+    (batch,) = batches(model, 2)
+    hardly_any_time = MeasuringLimits(warmup=10_000, min_iterations=1, min_seconds=0.0, max_seconds=1e-6)
+    assert api.measure(model, ONE, batch.inputs, hardly_any_time, work).warmup < 10_000
+
+
 def test_the_later_interfaces_intervals_become_times(api, compiled, batches, work, monkeypatch) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "intervals")
     model = compiled(2)

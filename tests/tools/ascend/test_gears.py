@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from runner.config import targets
-from runner.config.targets import Target
+from runner.config.callables import Target
 from runner.core import FREE, CompiledModel, OnnxModel, Placement, Samples, TensorSpec, ToolError
 from runner.data import Normalisation, Row, predictions
 from runner.data.storage import create_array, finish, write_at

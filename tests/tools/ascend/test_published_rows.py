@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
-from runner.config.overrides import CONF
+from runner.config.groups import CONF
 from runner.config.schema import BenchmarkConfig
 from runner.measure import MeasuringLimits, first_calls, planned_calls
 from runner.tools.ascend import AisBench, BenchmarkTool

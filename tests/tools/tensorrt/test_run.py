@@ -329,7 +329,11 @@ def test_a_dry_run_shows_the_profile() -> None:
     assert command.argv[-2:] == ("--iterations=11", "--exportProfile=result/profile.json")
 
 
-@pytest.mark.parametrize("content", ["[{", '[{"name": "conv1"}]', '{"name": "conv1"}'])
+@pytest.mark.parametrize(
+    "content",
+    ["[{", '[{"name": "conv1"}]', '{"name": "conv1"}', f'[{{"name": "c", "averageMs": 1{"0" * 400}}}]', "[" * 200_000],
+    ids=["cut off", "no time", "no list", "too large", "too deep"],
+)
 def test_a_profile_of_another_format_is_told(content: str, tmp_path: Path) -> None:
     (tmp_path / "profile.json").write_text(content)
     with pytest.raises(ToolError, match="profile that trtexec wrote cannot be read"):
