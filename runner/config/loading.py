@@ -40,8 +40,8 @@ def load(config: DictConfig) -> RunConfig:
         raise ConfigError(place + str(error).splitlines()[0], "see --cfg job for the value") from error
     if not isinstance(loaded, RunConfig):
         raise ConfigError("the configuration lacks the runner's schema", "keep `- schema` first in the defaults")
-    loaded.model.decode = _over_base(loaded.model.decode)
     _check(loaded)
+    loaded.model.decode = _over_base(loaded.model.decode)
     _check_arch(loaded.model, OmegaConf.to_yaml(config.model))
     permissions.allow(loaded.allow)
     return loaded

@@ -17,6 +17,12 @@ def test_a_section_that_stands_for_another_is_refused(run_config, override, told
         run_config("model=dqn", override)
 
 
+@pytest.mark.parametrize("node", ["decode", "network", "published"])
+def test_a_text_that_stands_for_a_mapping_is_refused(run_config, node) -> None:
+    with pytest.raises(ConfigError, match=rf"a value of another type: .*{node}"):
+        run_config("model=dqn", f"model.{node}=${{model.name}}")
+
+
 @pytest.mark.parametrize("group", ["model", "dataset", "soc", "tool"])
 @pytest.mark.parametrize("name", ["''", "' '", "../x", "a/b", ".hidden", "a b"])
 def test_a_name_that_no_folder_should_have_is_refused(run_config, group, name) -> None:
