@@ -29,7 +29,10 @@ def _run() -> int:
     gc.disable()  # until a job runs: starting makes many objects and hardly any garbage
     from runner.pipeline import app  # imports Hydra, which takes longer than printing the page
 
-    return cli.exit_code_of(app.main)
+    try:
+        return cli.exit_code_of(app.main)
+    finally:
+        gc.unfreeze()  # what a job froze is to be freed at exit too, or nanobind's modules report it as leaked
 
 
 def _command(name: str, arguments: Sequence[str]) -> int:

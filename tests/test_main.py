@@ -270,7 +270,11 @@ def test_several_problems_are_told_at_once_without_a_traceback(run_tiny, tiny_zo
     assert "batch is 0" in done.stderr
     assert "limit is 0" in done.stderr
     assert "weights=auto" in done.stderr
-    assert result(tiny_zoo)["error"]["stage"] == "preflight"
+    error = result(tiny_zoo)["error"]
+    assert error["stage"] == "preflight"
+    first, *others = error["problems"]
+    assert (first["message"], first["fix"].partition(" ")[0]) == ("batch is 0", "give")
+    assert len(others) >= 2
 
 
 @pytest.mark.parametrize(
@@ -497,7 +501,7 @@ def test_another_batch_size_is_set_beside_the_first(run_tiny, tiny_zoo) -> None:
     assert gates["batch_invariance.class"]["source"] == "the same samples at batch 1"
 
 
-def test_garbage_is_collected_once_a_job_runs(tmp_path) -> None:
+def test_garbage_is_collected_once_a_job_runs_and_all_of_it_at_exit(tmp_path) -> None:
     code = """
 import gc, sys
 from runner import __main__ as command_line
@@ -506,6 +510,7 @@ from runner.pipeline import job
 job.run_job = lambda config, folder, keeps_refused: print("collected", gc.isenabled()) or 0
 sys.argv = ["runner", "model=dqn"]
 command_line.main()
+print("kept from being freed at exit", gc.get_freeze_count())
 """
     done = python("-c", code, cwd=tmp_path)
-    assert done.stdout.splitlines() == ["collected True"], done.stderr
+    assert done.stdout.splitlines() == ["collected True", "kept from being freed at exit 0"], done.stderr

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from runner.compare.comparison import Comparison
 from runner.compare.judging import Change, Verdict
-from runner.report import junit
+from runner.report import failures, junit
 from runner.report.junit import Case, Outcome
 from runner.results import Account, Result, identity, values
 from runner.results.differences import Difference, as_text
@@ -144,7 +144,7 @@ def _why(change: Change) -> str:
 def _failure(run: Result) -> str:
     if run.error is None:
         return "no reason is given"
-    return f"{run.error.stage}: {run.error.message}\n    fix: {run.error.fix}\n    log: {_folder(run)}/run.log"
+    return "\n".join([*map(str, failures.errors(run.error)), f"    log: {_folder(run)}/run.log"])
 
 
 def _folder(run: Result) -> str:

@@ -5,6 +5,7 @@ from runner.data._preprocess_problems import SCALES, geometry_problems
 from runner.data.arrays import ArrayFolder
 from runner.data.batches import Batch
 from runner.data.picture_files import (
+    FORMATS,
     file_names,
     files_source,
     find_pictures,

@@ -23,7 +23,7 @@ from runner.data.storage import array_path
 
 LABELS = "labels.npy"
 NPY_ERRORS = (
-    *(EOFError, OverflowError, RuntimeError, TypeError, ValueError),
+    *(EOFError, OverflowError, RuntimeError, SyntaxError, TypeError, ValueError),
     *(tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
 """What numpy raises, beside OSError, for a file that is no .npy or .npz, damaged, encrypted, or packed otherwise."""

@@ -16,6 +16,8 @@ from runner.data.picture_sources import PictureSource, TruthArrays
 from runner.data.preprocess import Geometry
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+"""What is decoded, whatever a file's name says. Left out is PostScript, which Pillow has Ghostscript run."""
 _SIXTEEN_BIT_FORMATS = ("PNG", "PPM")
 """Formats whose grey pictures of 16 bits some versions of Pillow give as mode I, of 32."""
 
@@ -168,7 +170,7 @@ def opened_picture(source: Path | IO[bytes], what: str = "picture") -> Iterator[
             check_regular(source)
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(source) as picture:
+            with Image.open(source, formats=FORMATS) as picture:
                 yield picture
     except DataError:
         raise

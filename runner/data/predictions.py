@@ -19,7 +19,7 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
-from runner.core import FREE, ComparisonError, Predictions, TensorSpec, sha256_of
+from runner.core import FREE, ComparisonError, Predictions, TensorSpec, first_few, sha256_of
 from runner.core.lazy import NDArray, np
 
 IDS = "ids"
@@ -100,10 +100,7 @@ def writing(
                 yield rows.add
             rows.check(len(ids))
             if streamed is not None and rows.layouts[streamed.name] != known[streamed.name]:
-                raise ComparisonError(
-                    f"output {streamed.name!r} is {rows.layouts[streamed.name]}, not {streamed}",
-                    "correct model.outputs, in the order in which the network returns them",
-                )
+                raise _redeclared(streamed, rows.layouts[streamed.name])
             for name, layout in rows.layouts.items():
                 if name not in known:
                     _copy(archive, name, layout, spools[name])
@@ -165,6 +162,16 @@ def _check_layout(name: str, layout: _Layout, array: NDArray[Any], done: int) ->
             f"sample {done}",
             "look for a failure in the tool's log",
         )
+
+
+def _redeclared(declared: TensorSpec, layout: _Layout) -> ComparisonError:
+    """Return the error for an output that is not as the model declares it."""
+    shapes = first_few([str(list(shape)) for shape in dict.fromkeys(shape for shape, _ in layout.runs)])
+    return ComparisonError(
+        f"output {declared.name!r} is {layout.dtype} {shapes} per sample, and the model declares {declared.dtype} "
+        f"{declared.shown_shape}",
+        "correct model.outputs, in the order in which the network returns them",
+    )
 
 
 def _check_names(expected: Iterable[str], batch: Mapping[str, Any]) -> None:

@@ -15,6 +15,9 @@ MISTAKEN_OPTIMIZERS = ["Pad_Fusion"]
 MaxPool pads with minus infinity (seen in 1.31; github.com/onnx/optimizer/pull/318 is about the same bug elsewhere).
 Pads before convolutions are merged by onnxsim."""
 
+_SIZED_BY_VALUES = frozenset({"NonMaxSuppression", "NonZero", "Compress", "Unique"})
+"""Operators whose outputs' sizes depend on the values of their inputs."""
+
 Run = Callable[[Mapping[str, "np.ndarray"]], "list[np.ndarray]"]
 """Inputs by name -> outputs in order."""
 
@@ -22,13 +25,15 @@ Run = Callable[[Mapping[str, "np.ndarray"]], "list[np.ndarray]"]
 def outputs_of(path: Path, names: Sequence[str], probes: Sequence[Mapping[str, np.ndarray]]) -> tuple[TensorSpec, ...]:
     """Return the outputs that ONNX Runtime computes from each of the inputs [batch, ...] in `probes`.
 
-    This reveals sizes that are hard-coded in the graph. Axes that differ between the probes are FREE.
+    This reveals sizes that are hard-coded in the graph. Axes that differ between the probes are FREE, and so are those
+    of unsaid size in a graph that suppresses or selects: how many boxes are left, no probe tells.
 
     Raises:
         ExportError: the model cannot be run, or an output's first axis is not the batch.
     """
     batch = len(next(iter(probes[0].values())))
     specs = []
+    unsaid = _unsaid_axes(path)
     loaded = session(path, probes[0])
     for name, arrays in zip(names, zip(*map(loaded, probes), strict=True), strict=True):
         shapes = [array.shape for array in arrays]
@@ -39,9 +44,25 @@ def outputs_of(path: Path, names: Sequence[str], probes: Sequence[Mapping[str, n
                 "made for one batch size; an ONNX file from outside whose outputs lack this axis, as boxes [n, 4], "
                 "runs with that and batch=1",
             )
-        common = [axis[0] if len(set(axis)) == 1 else FREE for axis in zip(*shapes, strict=True)]
+        common = [
+            sizes[0] if len(set(sizes)) == 1 and (name, axis) not in unsaid else FREE
+            for axis, sizes in enumerate(zip(*shapes, strict=True))
+        ]
         specs.append(TensorSpec(name, str(arrays[0].dtype), tuple(common[1:])))
     return tuple(specs)
+
+
+def _unsaid_axes(path: Path) -> frozenset[tuple[str, int]]:
+    """Return outputs and their axes whose sizes may depend on values: the graph has such operators and says no size."""
+    graph = onnx_files.load_without_data(path).graph
+    if not any(node.op_type in _SIZED_BY_VALUES for node in graph.node):
+        return frozenset()
+    return frozenset(
+        (output.name, axis)
+        for output in graph.output
+        for axis, size in enumerate(onnx_files.axes_of(output))
+        if not isinstance(size, int)
+    )
 
 
 def run(model: onnx.ModelProto | Path, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:

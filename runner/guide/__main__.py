@@ -171,7 +171,7 @@ def _outputs_of_network(config: RunConfig) -> dict[str, TensorSpec]:
     On PyTorch's meta device tensors have a shape and a type, and no values.
     """
     setup = Setup(config)
-    if setup.is_outside or any(tensor.is_free for tensor in setup.inputs):
+    if setup.is_outside or setup.free_inputs:
         return {}
     try:
         with torch.device("meta"), torch.no_grad(), redirect_stdout(sys.stderr):  # stdout is the guide's
@@ -188,7 +188,7 @@ def _outputs_of_network(config: RunConfig) -> dict[str, TensorSpec]:
 
 def _script(subject: Subject, path: Path) -> str:
     config, words = subject.config, subject.words
-    if any(tensor.is_free for tensor in subject.setup.inputs) or config.tool.compiler is None:
+    if subject.setup.free_inputs or config.tool.compiler is None:
         reason = "runs in the runner's process" if config.tool.compiler is None else "is called once a size of samples"
         raise ConfigError(
             f"model={config.model.name} has no script of commands for tool={config.tool.name}, which {reason}",
@@ -196,7 +196,9 @@ def _script(subject: Subject, path: Path) -> str:
         )
     heading = words["script_heading"].format(name=config.model.name, soc=config.soc.name, tool=config.tool.name)
     ask = words["script_root"].format(dataset=config.dataset.name, script=path.name) if subject.asks_for_root else None
-    return by_hand.script(by_hand.commands(config, subject.typed), subject.batches, heading, ask)
+    environment = config.tool.environment_script
+    source = by_hand.sourced(environment, words["script_environment"]) if environment else ()
+    return by_hand.script(by_hand.commands(config, subject.typed), source, subject.batches, heading, ask)
 
 
 def _write(path: Path, text: str, kind: str, option: str) -> None:

@@ -12,7 +12,7 @@ from runner.config.schema import RunConfig
 from runner.core import Command
 from runner.pipeline.setup import Setup
 from runner.tools import DryRunPaths
-from runner.tools.ascend import aipp_config
+from runner.tools.ascend import aipp_config, environment_scripts
 
 SAMPLES = Path("samples")
 ROOT = "${dataset_root}"
@@ -63,13 +63,12 @@ def commands(config: RunConfig, typed: Sequence[str]) -> Commands:
     compiles = [] if setup.compiler is None else setup.compiler.commands(setup.compile_request(onnx), compiled)
     calls = setup.tool.commands(paths, setup.placement, setup.limits)
     infer, benchmark = (_of_stage(calls, stage) for stage in ("infer", "benchmark"))
-    is_free = any(tensor.is_free for tensor in setup.inputs)
-    is_scored = not is_free and any(f"{SAMPLES}/" in line for line in infer)
+    is_scored = not setup.free_inputs and any(f"{SAMPLES}/" in line for line in infer)
     results = str(_results(infer, paths))
     folder = (f"mkdir -p {_word(str(paths.results))}",)
     chip = (config.soc.soc_version or "").removeprefix(_PREFIX) if compiles and config.soc.kind == "ascend" else None
     return Commands(
-        source=(shlex.join(["source", config.tool.environment_script]),) if config.tool.environment_script else (),
+        source=(f"source {_place(environment)}",) if (environment := config.tool.environment_script) else (),
         chip=chip or None,
         samples=(*_step("samples", str(SAMPLES), typed), *_list_of_samples(infer, setup)) if is_scored else (),
         onnx=_step("onnx", str(onnx), [*typed, f"batch={_ANY_BATCH}"] if setup.onnx_batch is not None else typed),
@@ -77,7 +76,7 @@ def commands(config: RunConfig, typed: Sequence[str]) -> Commands:
         infer=(*folder, *infer) if is_scored else (),
         score=_step("score", results, [*typed, f"batch={_ANY_BATCH}"]) if is_scored else (),
         benchmark=(*(() if is_scored else folder), *_first_batch(benchmark, paths), *benchmark)
-        if benchmark and not is_free
+        if benchmark and not setup.free_inputs
         else (),
         onnx_file=_word(str(onnx)),
         compiled_file=_word(str(paths.model)),
@@ -85,10 +84,30 @@ def commands(config: RunConfig, typed: Sequence[str]) -> Commands:
     )
 
 
-def script(commands: Commands, batches: Iterable[int], heading: str, ask_for_root: str | None) -> str:
+def sourced(environment: str, absent: str) -> tuple[str, ...]:
+    """Return the lines that source CANN's environment script: of several places where it may be, the first that has it.
+
+    `absent` is said where none has it, with `{places}` for them.
+    """
+    places = environment_scripts(environment)
+    if len(places) == 1:
+        return (f"source {_place(environment)}",)
+    return (
+        f"for set_env in {' '.join(map(_place, places))} ''; do",
+        '  if [ -f "$set_env" ]; then break; fi',
+        "done",
+        f': "${{set_env:?{absent.format(places=", ".join(places))}}}"',
+        'source "$set_env"',
+    )
+
+
+def script(
+    commands: Commands, source: Sequence[str], batches: Iterable[int], heading: str, ask_for_root: str | None
+) -> str:
     """Return a bash script that runs the commands for each batch size and stops at the first that fails.
 
-    `heading` is a comment; `ask_for_root` is said, if given, where the data set's folder is not.
+    `source` are the lines that set the environment of the programs, `heading` is a comment; `ask_for_root` is said, if
+    given, where the data set's folder is not.
     """
     lines = ["#!/usr/bin/env bash", f"# {heading}", "set -e"]
     if ask_for_root is not None:
@@ -96,7 +115,7 @@ def script(commands: Commands, batches: Iterable[int], heading: str, ask_for_roo
     if commands.chip is not None:
         lines.append(f"chip_name={commands.chip}")
     is_for_all = not any("${bs}" in line for line in commands.onnx)
-    lines += [*commands.source, *commands.samples, *(commands.onnx if is_for_all else ())]
+    lines += [*source, *commands.samples, *(commands.onnx if is_for_all else ())]
     of_batch = (*(() if is_for_all else commands.onnx), *commands.compile, *commands.infer, *commands.score)
     loop = (f"for bs in {' '.join(map(str, batches))}; do", *of_batch, *commands.benchmark, "done")
     return "\n".join([*lines, *loop, ""])
@@ -160,6 +179,11 @@ def _with_chip(line: str, chip: str | None) -> str:
 
 def _line(words: Iterable[str]) -> str:
     return " ".join(map(_word, words))
+
+
+def _place(path: str) -> str:
+    """Quote a path for the shell, but for a leading ~, which is the user's home."""
+    return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)
 
 
 def _word(text: str) -> str:

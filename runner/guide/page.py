@@ -327,7 +327,7 @@ def _conversion(subject: Subject, commands: Commands) -> Iterator[str]:
         yield _fence(["npu-smi info", f"chip_name={commands.chip}"])
         yield words["chip_shown"]
         yield _fence(parameters.NPU_SMI.format(chip=commands.chip).split("\n"), "text")
-    if any(tensor.is_free for tensor in subject.setup.inputs):
+    if subject.setup.free_inputs:
         yield words["gears"]
     yield _fence(commands.compile)
     yield from _parameters(subject, "atc" if commands.chip else "trtexec", commands.compile)

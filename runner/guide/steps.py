@@ -122,7 +122,7 @@ def _to(target: Path, write: Callable[[], object]) -> None:
 
 
 def _write_samples(setup: Setup, prepared: Samples, target: Path) -> None:
-    if any(tensor.is_free for tensor in setup.inputs):
+    if setup.free_inputs:
         raise ConfigError(
             f"sizes of model={setup.config.model.name}'s inputs differ between samples",
             "let the runner infer, which calls the tool once a size: python -m runner model=...",

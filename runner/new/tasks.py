@@ -82,12 +82,15 @@ def shown(tensors: Specs) -> str:
 def preprocessing(task: str, picture: TensorSpec) -> PreprocessConfig:
     """Return a usual preprocessing for a task: pictures of any size fitted into what the network takes.
 
-    Those to be restored keep their size: what is padded would change the pixels beside it, and so the figures.
+    Those to be restored keep their size: what is padded would change the pixels beside it, and so the figures. None is
+    stretched to a size that is free.
     """
     channels = picture.shape[0]
-    padded = FREE in picture.shape[1:] and task != "restoration"
+    is_free = FREE in picture.shape[1:]
+    padded = is_free and task != "restoration"
+    fit = {"fit": "none"} if is_free and FITS[task]["fit"] == "stretch" else FITS[task]
     return PreprocessConfig(
-        **FITS[task],
+        **fit,
         multiple=MULTIPLE if padded else 1,
         channels="rgb" if channels == 3 else "grey",
         mean=[0.0] * channels,
@@ -150,7 +153,10 @@ def _segmentation(maps: TensorSpec) -> Decoded | None:
     if not maps.is_floating and len(maps.shape) in (2, 3):
         return Decoded({"_target_": target, "source": "ids", "resize": "nearest"})
     if maps.is_floating and len(maps.shape) == 3:
-        return Decoded({"_target_": target}, {"classes": max(2, maps.shape[0])})
+        guessed = "threshold, 0.0 for logits or 0.5 where the network ends in a sigmoid; logits are taken"
+        if maps.shape[0] == 1:
+            return Decoded({"_target_": target, "threshold": 0.0}, {"classes": 2}, guessed)
+        return Decoded({"_target_": target}, {"classes": maps.shape[0]})
     return None
 
 

@@ -124,11 +124,12 @@ def _attempt(run: Run, keeps_refused: bool) -> Failure | None:
             log.error(traceback.format_exc())  # recorded, and without a traceback on the terminal
             fix = "this is a fault of the runner: report it with run.log"
             known = RunnerError(f"{type(error).__name__}: {error}", fix)
-        for problem in known.problems if isinstance(known, PreflightError) else (known.problem,):
+        problems = known.problems if isinstance(known, PreflightError) else (known.problem,)
+        for problem in problems:
             display.failure(f"{run.stage}: {problem}")
         if isinstance(known, PreflightError) and not keeps_refused:
             raise
-        return Failure(run.stage, known.message, known.fix)
+        return Failure(run.stage, known.message, known.fix, problems if len(problems) > 1 else ())
     return None
 
 

@@ -227,7 +227,8 @@ def finish() -> None:
         for end in _ends:
             record(end.code)
         if started.is_dry_run:
-            print(f"total of {len(started.jobs)} jobs, shared work counted once: {started.left}")
+            left = f", shared work counted once: {started.left}" if started.left else ""
+            print(f"total of {len(started.jobs)} jobs{left}")
         elif _ends or any(started.wrote(path) for path in entries_of(started.folder) if path.is_dir()):
             _collect(started)
             _account(started)

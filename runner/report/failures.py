@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runner.core import Problem
 from runner.results import Account, Failure, Result, SweepJob, identity
 
 LOG = "run.log"
@@ -16,25 +17,24 @@ FIX_MISSING = "run it again, or copy the other hosts' folders here and name them
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A failed run: its description, the failed stage, the error's message and fix, and its log, empty if none."""
+    """A failed run: its description, its errors, each with the failed stage before it, and its log, empty if none."""
 
     name: str
-    stage: str
-    message: str
-    fix: str
+    errors: tuple[Problem, ...]
     log: str
-
-    @property
-    def error(self) -> str:
-        """The failed stage and the message."""
-        return f"{self.stage}: {self.message}" if self.stage else self.message
 
 
 def described(result: Result) -> FailedRun:
     """Describe a failed run; its log is looked for beside its result."""
     error = result.error or Failure("", "no reason is given", "")
     log = Path(result.path).with_name(LOG)
-    return FailedRun(identity.named(result), error.stage, error.message, error.fix, str(log) if log.is_file() else "")
+    return FailedRun(identity.named(result), errors(error), str(log) if log.is_file() else "")
+
+
+def errors(failure: Failure) -> tuple[Problem, ...]:
+    """Return the problems of a failure, each with its fix, and with the failed stage before its message."""
+    stage = f"{failure.stage}: " if failure.stage else ""
+    return tuple(replace(problem, message=f"{stage}{problem.message}") for problem in failure.each)
 
 
 def shortly(result: Result) -> str:
@@ -45,10 +45,11 @@ def shortly(result: Result) -> str:
 
 
 def lines(run: FailedRun) -> Iterator[str]:
-    """Yield a failed run as lines of text: what failed, then the fix and the log, indented."""
-    yield f"failed: {run.name}: {run.error}"
-    if run.fix:
-        yield f"    fix: {run.fix}"
+    """Yield a failed run as lines of text: each error, followed by its fix, and the log; fixes and log are indented."""
+    for index, error in enumerate(run.errors):
+        yield error.message if index else f"failed: {run.name}: {error.message}"
+        if error.fix:
+            yield f"    fix: {error.fix}"
     if run.log:
         yield f"    log: {run.log}"
 

@@ -109,7 +109,11 @@ def _contents_list(contents: Contents) -> Iterator[str]:
 
 def _failures(failed: Sequence[FailedRun], folder: Path) -> Iterator[str]:
     if failed:
-        rows = [[escaped(run.name), escaped(run.error), escaped(run.fix), _link(run.log, folder)] for run in failed]
+        rows = [
+            [escaped(run.name), escaped(error.message), escaped(error.fix), _link(run.log, folder)]
+            for run in failed
+            for error in run.errors
+        ]
         yield f'<section id="failed"><h2>Runs that failed</h2>{_words(["run", "error", "fix", "log"], rows)}</section>'
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 from xml.etree import ElementTree
 
 from runner.core import StoreError, visible, write_atomically
+from runner.report import failures
 from runner.results import Account, Gate, Result, identity
 
 Outcome = Literal["passed", "failure", "error", "skipped"]
@@ -60,7 +61,9 @@ def failed_case(run: Result) -> Case:
     """Return the test case of a run that failed, with the fix."""
     if run.error is None:
         return case(run, "run", "error", "no reason is given", run.path)
-    return case(run, "run", "error", f"{run.error.stage}: {run.error.message}", f"fix: {run.error.fix}\n{run.path}")
+    first, *others = failures.errors(run.error)
+    details = [f"fix: {first.fix}", *map(str, others), run.path]
+    return case(run, "run", "error", first.message, "\n".join(details))
 
 
 def missing_cases(accounts: Iterable[Account]) -> Iterator[Case]:

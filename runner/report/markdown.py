@@ -109,7 +109,7 @@ def _marked(figure: str, doubts: Sequence[str]) -> str:
 def _failures(contents: Contents) -> Iterator[str]:
     if contents.failed:
         yield from ("## Runs that failed", "")
-        rows = [(run.name, run.error, run.fix, run.log) for run in contents.failed]
+        rows = [(run.name, error.message, error.fix, run.log) for run in contents.failed for error in run.errors]
         yield from (*grid(["Run", "Error", "Fix", "Log"], rows, numeric=False), "")
     if contents.sweeps:
         yield from ("## Sweeps with jobs that are not done", "")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.core.lazy import Image
+from runner.data import FORMATS
 from runner.results import Result
 
 FILES = ("preview.png", "grid.png")
@@ -49,7 +50,7 @@ def of_runs(runs: Iterable[Result]) -> Mapping[str, Preview]:
 def _encoded(file: Path) -> Preview:
     out = io.BytesIO()
     try:
-        with Image.open(file) as picture:
+        with Image.open(file, formats=FORMATS) as picture:
             small = picture.convert("RGB")
         small.thumbnail(LARGEST_PIXELS)
         small.save(out, "JPEG", quality=_JPEG_QUALITY)

@@ -19,8 +19,8 @@ MOST_COLUMNS = 7
 
 
 def render_failed(run: FailedRun) -> RenderableType:
-    """Render a failed run: what failed and its message in red, then the fix and the log."""
-    return Group(*(Text(line, style="" if index else "red") for index, line in enumerate(failures.lines(run))))
+    """Render a failed run: its errors in red, each followed by its fix, and the log."""
+    return Group(*(Text(line, style="" if line.startswith(" ") else "red") for line in failures.lines(run)))
 
 
 def render_sweep(account: Account) -> RenderableType:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from runner.core import Command, ComparedAccuracy, Fidelity, Figure, OperatorTime, Timing, write_atomically
+from runner.core import Command, ComparedAccuracy, Fidelity, Figure, OperatorTime, Problem, Timing, write_atomically
 from runner.results.gates import Gate
 
 SCHEMA = 1
@@ -39,11 +39,17 @@ class StageRecord:
 
 @dataclass(frozen=True)
 class Failure:
-    """The error that ended a run."""
+    """The error that ended a run; `problems` are what it consists of, each with its fix, where these are several."""
 
     stage: str
     message: str
     fix: str
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def each(self) -> tuple[Problem, ...]:
+        """Its problems, also where it is one."""
+        return self.problems or (Problem(self.message, self.fix),)
 
 
 @dataclass(frozen=True)
@@ -279,12 +285,15 @@ def now() -> str:
 def worst(
     fidelity: Mapping[str, Fidelity], compared: ComparedAccuracy | None, reference: str = PYTORCH
 ) -> WorstFidelity:
-    """Return the worst fidelity of all outputs, and each of them, with the metrics of both on the same samples."""
+    """Return the worst fidelity of all outputs, and each of them, with the metrics of both on the same samples.
+
+    Tiles of one picture are samples of the outputs, and one sample of the metrics.
+    """
     outputs = fidelity.values()
     agreements = [each.top1_agreement for each in outputs if each.top1_agreement is not None]
     equal = [each.equal for each in outputs if each.equal is not None]
     return WorstFidelity(
-        samples=min(each.samples for each in outputs),
+        samples=compared.samples if compared else min(each.samples for each in outputs),
         top1_agreement=min(agreements, default=None),
         cosine=min(each.cosine for each in outputs),
         max_abs=max(each.max_abs for each in outputs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -60,13 +61,23 @@ def check_files(folder: Path, files: Sequence[str], source: Path, fix: str) -> N
     Raises:
         DataError: some are missing; `fix` is part of it.
     """
-    missing = [file for file in files if leads_out(file) or not (folder / file).is_file()]
+    missing = [file for file in files if leads_out(file) or not is_file(folder / file)]
     if missing:
         raise DataError(
             f"{len(missing)} of the {len(files)} pictures that {source} lists are not in {folder}: "
             + first_few(missing, 3),
             fix,
         )
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is that of a file; a name that is longer than any file's is not."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def leads_out(file: str) -> bool:

@@ -53,6 +53,10 @@ class Mean:
         self._total = 0.0
         self._count = 0
 
+    def rename(self, name: str) -> None:
+        """Give its one figure another name."""
+        self.figures = dict.fromkeys((name,), *self.figures.values())
+
     def add(self, results: Results, truths: Results) -> None:
         """Add the function's values to the sum."""
         for part in _of_one_shape(results, truths):
@@ -98,7 +102,7 @@ def measured_in(
 
 
 def metric_of(name: str, target: Target) -> Metric:
-    """Return a data set's metric: an instance of a class, or the mean of a function under its name in the YAML.
+    """Return a data set's metric: an instance of a class, or of a function the mean; means have their name in the YAML.
 
     Raises:
         ConfigError: it cannot be found, does not take its arguments, or is a class without a metric's methods.
@@ -106,6 +110,8 @@ def metric_of(name: str, target: Target) -> Metric:
     if not inspect.isclass(targets.locate(target)):
         return Mean(targets.bind(target, positional=2), name)
     metric: Metric = hooks.made(target, {"figures": Mapping})
+    if isinstance(metric, Mean):
+        metric.rename(name)
     lacking = [method for method in ("add", "merge", "compute", "figures") if not hasattr(metric, method)]
     if lacking:
         raise ConfigError(

@@ -6,6 +6,7 @@ from torchvision import models
 
 from runner.config.libraries.torchvision_detectors import DETECTORS
 from runner.core import ConfigError
+from runner.networks.checkpoints import CheckpointLayout, state_dict_for
 from runner.networks.libraries import build_torchvision
 from runner.pipeline.setup import Setup
 from runner.tasks import decode_of
@@ -92,7 +93,14 @@ def test_retinanets_first_weights_meet_no_epsilon() -> None:
 def test_retinanets_first_weights_are_renamed_as_torchvision_does(chosen) -> None:
     own = build_torchvision("retinanet_resnet50_fpn", None, 91).state_dict()
     rename = chosen("retinanet_resnet50_fpn").model.checkpoint.rename
-    assert len(rename) == 8
+    assert len(rename) == 16
     for old, new in rename.items():
-        assert f"{new}.weight" in own
-        assert f"{old}.weight" not in own
+        assert new in own
+        assert old not in own
+
+
+def test_retinanets_weights_that_were_trained_since_keep_their_names(chosen) -> None:
+    own = build_torchvision("retinanet_resnet50_fpn", None, 91).state_dict()
+    rename = chosen("retinanet_resnet50_fpn").model.checkpoint.rename
+    layout = CheckpointLayout(unwrap=(), rename=dict(rename), drop_background=None, settings=None)
+    assert list(state_dict_for(own, layout)) == list(own)

@@ -108,6 +108,7 @@ def of_shape(shape: str) -> bytes:
     [
         *(b"", b"no array", b"PK\x03\x04", of_shape(f"({10**400}, 4)"), of_shape(f"({2**61}, 4)"), of_shape("(-3, 4)")),
         *(of_shape("(3.0, 4)"), of_shape("(True, 4)"), with_header("{'descr': ("), with_header("(" * 5000)),
+        with_header("if\n    x\n  y\n"),
     ],
 )
 def test_a_file_that_is_no_array_is_a_problem(content, folder) -> None:

@@ -145,3 +145,9 @@ def test_an_output_of_another_shape_than_declared_fails(tmp_path):
     known = TensorSpec("a", "float32", (3,))
     with pytest.raises(ComparisonError, match="output 'a' is"):
         predictions.write(tmp_path / "p.npz", ["a"], list("wx"), [{"a": np.zeros((2, 4), np.float32)}], known)
+
+
+def test_an_output_of_another_shape_than_the_model_declares_is_told(tmp_path) -> None:
+    made = [*batches(1, 1, a=(3, 4)), *batches(1, 1, a=(2, 4))]
+    with pytest.raises(ComparisonError, match=r"'a' is float32 \[3, 4\], \[2, 4\] per sample, .* float32 \[3, 4\]\n"):
+        predictions.write(tmp_path / "p.npz", ["a"], ["x", "y"], made, TensorSpec("a", "float32", (3, 4)))

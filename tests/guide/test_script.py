@@ -63,6 +63,31 @@ def test_it_asks_for_the_folder_of_the_data_set(script) -> None:
     assert "name the folder of the data set, as in dataset_root=/path/to/imagenet bash run.sh" in done.stderr
 
 
+@pytest.fixture
+def without_cann(tmp_path, monkeypatch) -> Path:
+    """A script of a guide on a machine without CANN, with the home folder that it lies in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert guide.main(["model=dcgan", "batch=1", "lang=en", "--script", "run.sh"]) == 0
+    return tmp_path / "run.sh"
+
+
+def test_it_sources_the_first_environment_script_that_is_there(without_cann) -> None:
+    places = without_cann.parent / "Ascend/cann", without_cann.parent / "Ascend/ascend-toolkit"
+    for place in places:
+        place.mkdir(parents=True)
+        (place / "set_env.sh").write_text(f"echo sourced {place}; exit 3")
+    done = subprocess.run(["bash", without_cann], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (3, f"sourced {places[0]}\n"), done.stderr
+
+
+def test_it_names_the_environment_scripts_of_which_none_is_there(without_cann) -> None:
+    done = subprocess.run(["bash", without_cann], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "/usr/local/Ascend/cann/set_env.sh, ~/Ascend/cann/set_env.sh, ~/Ascend" in done.stderr
+    assert done.stdout == ""
+
+
 def test_it_stops_where_a_program_fails(script, monkeypatch) -> None:
     monkeypatch.setenv("STANDIN_FAULT", "error")
     path = script("model=dcgan", "limit=2", "batch=1", *SMALL)

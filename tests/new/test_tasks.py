@@ -35,6 +35,7 @@ def test_a_detectors_decoder_is_seen_by_the_shapes_of_its_outputs(shapes, decode
 
 def test_maps_are_logits_where_floating_and_else_class_ids() -> None:
     assert decoder("segmentation", (19, 16, 24)) == {"_target_": "Maps"}
+    assert decoder("segmentation", (1, 16, 24)) == {"_target_": "Maps", "threshold": 0.0}
     assert decoder("segmentation", (64, 96), dtype="int64") == {
         "_target_": "Maps",
         "source": "ids",
@@ -97,3 +98,9 @@ def test_free_sides_are_padded_to_a_multiple() -> None:
 def test_pictures_to_be_restored_are_not_padded() -> None:
     free = tasks.preprocessing("restoration", TensorSpec("image", "float32", (1, FREE, FREE)))
     assert (free.fit, free.multiple, free.channels) == ("none", 1, "grey")
+
+
+def test_maps_of_free_size_are_padded_and_not_stretched() -> None:
+    free = tasks.preprocessing("segmentation", TensorSpec("image", "float32", (3, FREE, FREE)))
+    assert (free.fit, free.multiple) == ("none", tasks.MULTIPLE)
+    assert tasks.preprocessing("segmentation", PICTURE).fit == "stretch"

@@ -68,6 +68,11 @@ def test_a_dry_run_of_a_sweep_ends_with_the_total_of_its_work(run_tiny, tiny_zoo
     assert not (tiny_zoo / "sweep/sweep.json").exists()
 
 
+def test_of_more_jobs_than_are_looked_at_a_dry_run_tells_the_number(run_tiny, monkeypatch) -> None:
+    monkeypatch.setattr(sweep, "MOST_LOOKED_AT", 1)
+    assert run_tiny(*BRIEF, "batch=1,3", "dry_run=true").stdout.endswith("\ntotal of 2 jobs\n")
+
+
 def test_an_interrupted_sweep_names_the_jobs_that_were_never_started(run_tiny, monkeypatch) -> None:
     def interrupted(stage, inputs, out):
         raise KeyboardInterrupt

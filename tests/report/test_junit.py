@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from runner.core import StoreError
+from runner.core import Problem, StoreError
 from runner.report import __main__ as report
 from runner.report import junit
 from runner.results import Account, Failure, Gate, Result, Sweep, SweepJob
@@ -58,6 +58,14 @@ def test_a_run_that_failed_is_an_error_with_its_fix() -> None:
     (error,) = suite[0]
     assert (error.tag, error.get("message")) == ("error", "infer: no device")
     assert error.text == "fix: plug it in\n/out/result.json"
+
+
+def test_each_of_several_problems_of_a_run_stands_with_its_fix() -> None:
+    problems = (Problem("no data", "give dataset.root=DIR"), Problem("no atc", "install CANN"))
+    failed = run(status="failed", error=Failure("preflight", "", "", problems), path="/out/result.json")
+    ((error,),) = (each[0] for each in parsed(junit.cases([failed], [])))
+    assert error.get("message") == "preflight: no data"
+    assert error.text == "fix: give dataset.root=DIR\npreflight: no atc\n    fix: install CANN\n/out/result.json"
 
 
 def test_a_run_without_gates_is_a_test_case_too() -> None:

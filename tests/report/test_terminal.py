@@ -52,6 +52,15 @@ def test_a_failed_run_tells_the_whole_error_its_fix_and_its_log(write_result, tm
     assert "run.log" in text
 
 
+def test_each_of_several_problems_of_a_failed_run_stands_with_its_fix(write_result, tmp_path) -> None:
+    several = [{"message": "no data", "fix": "give dataset.root=DIR"}, {"message": "no atc", "fix": "install CANN"}]
+    told = {"message": "no data\nno atc", "fix": "give dataset.root=DIR\ninstall CANN"}
+    write_result("2", status="failed", error={"stage": "preflight", **told, "problems": several})
+    (failed,) = results.failed(results.find([tmp_path]).results)
+    _, *lines = failures.lines(failures.described(failed))
+    assert lines == ["    fix: give dataset.root=DIR", "preflight: no atc", "    fix: install CANN"]
+
+
 def test_a_sweep_names_the_jobs_that_are_missing() -> None:
     jobs = tuple(SweepJob(str(number), (f"batch={number}",)) for number in range(3))
     sweep = Sweep(created="2026-11-20T12:00:00+00:00", host="head", jobs=jobs)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runner.core import Command, ComparedAccuracy, Fidelity, OperatorTime, Timing
+from runner.core import Command, ComparedAccuracy, Fidelity, OperatorTime, Problem, Timing
 from runner.results import (
     Environment,
     Failure,
@@ -102,7 +102,9 @@ FULL = Result(
         memory="64 GiB",
         tools={"ais_bench": "0.0.2"},
     ),
-    error=Failure("benchmark", "the card is gone", "plug it in"),
+    error=Failure(
+        "benchmark", "the card is gone", "plug it in", (Problem("the card is gone", "plug it in"), Problem("no disk"))
+    ),
     path="/runs/1/result.json",
     written_at=1e9,
     edited={"model.preprocess.resize": "70"},
@@ -355,6 +357,12 @@ def test_the_metrics_of_both_stand_beside_the_fidelity() -> None:
     fidelity = {"a": Fidelity(samples=4, top1_agreement=None, cosine=0.9, max_abs=0.5, mean_abs=0.1)}
     found = result.worst(fidelity, ComparedAccuracy(4, {"map": 30.5}, {"map": 31.0}))
     assert (found.tool_accuracy, found.accuracy) == ({"map": 30.5}, {"map": 31.0})
+
+
+def test_tiles_of_a_picture_are_one_sample_beside_the_metrics() -> None:
+    fidelity = {"a": Fidelity(samples=12, top1_agreement=None, cosine=0.9, max_abs=0.5, mean_abs=0.1)}
+    found = result.worst(fidelity, ComparedAccuracy(3, {"psnr": 30.5}, {"psnr": 31.0}))
+    assert (found.samples, found.per_output["a"].samples) == (3, 12)
 
 
 def test_the_raw_latencies_are_kept_beside_the_result(tmp_path: Path) -> None:

@@ -5,14 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import EpsImagePlugin
 
 from runner.core import DataError, RunnerError, TensorSpec
-from runner.data import Geometry, Request, picture_size
+from runner.data import Geometry, Request, open_picture, picture_size
 from runner.data.arrays import ArrayFolder
 from runner.debug import inputs
 from runner.graph import onnx_files
 from runner.tasks.classification.image_folder import read_labels
 from runner.tasks.detection import coco, voc
+from runner.tasks.listed import check_files
 from runner.tasks.ocr_detection import icdar
 from runner.tasks.recognition.words import read_texts
 from runner.tasks.segmentation import picture_maps
@@ -62,6 +64,25 @@ def test_a_link_to_a_device_is_refused_at_once(reader: str, tmp_path: Path) -> N
     path.symlink_to("/dev/zero")
     with pytest.raises(RunnerError, match="not a regular file"):
         read(path)
+
+
+def test_postscript_named_as_a_picture_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ghostscript = tmp_path / "gs"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {tmp_path / 'run'}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # Pillow has not looked for it yet
+    picture = tmp_path / "1.png"
+    picture.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(DataError, match="not a readable picture"):
+        open_picture(picture)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 3000, "x\0"], ids=["long", "deep", "nul"])
+def test_a_name_that_no_file_can_have_is_a_missing_picture(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="1 of the 1 pictures that list lists are not in"):
+        check_files(tmp_path, [f"{name}.png"], Path("list"), "add it")
 
 
 def test_a_list_larger_than_any_is_refused_before_it_is_read(tmp_path: Path) -> None:

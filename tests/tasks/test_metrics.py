@@ -178,6 +178,11 @@ def test_a_function_of_a_users_own_needs_no_figure(own_metrics) -> None:
     assert metric.figures == {"exact": Figure()}
 
 
+def test_a_class_that_is_a_mean_has_the_name_of_the_yaml() -> None:
+    metric = metric_of("psnr_y", Target("runner.tasks.restoration.Psnr", {"channel": "y"}))
+    assert {name: figure.unit for name, figure in metric.figures.items()} == {"psnr_y": "dB"}
+
+
 def test_a_class_has_several_figures_under_names_of_its_own(own_metrics) -> None:
     metric = metric_of("extremes", Target(f"{own_metrics}.Extremes", {"scale": 2.0}))
     metric.add(RESULTS, TRUTHS)

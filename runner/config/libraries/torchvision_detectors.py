@@ -40,11 +40,15 @@ _STRETCHED: dict[str, Any] = {
     "deviations": (_ANTIALIASED,),
 }
 _HEADS = {
-    f"head.{branch}.conv.{index}": f"head.{branch}.conv.{index}.0"
+    f"head.{branch}.conv.{index}.{kind}": f"head.{branch}.conv.{index}.0.{kind}"
     for branch in ("classification_head", "regression_head")
     for index in range(4)
+    for kind in ("weight", "bias")
 }
-"""Old -> new names of RetinaNet's parameters, as torchvision renames them when it loads its first weights."""
+"""Old -> new names of RetinaNet's parameters, as torchvision renames them when it loads its first weights.
+
+They are whole names, so that those of a network trained since, `conv.0.0.weight`, stay as they are.
+"""
 
 DETECTORS: dict[str, dict[str, Any]] = {
     "ssd300_vgg16": {

@@ -14,9 +14,9 @@ _OCTAVE_SCALES = (0, 1 / 3, 2 / 3)
 """Exponents of 2 of the anchors' sizes on one level (arXiv:1708.02002, section 4)."""
 
 
-def cells_of(height: int, width: int, level: int) -> tuple[int, int]:
-    """Return rows and columns of a level of the pyramid."""
-    return -(-height // 2**level), -(-width // 2**level)
+def cells_of(height: int, width: int, stride: int) -> tuple[int, int]:
+    """Return rows and columns of a map at a stride: padded convolutions round up where it does not divide the input."""
+    return -(-height // stride), -(-width // stride)
 
 
 def _grid(down: NDArray[Any], across: NDArray[Any]) -> NDArray[Any]:
@@ -31,7 +31,7 @@ def corners_of(height: int, width: int, level: int) -> NDArray[np.float32]:
 
     Their distance is the input's side / cells, rounded down.
     """
-    rows, columns = cells_of(height, width, level)
+    rows, columns = cells_of(height, width, 2**level)
     return _grid(np.arange(rows) * (height // rows), np.arange(columns) * (width // columns)).astype(np.float32)
 
 
@@ -61,7 +61,7 @@ def centred_anchors(height: int, width: int, anchor_scale: float) -> NDArray[np.
             for octave in _OCTAVE_SCALES
             for across, down in aspects
         ]
-        rows, columns = cells_of(height, width, level)
+        rows, columns = cells_of(height, width, stride)
         centres = _grid((np.arange(rows) + 0.5) * stride, (np.arange(columns) + 0.5) * stride)
         places = np.repeat(centres, len(sides), axis=0)
         by_level.append(np.concatenate([places, np.tile(sides, (rows * columns, 1))], axis=1))

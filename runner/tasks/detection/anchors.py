@@ -53,7 +53,7 @@ class _OfAnchors(SuppressingDecoder):
 
     def anchor_count(self, height: int, width: int) -> int:
         """Return the number of anchors of an input in pixels."""
-        return sum(math.prod(cells_of(height, width, level)) for level in LEVELS)
+        return sum(math.prod(cells_of(height, width, 2**level)) for level in LEVELS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,12 +205,12 @@ class EfficientDet(_OfAnchors):
 def _best(
     values: NDArray[Any], least: NDArray[Any] | float, most: int = 1000
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows and columns of the `most` largest values above `least`, largest first."""
+    """Return rows and columns of the `most` largest values above `least`, largest first, equal ones in their order."""
     flat = values.reshape(-1)
     found = np.flatnonzero(flat > least)
     if len(found) > most:
-        found = found[np.argpartition(-flat[found], most - 1)[:most]]
-    found = found[np.argsort(-flat[found], kind="stable")]
+        found = found[flat[found] >= np.partition(flat[found], -most)[-most]]
+    found = found[np.argsort(-flat[found], kind="stable")][:most]
     rows, columns = np.divmod(found, values.shape[1])
     return rows, columns
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from runner.core import DataError
 from runner.core.lazy import NDArray, np
 from runner.data import Row
+from runner.tasks.detection._anchor_boxes import cells_of
 from runner.tasks.detection._decoder import Candidates, clipped_to_picture, row_size, sigmoid
 from runner.tasks.detection._masks import pasted
 from runner.tasks.detection.boxes import RLE, to_original, to_original_unclipped
@@ -43,7 +44,7 @@ class PrototypeDistances(Distances):
         super().check(dict(items[:maps]), row)
         height, width = row_size(row)
         strides = (*self.strides, _PROTOTYPE_STRIDE)
-        self.sizes(dict(items[maps:]), [("coefficients", height // stride, width // stride) for stride in strides])
+        self.sizes(dict(items[maps:]), [("coefficients", *cells_of(height, width, stride)) for stride in strides])
 
     def candidates(self, outputs: list[NDArray[Any]], row: Row) -> Candidates:
         return super().candidates(outputs[: len(self.strides)], row)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from runner.core import ConfigError
 from runner.core.lazy import NDArray, np
 from runner.data import Row
+from runner.tasks.detection._anchor_boxes import cells_of
 from runner.tasks.detection._decoder import (
     Candidates,
     SuppressingDecoder,
@@ -23,7 +24,6 @@ from runner.tasks.detection._decoder import (
     together,
 )
 
-_BINS = 16
 _CENTRE_FACTORS = {"v3": (1.0, 1.0, 1.0), "v4": (1.2, 1.1, 1.05), "v5": (2.0, 2.0, 2.0)}
 """How far a centre reaches, in cells: factor * sigmoid - (factor - 1) / 2; `scale_x_y` in darknet's yolov4.cfg."""
 
@@ -43,8 +43,9 @@ class _Maps(SuppressingDecoder):
         classes: set[int] = set()
         height, width = row_size(row)
         for index, ((name, array), stride) in enumerate(zip(outputs.items(), self.strides, strict=True)):
-            takes = f"[N, {self.channels(index)}, {height // stride}, {width // stride}]"
-            if array.ndim != 4 or array.shape[2:] != (height // stride, width // stride):
+            rows, columns = cells_of(height, width, stride)
+            takes = f"[N, {self.channels(index)}, {rows}, {columns}]"
+            if array.ndim != 4 or array.shape[2:] != (rows, columns):
                 raise self.refused(name, array, f"{takes} at stride {stride} of a {width}x{height} input")
             count = self.classes_of(index, array.shape[1])
             if count is None or count not in (classes or {count}):
@@ -130,26 +131,34 @@ class Anchored(_Maps):
 class Distances(_Maps):
     """Boxes by the distances of their sides from a cell's centre, as YOLOv8 and YOLO11 give them.
 
-    Each map is [N, 4 * 16 + classes, height, width]: for left, top, right and bottom the logits of 16 distances, 0 to
-    15 strides, whose mean under the softmax is the distance (distribution focal loss, arXiv:2006.04388, section 3.2);
-    then the logits of classes. Every class above `score` is a candidate of its own.
+    Each map is [N, 4 * bins + classes, height, width]: for left, top, right and bottom the logits of `bins` distances,
+    0 to bins - 1 strides, whose mean under the softmax is the distance (distribution focal loss, arXiv:2006.04388,
+    section 3.2); then the logits of classes. Every class above `score` is a candidate of its own.
     """
 
     iou: float = 0.7
+    bins: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bins < 2:
+            raise ConfigError(
+                f"model.decode.bins is {self.bins}", "give the number of distances per side of a box, such as 16"
+            )
 
     def channels(self, index: int) -> str:
-        return f"{4 * _BINS} + classes"
+        return f"4 * {self.bins} + classes"
 
     def classes_of(self, index: int, channels: int) -> int | None:
-        return channels - 4 * _BINS if channels > 4 * _BINS else None
+        return channels - 4 * self.bins if channels > 4 * self.bins else None
 
     def of_map(self, index: int, values: NDArray[Any], width: int) -> Candidates:
-        logits = values[4 * _BINS :]
+        logits = values[4 * self.bins :]
         columns, found = np.nonzero(logits > logit(self.score))
         cells, places = np.unique(found, return_inverse=True)
-        bins = np.take(values[: 4 * _BINS], cells, axis=1).astype(np.float32, copy=False).reshape(4, _BINS, -1)
+        bins = np.take(values[: 4 * self.bins], cells, axis=1).astype(np.float32, copy=False).reshape(4, self.bins, -1)
         weights = np.exp(bins - bins.max(axis=1, keepdims=True, initial=-np.inf))
-        sides = np.einsum("sbn,b->ns", weights, np.arange(_BINS, dtype=np.float32)) / weights.sum(axis=1).T
+        sides = np.einsum("sbn,b->ns", weights, np.arange(self.bins, dtype=np.float32)) / weights.sum(axis=1).T
         centres = _corners(cells, width) + np.float32(0.5)
         boxes = np.concatenate([centres - sides[:, :2], centres + sides[:, 2:]], axis=1) * self.strides[index]
         scores, classes = sigmoid(logits[columns, found]), self.indices(len(logits))[columns]

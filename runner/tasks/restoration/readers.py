@@ -22,7 +22,7 @@ from runner.data import (
     root_folder,
     sample_ids,
 )
-from runner.tasks.listed import Counterparts, ListedPictures, Listing, pictures_ending
+from runner.tasks.listed import Counterparts, ListedPictures, Listing, is_file, pictures_ending
 from runner.tasks.restoration import _pixels
 
 ROOT_FIX = "give dataset.root=DIR holding the pictures, or dataset=synthetic_textures to try without"
@@ -121,7 +121,7 @@ class PicturePairs(_PictureFiles):
 
     def _check(self, request: Request) -> None:
         inputs, targets, files = self._folder, self._targets, self._files(request)
-        lacking = [file for file in files if not targets.path(file).is_file()]
+        lacking = [file for file in files if not is_file(targets.path(file))]
         if lacking:
             raise DataError(
                 f"{len(lacking)} of the {len(self._listing.pictures)} pictures in {inputs} have none of their name in "

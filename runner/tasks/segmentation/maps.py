@@ -26,9 +26,9 @@ class Maps:
     any type, for an argmax inside the graph.
 
     h and w may be smaller than the network's input. Padding is cut off. `resize` is from there to the original size:
-    "bilinear" resizes the logits, then takes the largest; "nearest" resizes the class ids. Bilinear is PyTorch's
-    `interpolate`, with its `align_corners`. The logits of tiles are averaged where tiles overlap; of class ids the
-    later tile counts. Pixels that preprocessing cut off are UNSEEN.
+    "bilinear" resizes the logits, beside padding as if first to the network's input, then takes the largest; "nearest"
+    resizes the class ids. Bilinear is PyTorch's `interpolate`, with its `align_corners`. The logits of tiles are
+    averaged where tiles overlap; of class ids the later tile counts. Pixels that preprocessing cut off are UNSEEN.
     """
 
     source: str = one_of("logits", "ids")
@@ -192,11 +192,21 @@ class _Axis:
         return np.clip(self._centres.astype(np.intp), int(first), int(np.ceil(end)) - 1)
 
     def linear(self, align_corners: bool) -> _Linear:
-        """Return between which cells each seen pixel has its centre, as if the picture's cells were cut out first."""
+        """Return between which cells each seen pixel has its centre, as if the picture were cut out of the output.
+
+        An output smaller than the network's input is cut as if it were resized to the input first, as mmsegmentation
+        does: pixels beside padding lie between a cell of the picture and one of the padding.
+        """
         first, end = self.content
-        last = max(first, end - 1)
-        centres = self._centres
-        positions = np.linspace(first, last, len(centres)) if align_corners else np.clip(centres - 0.5, first, last)
+        centres, last = self._centres, end - 1
+        if align_corners:
+            pixels = self.before + self.resized + self.after
+            step = (self.cells - 1) / max(1, pixels - 1)
+            ends = max(0, self.before) * step, (self.before + self.resized + min(0, self.after) - 1) * step
+            positions = np.linspace(*ends, len(centres))
+        else:
+            margin = max(0.0, (1 - self.cells_per_pixel) / 2)  # from a pixel's centre to that of the cell at the edge
+            positions = np.clip(centres - 0.5, max(0.0, first - margin), min(self.cells - 1, last + margin))
         return _Linear.at(positions, self.cells)
 
 

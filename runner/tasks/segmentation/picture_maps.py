@@ -21,22 +21,25 @@ from runner.data import (
     root_folder,
     sample_ids,
 )
-from runner.tasks.listed import Counterparts, ListedPictures, Listing, check_files, pictures_ending, text_of
+from runner.tasks.listed import Counterparts, ListedPictures, Listing, check_files, is_file, pictures_ending, text_of
 from runner.tasks.segmentation.maps import UNSEEN
 
 T = TypeVar("T")
 ID_MODES = ("L", "P", "1")
 """PIL's names of pictures that store one byte, or one bit, a pixel: grey values or indices of a palette."""
 NO_CLASS = -1
+MASKS_LOOKED_AT = 16
+"""Of two classes, how many maps are looked at before anything runs."""
 
 
 @dataclass(frozen=True)
 class PictureMaps(ListedPictures):
     """Pictures below `root`/`pictures`, each with a label map at the same place below `root`/`labels`.
 
-    `classes` is the number of classes. Maps are grey or palette pictures whose stored values are the classes, from 0;
-    `ignore` is the value of unlabelled pixels, if there are any. `values` tells what is stored instead for each class,
-    in order; then all other values are unlabelled. With `reduce_zero_label` 0 is unlabelled and classes count from 1.
+    `classes` is the number of the network's channels; one channel tells two classes. Maps are grey or palette pictures
+    whose stored values are the classes, from 0; `ignore` is the value of unlabelled pixels, if there are any. `values`
+    tells what is stored instead for each class, in order; then all other values are unlabelled. With
+    `reduce_zero_label` 0 is unlabelled and classes count from 1.
 
     A map has its picture's name with `picture_suffix` (by default the extension) replaced by `label_suffix`. `names` is
     a file below `root` that lists the pictures' names without suffix; by default all pictures are used.
@@ -77,7 +80,7 @@ class PictureMaps(ListedPictures):
             raise DataError(f"dataset.root: there is no folder {folder}", self._fix)
         listed = self.names is not None
         pictures = self._listed(folder) if listed else pictures_ending(folder, self.picture_suffix, self._fix)
-        without = [picture for picture in pictures if not self._maps.path(picture).is_file()]
+        without = [picture for picture in pictures if not is_file(self._maps.path(picture))]
         if without:
             raise DataError(
                 f"{len(without)} of the {len(pictures)} pictures in {folder} have no label map: "
@@ -100,6 +103,11 @@ class PictureMaps(ListedPictures):
         return pictures
 
     @property
+    def _told(self) -> int:
+        """The number of classes that the network tells apart."""
+        return max(2, self.classes)
+
+    @property
     def _fix(self) -> str:
         return (
             f"give dataset.root=DIR holding {self.pictures}/ and {self.labels}/, "
@@ -114,7 +122,7 @@ class PictureMaps(ListedPictures):
             classes[self.ignore] = self.ignore
         first = 1 if self.reduce_zero_label else 0
         classes[:first] = [unlabelled] * first
-        for number, value in enumerate(self.values or range(first, first + self.classes)):
+        for number, value in enumerate(self.values or range(first, first + self._told)):
             classes[value] = number
         return tuple(classes)
 
@@ -125,9 +133,9 @@ class PictureMaps(ListedPictures):
                 "give at most 255 classes, and an ignore of at most 255",
             )
         values = self.values
-        if values is not None and (len(values) != self.classes or not all(value in range(256) for value in values)):
+        if values is not None and (len(values) != self._told or not all(value in range(256) for value in values)):
             yield Problem(
-                f"dataset.reader.values is {list(values)}, and there are {self.classes} classes",
+                f"dataset.reader.values is {list(values)}, and there are {self._told} classes",
                 "give one stored value per class, 0 to 255",
             )
         if self.reduce_zero_label and (self.ignore is None or values is not None or self.classes >= UNSEEN):
@@ -138,6 +146,22 @@ class PictureMaps(ListedPictures):
 
     def _check(self, request: Request) -> None:
         super()._check(request)
+        self._check_sizes(request)
+        if self._told == 2 and self.values is None and not self.reduce_zero_label:
+            self._check_masks([picture.item for picture in self._wanted(request)[:MASKS_LOOKED_AT]])
+
+    def _check_masks(self, files: Sequence[str]) -> None:
+        """Raise DataError if no map has class 1 while some have `ignore`: masks of 0 and 255, black and white."""
+        present = set[int]().union(*(np.unique(self._maps.load(file)).tolist() for file in files))
+        if self.ignore in present - {0, 1} and 1 not in present:
+            raise DataError(
+                f"of two classes the first {len(files)} label maps have none of class 1, and pixels of value "
+                f"{self.ignore}, which is dataset.reader.ignore: these do not count",
+                f"if they are class 1, as in black and white masks, give '+dataset.reader.values=[0,{self.ignore}]', "
+                "else '+dataset.reader.values=[0,1]'",
+            )
+
+    def _check_sizes(self, request: Request) -> None:
         unequal = []
         for picture in self._wanted(request):
             file = picture.item

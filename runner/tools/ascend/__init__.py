@@ -5,3 +5,4 @@ from runner.tools.ascend.ais_bench import AisBench
 from runner.tools.ascend.ais_infer import AisInfer
 from runner.tools.ascend.atc import Atc
 from runner.tools.ascend.benchmark_tool import BenchmarkTool
+from runner.tools.ascend.cann import environment_scripts

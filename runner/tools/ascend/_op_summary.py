@@ -24,9 +24,19 @@ def executions(text: str) -> Iterator[Execution]:
     """Yield the executions of operators in the content of a file, in its order, which is that of time.
 
     Raises:
-        ToolError: it lacks columns, or a duration is no number.
+        ToolError: it is no CSV, lacks columns, or a duration is no number.
     """
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
+    try:
+        yield from _executions(reader)
+    except csv.Error as error:
+        raise ToolError(
+            f"msprof's op_summary cannot be read as CSV: line {reader.line_num + 1}: {error}",
+            "measure again without benchmark.profile, or call msprof by hand",
+        ) from error
+
+
+def _executions(reader: csv.DictReader[str]) -> Iterator[Execution]:
     columns = reader.fieldnames or ()
     absent = sorted({NAME, TYPE, DURATION_US} - set(columns))
     if absent:

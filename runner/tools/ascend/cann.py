@@ -28,13 +28,18 @@ PYTHON_TIMEOUT_SECONDS = 60.0
 _VENV_VARIABLES = ("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "PYTHONHOME")
 
 
-def environment_script(script: str) -> Path | None:
-    """Return the existing script: the given one or, in place of the default, that of a newer CANN or the user's own.
+def environment_scripts(script: str) -> tuple[str, ...]:
+    """Return where the script may be: the given one or, for the default, also that of a newer CANN and the user's own.
 
-    None if none exists.
+    A leading ~ is the user's home.
     """
-    defaults = (NEWER_ENVIRONMENT_SCRIPT, *OWN_ENVIRONMENT_SCRIPTS) if script == ENVIRONMENT_SCRIPT else ()
-    return next((path for path in map(Path, map(os.path.expanduser, (script, *defaults))) if path.is_file()), None)
+    return (script, NEWER_ENVIRONMENT_SCRIPT, *OWN_ENVIRONMENT_SCRIPTS) if script == ENVIRONMENT_SCRIPT else (script,)
+
+
+def environment_script(script: str) -> Path | None:
+    """Return the first existing one of `environment_scripts`; None if none exists."""
+    paths = map(Path, map(os.path.expanduser, environment_scripts(script)))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def environment(script: str, is_here: bool) -> dict[str, str] | None:

@@ -22,6 +22,7 @@ from runner.tasks.detection import (
     Ssd,
     Yolox,
 )
+from runner.tasks.detection.anchors import _best
 
 CLASSES = 10
 ROW = Row(id="a", original_size=(300, 500), scale=(1.28, 1.28), padding=(128, 0, 128, 0))
@@ -91,18 +92,27 @@ def test_boxes_relative_to_anchors(style) -> None:
     assert_found(Anchored(anchors=ANCHORS, style=style), anchored(style))
 
 
-def test_boxes_by_distances_from_a_cell() -> None:
-    outputs = maps(64 + CLASSES)
+@pytest.mark.parametrize("bins", [16, 8])
+def test_boxes_by_distances_from_a_cell(bins) -> None:
+    outputs = maps(4 * bins + CLASSES)
     for box, label in zip(IN_ROW, LABELS, strict=True):
         x, y = cell_of((box[:2] + box[2:]) / 2, 16)
         distances = np.abs(box / 16 - np.array([x, y, x, y]) - 0.5)
-        bins = outputs["stride16"][0, :64, y, x].reshape(4, 16)
-        bins[:] = -100
-        for side, distance in zip(bins, distances, strict=True):
+        sides = outputs["stride16"][0, : 4 * bins, y, x].reshape(4, bins)
+        sides[:] = -100
+        for side, distance in zip(sides, distances, strict=True):
             lower = int(distance)  # the mean of two neighbouring bins is the distance
             side[lower], side[lower + 1] = np.log(1 - distance + lower), np.log(max(distance - lower, 1e-30))
-        outputs["stride16"][0, 64 + label, y, x] = -NONE
-    assert_found(Distances(), outputs)
+        outputs["stride16"][0, 4 * bins + label, y, x] = -NONE
+    assert_found(Distances(bins=bins), outputs)
+
+
+def test_a_map_has_a_cell_for_what_is_left_of_an_input_that_its_stride_does_not_divide() -> None:
+    outputs = {"stride64": np.full((1, 64 + CLASSES, 3, 4), NONE, np.float32)}
+    outputs["stride64"][0, 64:, 2, 3] = -NONE
+    row = Row(id="a", original_size=(160, 224), scale=(1.0, 1.0))
+    (found,) = Distances(strides=[64])(outputs, [row])
+    assert found.boxes[0].tolist() == [0, 0, 224, 160]
 
 
 def test_boxes_of_yolox() -> None:
@@ -285,7 +295,7 @@ MAPS = [(45, 80, 80), (45, 40, 40), (45, 20, 20)]
         ),
         (Anchored(anchors=ANCHORS), outputs_of((46, 80, 80), *MAPS[1:]), r"takes \[N, 3 \* \(5 \+ classes\), 80, 80\]"),
         (Anchored(anchors=ANCHORS), outputs_of((48, 80, 80), *MAPS[1:]), "out1.* as many classes in each"),
-        (Distances(), outputs_of((64, 80, 80), (74, 40, 40), (74, 20, 20)), r"takes \[N, 64 \+ classes, 80, 80\]"),
+        (Distances(), outputs_of((64, 80, 80), (74, 40, 40), (74, 20, 20)), r"takes \[N, 4 \* 16 \+ classes, 80, 80\]"),
         (Yolox(), outputs_of((15, 6400)), "there are 1 outputs"),
         (
             Yolox(strides=[8]),
@@ -326,6 +336,7 @@ def test_a_sample_that_is_no_picture_is_told() -> None:
         (Flat, {"layout": "rows"}, "choose channels_first or boxes_first"),
         (Anchored, {"anchors": ANCHORS[:2]}, "2 lists for the strides"),
         (Anchored, {"anchors": ANCHORS, "style": "v6"}, "style is 'v6'"),
+        (Distances, {"bins": 1}, "bins is 1"),
         (Ssd, {"grids": [2], "scales": [0.5], "aspect_ratios": [[2]]}, "of different lengths"),
     ],
 )
@@ -342,3 +353,10 @@ def test_boxes_come_back_from_their_arrays() -> None:
     assert tuple(arrays) == decode.packs
     assert (again.boxes.tolist(), again.scores.tolist(), again.classes.tolist()) == ([[1, 2, 3, 4]], [0.5], [7])
     assert again.masks is None
+
+
+def test_of_equal_scores_the_first_anchors_are_candidates() -> None:
+    logits = np.full((1, 16, 1), 1.0, np.float32)
+    logits[0, 5:7] = 2.0
+    rows, _ = _best(logits[0], 0.0, most=6)
+    assert rows.tolist() == [5, 6, 0, 1, 2, 3]

@@ -215,7 +215,11 @@ COEFFICIENTS = [(32, 40, 64), (32, 20, 32), (32, 10, 16)]
         (PrototypeDistances(), [*MAPS, *COEFFICIENTS], "there are 6 outputs .* takes 7: maps of boxes"),
         (PrototypeDistances(), [*MAPS, *COEFFICIENTS, (31, 80, 128)], r"'out6' is \[N, 31, 80, 128\]"),
         (PrototypeDistances(), [*MAPS, *COEFFICIENTS, (32, 40, 64)], r"'out6' is \[N, 32, 40, 64\].*80, 128\]"),
-        (PrototypeDistances(), [*COEFFICIENTS, *MAPS, (32, 80, 128)], r"'out0' is \[N, 32, 40, 64\].*64 \+ classes"),
+        (
+            PrototypeDistances(),
+            [*COEFFICIENTS, *MAPS, (32, 80, 128)],
+            r"'out0' is \[N, 32, 40, 64\].*4 \* 16 \+ classes",
+        ),
         (RowsWithMasks(), [(100, 6)], "there are 0 outputs"),
         (RowsWithMasks(), [(100, 6), (99, 28, 28)], r"'out1' is \[N, 99, 28, 28\].*masks \[N, 100, height, width\]"),
         (RowsWithMasks(), [(100, 28, 28), (100, 6)], r"'out0' is \[N, 100, 28, 28\]"),

@@ -80,10 +80,17 @@ def test_padding_is_cut_off_before_resizing(pad) -> None:
     check_largest(decoded(Maps(), logits, [row]), logits[:, :, top : top + 24])
 
 
-def test_padding_of_an_output_at_a_quarter_of_the_size_is_cut_off() -> None:
-    (row,) = rows_of((24, 40), Geometry(fit="none"), (40, 40))
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("pad", ["centre", "corner"])
+def test_output_at_a_quarter_of_the_size_is_cut_as_if_resized_to_the_networks_input(pad, align_corners) -> None:
+    (row,) = rows_of((22, 37), Geometry(fit="none", pad=pad), (40, 40))
     logits = logits_of(1, 4, 10, 10)
-    check_largest(decoded(Maps(), logits, [row]), logits[:, :, 2:8])
+    top, left, _, _ = row.padding
+    resized = functional.interpolate(
+        torch.from_numpy(logits), (40, 40), mode="bilinear", align_corners=align_corners
+    ).numpy()
+    label_map = decoded(Maps(align_corners=align_corners), logits, [row])
+    check_largest(label_map, resized[:, :, top : top + 22, left : left + 37])
 
 
 def test_nearest_takes_the_class_of_the_cell_that_holds_a_pixels_centre() -> None:

@@ -200,3 +200,21 @@ def test_name_of_no_picture_is_a_problem(tmp_path) -> None:
 )
 def test_arguments_that_contradict_are_problems(tmp_path, arguments, message) -> None:
     assert message in messages(reader_of(data_set(tmp_path), **arguments))
+
+
+def test_one_channel_tells_two_classes(tmp_path) -> None:
+    reader = reader_of(data_set(tmp_path, label_map=MAP % 2), classes=1)
+    assert reader.validate(request()) == []
+    np.testing.assert_array_equal(written(reader, tmp_path / "out")[0].truth, MAP % 2)
+
+
+def test_masks_in_black_and_white_whose_white_would_not_count_are_a_problem(tmp_path) -> None:
+    root = data_set(tmp_path, label_map=255 * (MAP % 2))
+    assert "have none of class 1, and pixels of value 255" in messages(reader_of(root, classes=1, ignore=255))
+
+
+@pytest.mark.parametrize(("values", "white"), [((0, 255), 1), ((0, 1), 255)])
+def test_values_tell_what_white_means_in_masks_in_black_and_white(tmp_path, values, white) -> None:
+    reader = reader_of(data_set(tmp_path, label_map=255 * (MAP % 2)), classes=1, ignore=255, values=values)
+    assert reader.validate(request()) == []
+    np.testing.assert_array_equal(written(reader, tmp_path / "out")[0].truth, white * (MAP % 2))

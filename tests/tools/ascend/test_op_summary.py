@@ -33,6 +33,11 @@ def test_a_file_of_another_format_is_told_with_its_columns() -> None:
         list(op_summary.executions("Op Name,OP Type\n"))
 
 
+def test_a_field_beyond_the_limits_of_csv_is_told() -> None:
+    with pytest.raises(ToolError, match="cannot be read as CSV: line 2: field larger than field limit"):
+        list(op_summary.executions(f"{COLUMNS}conv1,{'x' * 200_000},AI_CORE,1\n"))
+
+
 def test_a_truncated_file_is_told() -> None:
     with pytest.raises(ToolError, match="a duration of None for conv1"):
         list(op_summary.executions(f"{COLUMNS}conv1,Conv2D"))
