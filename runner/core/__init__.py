@@ -60,3 +60,4 @@ from runner.core.process import Finished
 from runner.core.progress import Advance, Waits, counted_by, shown_by, track, waiting
 from runner.core.shared_folders import distrust, entries_in, make_folder
 from runner.core.text import did_you_mean, either, first_few, is_unicode, likeness, nearest, visible
+from runner.core.times import now, seconds_since_epoch

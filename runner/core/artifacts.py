@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from runner.core.times import seconds_since_epoch
+
 Origin = Literal["file", "url", "random"]
 _DTYPE_BYTES = {"float32": 4, "float16": 2, "float64": 8, "int64": 8, "int32": 4, "uint8": 1, "bool": 1}
 DTYPES = tuple(_DTYPE_BYTES)
@@ -320,6 +322,9 @@ class Timing:
     Latencies before index `settled_after` were not yet stable: kept, but excluded from statistics. `load_ms` and
     `first_call_ms` are measured separately; `peak_rss_bytes` is that of the measured process; None if unknown.
     `measured_at` is when it was made (ISO 8601). `operators` are the slowest ones of a profile made afterwards, if any.
+
+    Raises:
+        ValueError: `measured_at` is no time.
     """
 
     batch: int
@@ -336,6 +341,10 @@ class Timing:
     peak_rss_bytes: int | None = None
     measured_at: str | None = None
     operators: tuple[OperatorTime, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.measured_at is not None:
+            seconds_since_epoch(self.measured_at)
 
     @property
     def identity(self) -> str:

@@ -22,6 +22,7 @@ from runner.core import (
     Timing,
     Weights,
     environment,
+    now,
 )
 from runner.measure import distribution, mean_ms, samples_per_second, settled_ms
 from runner.pipeline.setup import Setup
@@ -62,7 +63,7 @@ def build(
     scores, timing = _made(artifacts, "score", Scores), _made(artifacts, "benchmark", Timing)
     weights, samples = _made(artifacts, "weights", Weights), _made(artifacts, "prepare", Samples)
     return Result(
-        created=result.now(),
+        created=now(),
         status="failed" if failure else "ok",
         overrides=tuple(overrides),
         model=config.model.name,
@@ -93,7 +94,7 @@ def _closeness(setup: Setup, scores: Scores) -> WorstFidelity:
 
 def refused(failure: Failure, overrides: Sequence[str] = ()) -> Result:
     """Return the result of a run whose configuration was rejected."""
-    return Result(created=result.now(), status="failed", overrides=tuple(overrides), error=failure)
+    return Result(created=now(), status="failed", overrides=tuple(overrides), error=failure)
 
 
 def _performance(setup: Setup, timing: Timing, model: CompiledModel | None) -> Performance:

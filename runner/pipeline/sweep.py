@@ -21,10 +21,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner import results
 from runner.config import options
-from runner.core import Stat, entries_of, stat_of, write_atomically
+from runner.core import Stat, entries_of, now, stat_of, write_atomically
 from runner.pipeline import run_folder
 from runner.pipeline.sweep_job import JobEnd, as_typed
-from runner.results import SweepJob, result, sweeps
+from runner.results import SweepJob, sweeps
 
 MOST_LOOKED_AT = 100
 """Of how many jobs the work is added up before the first one starts: composing each takes about a tenth of a second."""
@@ -160,7 +160,7 @@ def _take_stock(config: DictConfig, started: _Started, overrides: Sequence[Seque
     work = workload.of_configurations(composed)
     if not config.dry_run:
         earlier = tuple(sorted(each.created for each in results.find([started.folder]).results if each.created))
-        written = results.Sweep(created=result.now(), host=platform.node(), jobs=jobs, earlier=earlier)
+        written = results.Sweep(created=now(), host=platform.node(), jobs=jobs, earlier=earlier)
         sweeps.write(started.folder, written)
     display.news("; ".join(filter(None, [workload.described(typed), workload.shared_work(work)])))
     left = workload.left_to_do(work) if work.jobs else ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from runner.core import seconds_since_epoch
 from runner.report import columns, tables
 from runner.report.charts import COLOURS, Line, Point
 from runner.report.rows import differing, in_words
 from runner.results import Result, identity
-from runner.results.result import seconds_since_epoch
 
 Comparable = tuple[str, str, str]
 """A model, a data set and the origin of weights."""

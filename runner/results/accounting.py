@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from runner.core import seconds_since_epoch
 from runner.results import identity
 from runner.results.collection import Found, FoundSweep, failed
-from runner.results.result import Result, seconds_since_epoch
+from runner.results.result import Result
 from runner.results.sweeps import Sweep, SweepJob
 
 CLOCKS_DIFFER_SECONDS = 60.0

@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from runner.core import Command, ComparedAccuracy, Fidelity, Figure, OperatorTime, Problem, Timing, write_atomically
+from runner.core import (
+    Command,
+    ComparedAccuracy,
+    Fidelity,
+    Figure,
+    OperatorTime,
+    Problem,
+    Timing,
+    seconds_since_epoch,
+    write_atomically,
+)
 from runner.results.gates import Gate
 
 SCHEMA = 1
@@ -260,26 +269,6 @@ class Result:
     def meaning_of(self, gate: Gate) -> Meaning:
         """Return the meaning of the metric that a gate judges; an empty one for a gate of no metric."""
         return self.meaning(gate.name.removeprefix("accuracy."))
-
-
-def seconds_since_epoch(time: str) -> float:
-    """Return an ISO 8601 time in seconds since the epoch; one without a time zone is local.
-
-    Raises:
-        ValueError: it is no time of the years 1971 to 9998, which every clock and time zone can hold.
-    """
-    moment = datetime.fromisoformat(time)
-    if not _YEARS[0] <= moment.year <= _YEARS[1]:
-        raise ValueError(f"the time {time!r} is not in the years {_YEARS[0]} to {_YEARS[1]}")
-    return moment.timestamp()
-
-
-_YEARS = (1971, 9998)
-
-
-def now() -> str:
-    """Return the current time in the format of `created`."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def worst(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from runner.core import write_atomically
-from runner.results.result import as_json, seconds_since_epoch
+from runner.core import seconds_since_epoch, write_atomically
+from runner.results.result import as_json
 
 SCHEMA = 1
 SWEEP = "sweep.json"

@@ -6,13 +6,12 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from runner.config import hooks, targets
 from runner.config.callables import Target
-from runner.core import CompiledModel, OperatorTime, Placement, Samples, Timing
+from runner.core import CompiledModel, OperatorTime, Placement, Samples, Timing, now
 from runner.core.lazy import NDArray
 from runner.data import Normalisation, batches, random_inputs
 from runner.measure import MeasuringLimits
@@ -67,7 +66,7 @@ def benchmark(spec: BenchmarkSpec, model: CompiledModel, samples: Samples | None
         if spec.profile:
             timing = replace(timing, operators=_slowest_operators(tool, spec, model, inputs, work / "profile"))
     shutil.rmtree(work)
-    return replace(timing, measured_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
+    return replace(timing, measured_at=now())
 
 
 def _slowest_operators(

@@ -30,7 +30,7 @@ def set_clock(monkeypatch):
 
         monkeypatch.setattr(time, "time", lambda: seconds() + offset_seconds())
         monkeypatch.setattr(time, "time_ns", lambda: nanoseconds() + int(offset_seconds() * 1e9))
-        monkeypatch.setattr("runner.results.result.datetime", Jumping)
+        monkeypatch.setattr("runner.core.times.datetime", Jumping)
 
     return set_by
 
