@@ -32,9 +32,7 @@ def _run() -> int:
     try:
         return cli.exit_code_of(app.main)
     finally:
-        if (
-            "triton" in sys.modules
-        ):  # of PyTorch for GPUs; it reports what is not freed at exit, as frozen objects, as leaked
+        if "triton" in sys.modules:  # comes with PyTorch for GPUs, and reports as leaked what is not freed at exit
             gc.unfreeze()
 
 
