@@ -24,7 +24,7 @@ from runner.core import (
 )
 from runner.core.lazy import torch
 from runner.guide import by_hand, figures, page, wording
-from runner.guide.page import Subject
+from runner.guide.subject import Subject
 from runner.networks import construct, named_outputs
 from runner.pipeline.setup import Setup, open_store
 from runner.results import Result
