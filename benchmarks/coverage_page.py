@@ -22,6 +22,8 @@ KNOWN = {
     "timm:gemma4_vit_167m": "it limits whole numbers, and Clip takes those from opset 12 on",
     "timm:halonet_h1": _CHAOTIC,
     "timm:regnetv_040": _CHAOTIC,
+    "zoo:efficientdet_d6": "two pictures of 1280x1280",
+    "zoo:efficientdet_d7": "two pictures of 1536x1536",
     **{f"zoo:segformer_b{size}_cityscapes": _LARGE for size in range(6)},
 }
 """What was found out about networks that do not hold."""
