@@ -177,7 +177,8 @@ def unwritable(path: Path, error: OSError, needed_bytes: int | None = None) -> S
 def finish(
     out: Path,
     tensors: Sequence[TensorSpec],
-    metadata: Sequence[Row],
+    samples: Sequence[Row | str],
+    truths: Sequence[Any] | None = None,
     *,
     unnormalised: Sequence[str] = (),
     substitute: str | None = None,
@@ -187,27 +188,32 @@ def finish(
 
     Args:
         tensors: The inputs as the network takes them.
-        metadata: That of each row.
+        samples: The metadata of each row, or, of rows without any, their ids.
+        truths: The ground truth of each row that is given by its id, in JSON types.
         unnormalised: The inputs that are stored in the network's type and are still to be normalised.
         substitute: Why this is not the data set that the published figures were measured on.
 
     Raises:
         DataError: an array has neither the network's type nor, for a floating point input, uint8.
     """
+    known = [None] * len(samples) if truths is None else truths
+    each = [
+        row if isinstance(row, Row) else Row(id=row, truth=truth) for row, truth in zip(samples, known, strict=True)
+    ]
     stored = [open_array(out, tensor.name) for tensor in tensors]
     for array, tensor in zip(stored, tensors, strict=True):
         _check_stored(array, tensor)
     if has_truth_arrays(out):
         stored.append(open_array(out / TRUTH, TRUTH))
     files = [path for array in stored for path in (array.path, shapes_path(array.path)) if path.exists()]
-    files.append(rows.write(out, metadata))
+    files.append(rows.write(out, each))
     text = json.dumps([[path.name, sha256_of(path)] for path in files])
     return Samples(
         path=out,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
-        count=len(metadata),
+        count=len(each),
         spec=tuple(tensors),
-        has_truth=has_truth_arrays(out) or any(row.truth is not None for row in metadata),
+        has_truth=has_truth_arrays(out) or any(row.truth is not None for row in each),
         unnormalised=tuple(unnormalised),
         substitute=substitute,
         note=note,
