@@ -93,9 +93,10 @@ def _check(loaded: RunConfig) -> None:
 
 def _section_errors(loaded: RunConfig, typed: RunConfig) -> Iterator[ConfigError]:
     for path, section in _misplaced(loaded, typed, ""):
-        its_keys = ", ".join(field.name for field in fields(section)[:3])
+        names = [field.name for field in fields(section)] if is_dataclass(section) else map(str, section)
+        its_keys = ", ".join(names)
         yield ConfigError(
-            f"{path} refers to a whole section of other keys ({its_keys} ...)", "refer to one of them, or leave it out"
+            f"{path} refers to a whole section of other keys ({its_keys:.60})", "refer to one of them, or leave it out"
         )
 
 
@@ -127,8 +128,8 @@ def _leaf_errors(builtins: Any) -> Iterator[ConfigError]:
 
 
 def _misplaced(loaded: Any, typed: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of each section, as loaded, that stands where `typed` has another or none."""
-    if is_dataclass(loaded) and type(loaded) is not type(typed):
+    """Yield the path and value of each section or mapping, as loaded, that stands where `typed` has another."""
+    if (is_dataclass(loaded) or is_dataclass(typed)) and type(loaded) is not type(typed):
         yield path, loaded
     elif is_dataclass(loaded):
         for field in fields(loaded):

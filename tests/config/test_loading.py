@@ -8,6 +8,7 @@ from runner.core import ConfigError
     [
         ("benchmark=${dataset}", r"benchmark refers to a whole section of other keys \(name, "),
         ("model.onnx=${dataset}", r"model\.onnx refers to a whole section"),
+        ("model.onnx=${model.network}", r"model\.onnx refers to a whole section of other keys \(_target_"),
         ("dataset.metrics=${model}", r"dataset\.metrics refers to a whole section"),
         ("+dataset.reader.x=[1,${model}]", r"dataset\.reader\.x\[1\] refers to a whole section"),
     ],
