@@ -18,7 +18,6 @@ from runner.data.picture_files import root_folder
 from runner.data.picture_sources import Picture, PictureSource, picture_bytes, size_problem
 from runner.data.pictures import write_samples
 from runner.data.reader import HashFiles, Policy, Request
-from runner.data.rows import Row
 from runner.data.storage import array_path
 
 LABELS = "labels.npy"
@@ -110,8 +109,7 @@ class ArrayFolder:
             for tensor, array in arrays.items():
                 _store(array, tensor, count, out, advance)
         note = storage.limit_note(request.limit, available, "samples")
-        rows = [Row(id=id, truth=truth) for id, truth in zip(ids, truths, strict=True)]
-        return storage.finish(out, request.inputs, rows, note=note)
+        return storage.finish(out, request.inputs, ids, truths, note=note)
 
     def _arrays(self, request: Request) -> dict[TensorSpec, np.memmap[Any, Any]]:
         return {tensor: _read(self._folder, tensor, request) for tensor in request.inputs}

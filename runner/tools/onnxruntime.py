@@ -116,7 +116,8 @@ class OnnxRuntime:
         threads = self.threads or core_count()
         takes_two = self._provider(placement) == CPU and threads > 1
         # A thread that asks for a batch computes it, together with the session's other threads.
-        session = replace(self, threads=threads - 1 if takes_two else self.threads)._session(model, placement)
+        tool = replace(self, threads=threads - 1) if takes_two else self
+        session = tool._session(model, placement)
         names = [output.name for output in session.get_outputs()]
 
         def outputs(batch: Batch) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core import ConfigError, DataError, Problem, Samples, TensorSpec, bounded, bounds, did_you_mean, track
 from runner.core.lazy import NDArray, np
-from runner.data import HashFiles, Policy, Request, Row, storage
+from runner.data import HashFiles, Policy, Request, storage
 
 if TYPE_CHECKING:
     import gymnasium
@@ -76,8 +76,8 @@ class AtariFrames:
                 except OSError as error:
                     raise storage.unwritable(array.path, error) from error
                 advance(1)
-        rows = [Row(id=f"state{index}") for index in range(count)]
-        return storage.finish(out, request.inputs, rows, note=storage.limit_note(request.limit, self.count, "states"))
+        ids = [f"state{index}" for index in range(count)]
+        return storage.finish(out, request.inputs, ids, note=storage.limit_note(request.limit, self.count, "states"))
 
 
 def _state_tensor(request: Request) -> TensorSpec:

@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.core import Problem, Samples, TensorSpec, bounded, bounds, track
 from runner.core.lazy import np
-from runner.data import HashFiles, Policy, Request, Row, random_inputs, storage
+from runner.data import HashFiles, Policy, Request, random_inputs, storage
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Noise:
         return storage.finish(
             out,
             request.inputs,
-            [Row(id=id) for id in storage.numbered("noise_", count, 4, self.count)],
+            storage.numbered("noise_", count, 4, self.count),
             substitute=_substitute(request),
             note=storage.limit_note(request.limit, self.count, "samples of noise"),
         )
